@@ -1,0 +1,171 @@
+/** gRPC status codes that the engine uses (https://grpc.io/docs/guides/status-codes/). */
+export const GrpcCode = {
+  canceled: 1,
+  unknown: 2,
+  invalidArgument: 3,
+  deadlineExceeded: 4,
+  notFound: 5,
+  alreadyExists: 6,
+  permissionDenied: 7,
+  resourceExhausted: 8,
+  failedPrecondition: 9,
+  aborted: 10,
+  outOfRange: 11,
+  unimplemented: 12,
+  internal: 13,
+  unavailable: 14,
+  dataLoss: 15,
+  unauthenticated: 16,
+} as const;
+
+export type GrpcCode = (typeof GrpcCode)[keyof typeof GrpcCode];
+
+/** The stable name of an error: what programs should switch on. */
+export type ErrorCode =
+  | "emptyKey"
+  | "keyNotFound"
+  | "valueProvided"
+  | "leaseProvided"
+  | "tooManyOps"
+  | "duplicateKey"
+  | "invalidSortOption"
+  | "badMemberUrls"
+  | "requestTooLarge"
+  | "compacted"
+  | "futureRevision"
+  | "leaseNotFound"
+  | "memberNotFound"
+  | "memberExists"
+  | "peerUrlExists"
+  | "notEnoughStarted"
+  | "memberNotLearner"
+  | "learnerNotReady"
+  | "tooManyLearners"
+  | "badLeaderTransferee"
+  | "notSupportedForLearner"
+  | "notLeader"
+  | "tooManyRequests"
+  | "noLeader"
+  | "leaderChanged"
+  | "stopped"
+  | "timeout"
+  | "timeoutLeaderFail"
+  | "unhealthy"
+  | "corrupt"
+  | "invalidArgument"
+  | "invalidConfig"
+  | "malformed"
+  | "confChangePending"
+  | "invalidConfChange"
+  | "proposalDropped"
+  | "leaseReadUnavailable"
+  | "canceled"
+  | "unauthenticated"
+  | "permissionDenied"
+  | "unimplemented"
+  | "storageCorrupt"
+  | "storageForeign"
+  | "storageLocked"
+  | "storageFull"
+  | "storageFailed"
+  | "fenced";
+
+/**
+ * Every error a caller can meet: stable code → [gRPC code, message]. Where etcd has the error, the message is
+ * etcd's to the letter, since Go clients compare it whole. The rule for writes: what definitely did not
+ * happen is never `unavailable` (14), and what may have happened always is.
+ */
+export const ERRORS: Readonly<Record<ErrorCode, readonly [GrpcCode, string]>> = {
+  // Requests (etcd: api/v3rpc/rpctypes/error.go)
+  emptyKey: [3, "etcdserver: key is not provided"],
+  keyNotFound: [3, "etcdserver: key not found"],
+  valueProvided: [3, "etcdserver: value is provided"],
+  leaseProvided: [3, "etcdserver: lease is provided"],
+  tooManyOps: [3, "etcdserver: too many operations in txn request"],
+  duplicateKey: [3, "etcdserver: duplicate key given in txn request"],
+  invalidSortOption: [3, "etcdserver: invalid sort option"],
+  badMemberUrls: [3, "etcdserver: given member URLs are invalid"],
+  requestTooLarge: [3, "etcdserver: request is too large"],
+  compacted: [11, "etcdserver: mvcc: required revision has been compacted"],
+  futureRevision: [11, "etcdserver: mvcc: required revision is a future revision"],
+  leaseNotFound: [5, "etcdserver: requested lease not found"],
+  // Membership
+  memberNotFound: [5, "etcdserver: member not found"],
+  memberExists: [9, "etcdserver: member ID already exist"],
+  peerUrlExists: [9, "etcdserver: Peer URLs already exists"],
+  notEnoughStarted: [9, "etcdserver: re-configuration failed due to not enough started members"],
+  memberNotLearner: [9, "etcdserver: can only promote a learner member"],
+  learnerNotReady: [9, "etcdserver: can only promote a learner member which is in sync with leader"],
+  tooManyLearners: [9, "etcdserver: too many learner members in cluster"],
+  badLeaderTransferee: [9, "etcdserver: bad leader transferee"],
+  notSupportedForLearner: [9, "etcdserver: rpc not supported for learner"],
+  notLeader: [9, "etcdserver: not leader"],
+  // Load
+  tooManyRequests: [8, "etcdserver: too many requests"],
+  // Nobody to do it, or nobody knows whether it was done
+  noLeader: [14, "etcdserver: no leader"],
+  leaderChanged: [14, "etcdserver: leader changed"],
+  stopped: [14, "etcdserver: server stopped"],
+  timeout: [14, "etcdserver: request timed out"],
+  timeoutLeaderFail: [14, "etcdserver: request timed out, possibly due to previous leader failure"],
+  unhealthy: [14, "etcdserver: unhealthy cluster"],
+  corrupt: [15, "etcdserver: corrupt cluster"],
+  // Ours: what etcd has no word for
+  invalidArgument: [3, "d-engine: invalid argument"],
+  invalidConfig: [3, "d-engine: invalid configuration"],
+  malformed: [3, "d-engine: malformed bytes"],
+  confChangePending: [9, "d-engine: a membership change is already in progress"],
+  invalidConfChange: [9, "d-engine: invalid membership change"],
+  proposalDropped: [9, "d-engine: the write was not accepted and was not applied"],
+  leaseReadUnavailable: [9, "d-engine: this node cannot serve a lease read"],
+  canceled: [1, "etcdserver: request canceled"],
+  unauthenticated: [16, "etcdserver: invalid auth token"],
+  permissionDenied: [7, "etcdserver: permission denied"],
+  unimplemented: [12, "d-engine: not implemented"],
+  // Storage: the node refuses to start, or stops
+  storageCorrupt: [15, "d-engine: stored data is corrupt"],
+  storageForeign: [9, "d-engine: the data directory belongs to another cluster, group or node"],
+  storageLocked: [9, "d-engine: the data directory is in use by another process"],
+  storageFull: [8, "d-engine: no space left for the log"],
+  storageFailed: [13, "d-engine: storage failed"],
+  fenced: [9, "d-engine: another process has taken over this log"],
+};
+
+/** Optional facts that help the caller to act. */
+export interface ErrorDetails {
+  /** What exactly was wrong; appended to the message of errors that etcd does not have, kept apart otherwise. */
+  readonly detail?: string;
+  /** How long to wait before the same request has a fair chance, in milliseconds. */
+  readonly retryAfterMs?: number;
+  /** Member id of the leader, when this node knows one. */
+  readonly leaderId?: bigint;
+  /** Client URLs of that leader. */
+  readonly leaderUrls?: readonly string[];
+  readonly cause?: unknown;
+}
+
+/** The one error type that leaves the engine: a stable code, a gRPC code and, where it helps, what to do next. */
+export class EngineError extends Error {
+  override readonly name = "EngineError";
+  readonly code: ErrorCode;
+  readonly grpcCode: GrpcCode;
+  readonly detail: string | undefined;
+  readonly retryAfterMs: number | undefined;
+  readonly leaderId: bigint | undefined;
+  readonly leaderUrls: readonly string[] | undefined;
+
+  constructor(code: ErrorCode, details: ErrorDetails = {}) {
+    const [grpcCode, message] = ERRORS[code];
+    const ours = message.startsWith("d-engine:");
+    super(
+      ours && details.detail !== undefined ? `${message}: ${details.detail}` : message,
+      details.cause === undefined ? undefined : { cause: details.cause },
+    );
+    this.code = code;
+    this.grpcCode = grpcCode;
+    this.detail = details.detail;
+    this.retryAfterMs = details.retryAfterMs;
+    this.leaderId = details.leaderId;
+    this.leaderUrls = details.leaderUrls;
+  }
+}

@@ -1,0 +1,138 @@
+/*
+ * etcd v3's key-value requests and responses (etcdserverpb, mvccpb), in TypeScript's naming. Keys and values are
+ * bytes. Revisions are safe integers; ids are bigint. In requests, an absent field means etcd's zero value.
+ */
+
+/** The store's logical clock: one step for each transaction that changes anything. An empty store is at 1. */
+export type Revision = number;
+
+/** A key's value and history counters, as of some revision. */
+export interface KeyValue {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+  /** Revision of the put that created the key, after which it was not deleted. */
+  readonly createRevision: Revision;
+  /** Revision of the last change. */
+  readonly modRevision: Revision;
+  /** Number of puts since creation; 1 for the first. */
+  readonly version: number;
+  /** Lease the key is attached to; 0n for none. */
+  readonly lease: bigint;
+}
+
+export type SortOrder = "none" | "ascend" | "descend";
+export type SortTarget = "key" | "version" | "create" | "mod" | "value";
+
+export interface RangeRequest {
+  readonly key: Uint8Array;
+  /** Exclusive end. Absent or empty: just `key`. A single zero byte: everything from `key` on. */
+  readonly rangeEnd?: Uint8Array;
+  /** Most keys to return; 0 or absent: no limit. */
+  readonly limit?: number;
+  /** Read as of this revision; 0 or absent: the latest. */
+  readonly revision?: Revision;
+  readonly sortOrder?: SortOrder;
+  readonly sortTarget?: SortTarget;
+  readonly keysOnly?: boolean;
+  readonly countOnly?: boolean;
+  readonly minModRevision?: Revision;
+  readonly maxModRevision?: Revision;
+  readonly minCreateRevision?: Revision;
+  readonly maxCreateRevision?: Revision;
+}
+
+export interface RangeResponse {
+  readonly kvs: readonly KeyValue[];
+  /** Keys were left out because of `limit`. */
+  readonly more: boolean;
+  /** Keys in the range, whatever the limit and filters. */
+  readonly count: number;
+}
+
+export interface PutRequest {
+  readonly key: Uint8Array;
+  readonly value?: Uint8Array;
+  readonly lease?: bigint;
+  readonly prevKv?: boolean;
+  /** Keep the present value; it is an error to give one, or to name a missing key. */
+  readonly ignoreValue?: boolean;
+  /** Keep the present lease; likewise. */
+  readonly ignoreLease?: boolean;
+}
+
+export interface PutResponse {
+  readonly prevKv: KeyValue | null;
+}
+
+export interface DeleteRangeRequest {
+  readonly key: Uint8Array;
+  readonly rangeEnd?: Uint8Array;
+  readonly prevKv?: boolean;
+}
+
+export interface DeleteRangeResponse {
+  readonly deleted: number;
+  readonly prevKvs: readonly KeyValue[];
+}
+
+export type CompareResult = "equal" | "greater" | "less" | "notEqual";
+
+/** One condition of a transaction. With `rangeEnd` it must hold for every key in the range. */
+export type Compare = {
+  readonly key: Uint8Array;
+  readonly rangeEnd?: Uint8Array;
+  readonly result: CompareResult;
+} & (
+  | { readonly target: "version"; readonly version: number }
+  | { readonly target: "create"; readonly createRevision: Revision }
+  | { readonly target: "mod"; readonly modRevision: Revision }
+  | { readonly target: "value"; readonly value: Uint8Array }
+  | { readonly target: "lease"; readonly lease: bigint }
+);
+
+export type RequestOp =
+  | { readonly type: "range"; readonly request: RangeRequest }
+  | { readonly type: "put"; readonly request: PutRequest }
+  | { readonly type: "deleteRange"; readonly request: DeleteRangeRequest }
+  | { readonly type: "txn"; readonly request: TxnRequest };
+
+export interface TxnRequest {
+  readonly compare: readonly Compare[];
+  readonly success: readonly RequestOp[];
+  readonly failure: readonly RequestOp[];
+}
+
+export type ResponseOp =
+  | { readonly type: "range"; readonly response: RangeResponse }
+  | { readonly type: "put"; readonly response: PutResponse }
+  | { readonly type: "deleteRange"; readonly response: DeleteRangeResponse }
+  | { readonly type: "txn"; readonly response: TxnResponse };
+
+export interface TxnResponse {
+  readonly succeeded: boolean;
+  readonly responses: readonly ResponseOp[];
+  /** The store's revision after this transaction (etcd puts it into each inner header). */
+  readonly revision: Revision;
+}
+
+export interface CompactRequest {
+  readonly revision: Revision;
+}
+
+/** What goes through the log. */
+export type KvCommand =
+  | { readonly type: "put"; readonly request: PutRequest }
+  | { readonly type: "deleteRange"; readonly request: DeleteRangeRequest }
+  | { readonly type: "txn"; readonly request: TxnRequest }
+  | { readonly type: "compact"; readonly request: CompactRequest };
+
+/** Why a command had no effect. The names are those of the engine's error table. */
+export type KvErrorCode = "keyNotFound" | "leaseNotFound" | "compacted" | "futureRevision" | "malformed";
+
+/** What applying a command gives: the same on every replica. */
+export type KvResult =
+  | { readonly type: "put"; readonly response: PutResponse; readonly revision: Revision }
+  | { readonly type: "deleteRange"; readonly response: DeleteRangeResponse; readonly revision: Revision }
+  | { readonly type: "txn"; readonly response: TxnResponse; readonly revision: Revision }
+  | { readonly type: "compact"; readonly revision: Revision }
+  | { readonly type: "error"; readonly code: KvErrorCode; readonly revision: Revision };

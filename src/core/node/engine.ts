@@ -1,0 +1,115 @@
+import type {
+  CompactRequest,
+  DeleteRangeRequest,
+  DeleteRangeResponse,
+  PutRequest,
+  PutResponse,
+  RangeRequest,
+  RangeResponse,
+  Revision,
+  TxnRequest,
+  TxnResponse,
+} from "../kv/index.ts";
+import type { LogIndex, NodeId, Role, Term } from "../raft/index.ts";
+
+/**
+ * How fresh a read must be.
+ *
+ * - `linearizable`: sees every write acknowledged before it began; the leader confirms its lead with a quorum.
+ * - `lease`: the same, as long as clocks drift less than the configured bound; no round trip.
+ * - `eventual`: what this replica has applied, now. Prefix-consistent.
+ */
+export type Consistency = "linearizable" | "lease" | "eventual";
+
+/** The header of every etcd response. */
+export interface ResponseHeader {
+  readonly clusterId: bigint;
+  readonly memberId: NodeId;
+  readonly revision: Revision;
+  readonly raftTerm: Term;
+}
+
+export interface WithHeader {
+  readonly header: ResponseHeader;
+}
+
+export interface CallOptions {
+  /** Gives up (error `canceled`) when it aborts. A write may take effect all the same. */
+  readonly signal?: AbortSignal;
+  /** Gives up after this long (error `timeout`). Default: the engine's `requestTimeoutMs`. */
+  readonly timeoutMs?: number;
+}
+
+export interface ReadOptions extends CallOptions {
+  /** Default: the engine's `defaultConsistency`. */
+  readonly consistency?: Consistency;
+}
+
+/** A member as clients see it. */
+export interface Member {
+  readonly id: NodeId;
+  /** Empty until the member has started for the first time. */
+  readonly name: string;
+  readonly peerUrls: readonly string[];
+  readonly clientUrls: readonly string[];
+  readonly isLearner: boolean;
+}
+
+export interface EngineStatus {
+  readonly clusterId: bigint;
+  readonly groupId: string;
+  readonly nodeId: NodeId;
+  readonly name: string;
+  readonly role: Role | "learner";
+  readonly leaderId: NodeId | null;
+  readonly term: Term;
+  readonly commitIndex: LogIndex;
+  readonly appliedIndex: LogIndex;
+  readonly lastIndex: LogIndex;
+  readonly firstIndex: LogIndex;
+  readonly revision: Revision;
+  readonly compactRevision: Revision;
+  readonly isLearner: boolean;
+  /** Estimated bytes of the state in memory. */
+  readonly dbSize: number;
+  /** Hash of the latest state at `revision`; equal on all members at the same revision. */
+  readonly stateHash: () => string;
+}
+
+export interface MemberAddRequest {
+  readonly peerUrls: readonly string[];
+  readonly name?: string;
+  readonly isLearner: boolean;
+}
+
+/** One node's door to the group: what the HTTP routes, the embedded client and later gRPC all call. */
+export interface Engine {
+  status(): EngineStatus;
+  /** The header for a response made now. */
+  header(): ResponseHeader;
+  range(request: RangeRequest, options?: ReadOptions): Promise<RangeResponse & WithHeader>;
+  put(request: PutRequest, options?: CallOptions): Promise<PutResponse & WithHeader>;
+  deleteRange(request: DeleteRangeRequest, options?: CallOptions): Promise<DeleteRangeResponse & WithHeader>;
+  /** A transaction that only reads is served like a range, under `consistency`. */
+  txn(request: TxnRequest, options?: ReadOptions): Promise<TxnResponse & WithHeader>;
+  compact(request: CompactRequest, options?: CallOptions): Promise<WithHeader>;
+  memberList(options?: ReadOptions): Promise<{ readonly members: readonly Member[] } & WithHeader>;
+  memberAdd(
+    request: MemberAddRequest,
+    options?: CallOptions,
+  ): Promise<{ readonly member: Member; readonly members: readonly Member[] } & WithHeader>;
+  memberRemove(id: NodeId, options?: CallOptions): Promise<{ readonly members: readonly Member[] } & WithHeader>;
+  memberUpdate(
+    id: NodeId,
+    peerUrls: readonly string[],
+    options?: CallOptions,
+  ): Promise<{ readonly members: readonly Member[] } & WithHeader>;
+  /** Makes a caught-up learner a voter; `learnerNotReady` until it is. */
+  memberPromote(id: NodeId, options?: CallOptions): Promise<{ readonly members: readonly Member[] } & WithHeader>;
+  /** Hands leadership to a voter; resolves when it leads. */
+  transferLeadership(target: NodeId, options?: CallOptions): Promise<void>;
+  /** Calls back whenever the leader this node knows changes; returns the way to stop. */
+  onLeaderChange(listener: (leaderId: NodeId | null) => void): () => void;
+  /** Calls back whenever the membership changes; returns the way to stop. */
+  onMembershipChange(listener: (members: readonly Member[]) => void): () => void;
+}

@@ -1,0 +1,32 @@
+export type {
+  CallOptions,
+  Consistency,
+  Engine,
+  EngineStatus,
+  Member,
+  MemberAddRequest,
+  ReadOptions,
+  ResponseHeader,
+  WithHeader,
+} from "./engine.ts";
+export type { NodeOptions, NodeTuning } from "./options.ts";
+export { NODE_DEFAULTS } from "./options.ts";
+export type {
+  Cancel,
+  Clock,
+  LogBounds,
+  Logger,
+  LogLevel,
+  LogStore,
+  MetaState,
+  MetaStore,
+  Random,
+  SnapshotInfo,
+  SnapshotStore,
+  SnapshotWriter,
+  StorageEngine,
+  StoreIdentity,
+  Transport,
+  TransportHandler,
+} from "./ports.ts";
+export type { AppliedCommand, StateMachine, StateSnapshot } from "./state-machine.ts";

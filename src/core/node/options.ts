@@ -1,0 +1,61 @@
+import type { RaftOptions } from "../raft/index.ts";
+import type { Consistency, Member } from "./engine.ts";
+import type { Clock, Logger, Random, StorageEngine, StoreIdentity, Transport } from "./ports.ts";
+
+/** What the driver needs to run one node of one group. Durations in milliseconds, sizes in bytes. */
+export interface NodeOptions {
+  readonly identity: StoreIdentity;
+  /**
+   * The founding members, the same on each of them: used when the store is new and the group is too. Null: this
+   * node joins an existing group, and waits to be sent a snapshot.
+   */
+  readonly founders: readonly Member[] | null;
+  /** This node's name and client URLs, told to the group once it has started. */
+  readonly self: { readonly name: string; readonly clientUrls: readonly string[] };
+  readonly storage: StorageEngine;
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly raft?: Partial<Omit<RaftOptions, "nodeId">>;
+  readonly tuning?: Partial<NodeTuning>;
+}
+
+export interface NodeTuning {
+  /** Policy of reads that name none. */
+  readonly defaultConsistency: Consistency;
+  /** How long a request may take when it does not say. */
+  readonly requestTimeoutMs: number;
+  /** Requests waiting for an answer; more are refused with `tooManyRequests`. */
+  readonly maxPendingRequests: number;
+  /** Frames and events waiting to be processed; more frames are dropped. */
+  readonly maxQueuedEvents: number;
+  /** Readys being persisted at the same time. */
+  readonly maxInflightReadys: number;
+  /** Take a snapshot once this many bytes of commands were applied since the last one... */
+  readonly snapshotBytes: number;
+  /** ...or this many entries. */
+  readonly snapshotEntries: number;
+  /** Entries kept in the log behind a snapshot, for followers that lag a little. */
+  readonly trailingEntries: number;
+  /** Bytes of one snapshot chunk. */
+  readonly snapshotChunkBytes: number;
+  /** Largest command or request. */
+  readonly maxRequestBytes: number;
+  readonly maxTxnOps: number;
+}
+
+export const NODE_DEFAULTS: NodeTuning = {
+  defaultConsistency: "linearizable",
+  requestTimeoutMs: 5000,
+  maxPendingRequests: 65536,
+  maxQueuedEvents: 65536,
+  maxInflightReadys: 4,
+  snapshotBytes: 64 << 20,
+  snapshotEntries: 100_000,
+  trailingEntries: 5_000,
+  snapshotChunkBytes: 512 << 10,
+  maxRequestBytes: 1.5 * (1 << 20),
+  maxTxnOps: 128,
+};
+

@@ -1,0 +1,22 @@
+export type {
+  ClusterConfig,
+  CommandEntry,
+  ConfChange,
+  ConfChangeEntry,
+  ConfChangeStep,
+  Entry,
+  HardState,
+  LogIndex,
+  NodeId,
+  NoopEntry,
+  RandomSource,
+  Role,
+  SnapshotMeta,
+  Term,
+} from "./types.ts";
+export { BOOTSTRAP } from "./types.ts";
+export type * from "./messages.ts";
+export type { LogReadRequest, Ready, ReadState, SoftState } from "./ready.ts";
+export type { Outcome, RaftEvent, Rejection } from "./events.ts";
+export type { RaftOptions } from "./config.ts";
+export { RAFT_DEFAULTS, raftOptions } from "./config.ts";
