@@ -1,0 +1,24 @@
+export {
+  decodeConfChange,
+  decodeEntry,
+  encodeConfChange,
+  encodeEntry,
+  ENTRY_VERSION,
+} from "./entry-codec.ts";
+export { decodeFrame, encodeFrame, FRAME_LIMITS, FRAME_VERSION } from "./frame-codec.ts";
+export type { FrameLimits } from "./frame-codec.ts";
+export { decodeMembers, decodeMemberUpdate, encodeMembers, encodeMemberUpdate } from "./membership-codec.ts";
+export {
+  decodeConfChangeContext,
+  decodeProposal,
+  encodeConfChangeContext,
+  encodeProposal,
+} from "./proposal-codec.ts";
+export {
+  decodeClusterConfig,
+  decodeHardState,
+  decodeSnapshotMeta,
+  encodeClusterConfig,
+  encodeHardState,
+  encodeSnapshotMeta,
+} from "./state-codec.ts";
