@@ -1,0 +1,17 @@
+export type { Batch, BatchHeader } from "./batch-codec.ts";
+export { batchSizeBound, decodeBatch, encodeBatch, MAX_GROUP_ID_BYTES } from "./batch-codec.ts";
+export { MAC_BYTES, PEER_CONTENT_TYPE } from "./envelope.ts";
+export { LimitedLog } from "./limited-log.ts";
+export type { MembersReply, MembersRequest } from "./members-codec.ts";
+export {
+  decodeMembersReply,
+  decodeMembersRequest,
+  encodeMembersReply,
+  encodeMembersRequest,
+  NONCE_BYTES,
+} from "./members-codec.ts";
+export type { PeerKeyPurpose, PeerMac } from "./peer-mac.ts";
+export { hkdfParameters, isSealed, seal, webPeerMac } from "./peer-mac.ts";
+export type { PeerHandler, PeerReceiverOptions, PeerReply } from "./peer-receiver.ts";
+export { PeerReceiver } from "./peer-receiver.ts";
+export { ReplayGuard } from "./replay-guard.ts";
