@@ -1,0 +1,228 @@
+import type { Cancel, Clock, Random } from "../../../core/node/index.ts";
+import type { NodeId } from "../../../core/raft/index.ts";
+import { encodeBatch, LimitedLog, type PeerMac, seal } from "../../http/peer/index.ts";
+import type { PeerPoster } from "./peer-poster.ts";
+
+/** Bounds and pace of the connection to one peer. */
+export interface LinkLimits {
+  /** Frames, and bytes of frames, waiting to be sent. */
+  readonly maxQueuedFrames: number;
+  readonly maxQueuedBytes: number;
+  /** A batch is closed once it has this many bytes of frames; a single frame may be larger. */
+  readonly maxBatchBytes: number;
+  /** POSTs under way at the same time. */
+  readonly maxInflight: number;
+  /** After the first failure wait about this long, then twice as long each time... */
+  readonly minBackoffMs: number;
+  /** ...up to this. Well below an election timeout, so that a peer that is back is soon heard. */
+  readonly maxBackoffMs: number;
+}
+
+export const LINK_LIMITS: LinkLimits = {
+  maxQueuedFrames: 4096,
+  maxQueuedBytes: 64 << 20,
+  maxBatchBytes: 1 << 20,
+  maxInflight: 1,
+  minBackoffMs: 20,
+  maxBackoffMs: 400,
+};
+
+/** Frames kept for the next attempt while waiting: enough for one of each kind that is still of use by then. */
+const FRAMES_KEPT_IN_BACKOFF = 32;
+
+export interface LinkOptions {
+  readonly clusterId: bigint;
+  readonly groupId: string;
+  readonly self: NodeId;
+  readonly peer: NodeId;
+  readonly mac: PeerMac;
+  readonly poster: Pick<PeerPoster, "post">;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: LimitedLog;
+  readonly limits: LinkLimits;
+  readonly unreachable: (peer: NodeId) => void;
+}
+
+/** Counters since the link was made. */
+export interface LinkStats {
+  sentFrames: number;
+  sentBytes: number;
+  sentBatches: number;
+  droppedFrames: number;
+  failures: number;
+}
+
+/**
+ * The way to one peer. Whatever is queued while a POST is under way goes into the next one.
+ *
+ * Raft tolerates loss, so a full queue drops, and says so: `unreachable` makes the leader probe instead of counting
+ * on what was lost. The newest frame is dropped, because the older ones form an unbroken run that the peer can
+ * use, while without the first of them it would refuse all the rest. While waiting after a failure it is the other
+ * way round: the run is broken already, and only the latest frames still matter.
+ */
+export class PeerLink {
+  readonly stats: LinkStats = { sentFrames: 0, sentBytes: 0, sentBatches: 0, droppedFrames: 0, failures: 0 };
+  readonly #options: LinkOptions;
+  readonly #session: bigint;
+  #urls: readonly string[];
+  #urlIndex = 0;
+  #sequence = 0;
+  #queue: Uint8Array[] = [];
+  #queuedBytes = 0;
+  #inflight = 0;
+  #overflowing = false;
+  #flushing = false;
+  #failuresInARow = 0;
+  #endBackoff: Cancel | null = null;
+  #closed = false;
+
+  constructor(options: LinkOptions, urls: readonly string[]) {
+    this.#options = options;
+    this.#session = options.random.id();
+    this.#urls = urls;
+  }
+
+  setUrls(urls: readonly string[]): void {
+    this.#urls = urls;
+  }
+
+  send(frame: Uint8Array): void {
+    if (this.#closed) return;
+    if (this.#endBackoff !== null) this.#makeRoomInBackoff();
+    else if (this.#isFull(frame)) return this.#overflow();
+    this.#queue.push(frame);
+    this.#queuedBytes += frame.length;
+    this.#scheduleFlush();
+  }
+
+  /** The peer was heard: there is no point in waiting any longer before trying to reach it. */
+  heard(): void {
+    this.#endBackoff?.();
+  }
+
+  /** Drops what is queued; a POST under way ends as it may. */
+  close(): void {
+    this.#closed = true;
+    this.#endBackoff?.();
+    this.#dropQueue();
+  }
+
+  #isFull(frame: Uint8Array): boolean {
+    const { maxQueuedFrames, maxQueuedBytes } = this.#options.limits;
+    return this.#queue.length >= maxQueuedFrames || this.#queuedBytes + frame.length > maxQueuedBytes;
+  }
+
+  #overflow(): void {
+    this.stats.droppedFrames++;
+    if (this.#overflowing) return;
+    this.#overflowing = true;
+    const { log, peer } = this.#options;
+    log.log("warn", `full ${peer}`, "the queue to a member is full: dropping frames", { peer });
+    this.#options.unreachable(peer);
+  }
+
+  #makeRoomInBackoff(): void {
+    while (this.#queue.length >= FRAMES_KEPT_IN_BACKOFF) {
+      this.#queuedBytes -= this.#queue.shift()!.length;
+      this.stats.droppedFrames++;
+    }
+  }
+
+  #dropQueue(): void {
+    this.stats.droppedFrames += this.#queue.length;
+    this.#queue = [];
+    this.#queuedBytes = 0;
+  }
+
+  // Deferred to the end of the turn, so that all frames of one Ready share a batch.
+  #scheduleFlush(): void {
+    if (this.#flushing || this.#inflight >= this.#options.limits.maxInflight) return;
+    this.#flushing = true;
+    queueMicrotask(() => {
+      this.#flushing = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    while (
+      !this.#closed &&
+      this.#endBackoff === null &&
+      this.#queue.length > 0 &&
+      this.#inflight < this.#options.limits.maxInflight
+    ) {
+      this.#inflight++;
+      void this.#post(this.#takeBatch());
+    }
+  }
+
+  #takeBatch(): readonly Uint8Array[] {
+    this.#overflowing = false;
+    let bytes = 0;
+    let count = 0;
+    while (count < this.#queue.length && bytes < this.#options.limits.maxBatchBytes) {
+      bytes += this.#queue[count++]!.length;
+    }
+    this.#queuedBytes -= bytes;
+    return this.#queue.splice(0, count);
+  }
+
+  async #post(frames: readonly Uint8Array[]): Promise<void> {
+    const { clusterId, groupId, self, peer, mac, poster } = this.#options;
+    const header = { clusterId, groupId, from: self, to: peer, session: this.#session };
+    let problem: string | null = null;
+    try {
+      const batch = await seal(encodeBatch({ ...header, sequence: ++this.#sequence }, frames), mac);
+      const url = this.#urls[this.#urlIndex % this.#urls.length];
+      if (url === undefined) throw new Error("it has no peer URL");
+      const reply = await poster.post(url, batch);
+      if (reply.status >= 200 && reply.status < 300) this.#delivered(frames, batch.length);
+      else problem = `status ${reply.status}: ${new TextDecoder().decode(reply.body)}`;
+    } catch (error) {
+      problem = describe(error);
+    }
+    this.#inflight--;
+    if (problem !== null) this.#failed(frames.length, problem);
+    this.#flush();
+  }
+
+  #delivered(frames: readonly Uint8Array[], bytes: number): void {
+    this.#failuresInARow = 0;
+    this.stats.sentBatches++;
+    this.stats.sentFrames += frames.length;
+    this.stats.sentBytes += bytes;
+  }
+
+  #failed(lostFrames: number, problem: string): void {
+    if (this.#closed) return;
+    const { clock, log, peer, random, limits } = this.#options;
+    this.stats.failures++;
+    this.stats.droppedFrames += lostFrames;
+    // The frames behind the lost ones were made in the belief that those would arrive.
+    this.#dropQueue();
+    const url = this.#urls[this.#urlIndex % this.#urls.length];
+    log.log("warn", `unreachable ${peer}`, "could not reach a member", { peer, url, problem });
+    this.#urlIndex++;
+    const longest = Math.min(
+      limits.maxBackoffMs,
+      limits.minBackoffMs * 2 ** Math.min(this.#failuresInARow, 20),
+    );
+    this.#failuresInARow++;
+    this.#endBackoff?.();
+    const cancelTimer = clock.setTimer(longest * (0.5 + random.next() / 2), () => this.#endBackoff?.());
+    this.#endBackoff = () => {
+      cancelTimer();
+      this.#endBackoff = null;
+      this.#scheduleFlush();
+    };
+    this.#options.unreachable(peer);
+  }
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  // A connection refused on every address of a host arrives as an AggregateError without a message.
+  const code = (error as NodeJS.ErrnoException).code;
+  return error.message === "" ? (code ?? error.name) : error.message;
+}

@@ -1,0 +1,105 @@
+import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { PEER_CONTENT_TYPE } from "../../http/peer/index.ts";
+
+/** Certificates for connections to other members' https URLs, in PEM. */
+export interface PeerClientTls {
+  /** Instead of the well-known authorities. */
+  readonly ca?: Uint8Array;
+  /** This node's own certificate and key, for members that ask for one. */
+  readonly cert?: Uint8Array;
+  readonly key?: Uint8Array;
+}
+
+export interface PosterOptions {
+  readonly tls?: PeerClientTls;
+  /** Gives up when nothing at all moves on the connection for this long. */
+  readonly idleTimeoutMs: number;
+  /** Gives up after this long whatever happens. */
+  readonly totalTimeoutMs: number;
+  /** Longest reply that is read. */
+  readonly maxReplyBytes: number;
+}
+
+export interface PosterReply {
+  readonly status: number;
+  readonly body: Uint8Array;
+}
+
+/** Path of the peer route below a member's peer URL. */
+export const PEER_PATH = "/raft";
+
+/**
+ * POSTs to the peer route over connections that are kept. Never repeats a request: when a kept connection turns out
+ * to be closed, the request may have arrived all the same, and a forwarded proposal must not be taken twice.
+ */
+export class PeerPoster {
+  readonly #options: PosterOptions;
+  readonly #http: HttpAgent;
+  readonly #https: HttpsAgent;
+
+  constructor(options: PosterOptions) {
+    this.#options = options;
+    const pool = { keepAlive: true, maxFreeSockets: 4, scheduling: "lifo" } as const;
+    this.#http = new HttpAgent(pool);
+    const { ca, cert, key } = options.tls ?? {};
+    this.#https = new HttpsAgent({
+      ...pool,
+      minVersion: "TLSv1.2",
+      ...(ca === undefined ? {} : { ca: Buffer.from(ca) }),
+      ...(cert === undefined ? {} : { cert: Buffer.from(cert) }),
+      ...(key === undefined ? {} : { key: Buffer.from(key) }),
+    });
+  }
+
+  /** Resolves with whatever status came back; rejects when no answer did. */
+  post(peerUrl: string, body: Uint8Array): Promise<PosterReply> {
+    const secure = peerUrl.startsWith("https:");
+    const options = {
+      method: "POST",
+      agent: secure ? this.#https : this.#http,
+      headers: { "content-type": PEER_CONTENT_TYPE, "content-length": body.length },
+    };
+    return new Promise((resolve, reject) => {
+      const url = new URL(PEER_PATH, peerUrl);
+      const request = secure ? httpsRequest(url, options) : httpRequest(url, options);
+      const timer = setTimeout(
+        () => request.destroy(new Error(`no answer within ${this.#options.totalTimeoutMs} ms`)),
+        this.#options.totalTimeoutMs,
+      );
+      request.setTimeout(this.#options.idleTimeoutMs, () => {
+        request.destroy(new Error(`nothing heard for ${this.#options.idleTimeoutMs} ms`));
+      });
+      request.on("close", () => clearTimeout(timer));
+      request.on("error", reject);
+      request.on("response", (response) => {
+        readReply(response, this.#options.maxReplyBytes).then(resolve, (error: Error) => {
+          request.destroy();
+          reject(error);
+        });
+      });
+      request.end(body);
+    });
+  }
+
+  /** Drops all connections, and with them the requests under way. */
+  close(): void {
+    this.#http.destroy();
+    this.#https.destroy();
+  }
+}
+
+function readReply(response: IncomingMessage, maxBytes: number): Promise<PosterReply> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    response.on("data", (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > maxBytes) reject(new Error(`the answer is longer than ${maxBytes} bytes`));
+      else chunks.push(chunk);
+    });
+    response.on("end", () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks) }));
+    response.on("error", reject);
+    response.on("aborted", () => reject(new Error("the connection broke off within the answer")));
+  });
+}

@@ -1,0 +1,213 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Clock } from "../../../src/core/node/index.ts";
+import { type Batch, decodeBatch, LimitedLog } from "../../../src/runtimes/http/peer/index.ts";
+import { nodePeerMac } from "../../../src/runtimes/node/peers/node-mac.ts";
+import { LINK_LIMITS, type LinkLimits, PeerLink } from "../../../src/runtimes/node/peers/peer-link.ts";
+
+/** Time that passes only when told to. */
+class ManualClock implements Clock {
+  now = 0;
+  timers: { atMs: number; callback: () => void }[] = [];
+
+  nowMs(): number {
+    return this.now;
+  }
+
+  wallMs(): number {
+    return this.now;
+  }
+
+  setTimer(delayMs: number, callback: () => void): () => void {
+    const timer = { atMs: this.now + delayMs, callback };
+    this.timers.push(timer);
+    return () => void (this.timers = this.timers.filter((other) => other !== timer));
+  }
+
+  advance(ms: number): void {
+    this.now += ms;
+    const due = this.timers.filter((timer) => timer.atMs <= this.now);
+    this.timers = this.timers.filter((timer) => timer.atMs > this.now);
+    for (const timer of due) timer.callback();
+  }
+}
+
+interface Post {
+  readonly url: string;
+  readonly batch: Batch;
+  answer(status: number): Promise<void>;
+  fail(): Promise<void>;
+}
+
+const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+describe("PeerLink", () => {
+  let clock: ManualClock;
+  let posts: Post[];
+  let unreachable: bigint[];
+
+  beforeEach(() => {
+    clock = new ManualClock();
+    posts = [];
+    unreachable = [];
+  });
+
+  function makeLink(limits: Partial<LinkLimits> = {}, urls = ["http://a:1", "http://b:1"]): PeerLink {
+    const poster = {
+      post: (url: string, body: Uint8Array) =>
+        new Promise<{ status: number; body: Uint8Array }>((resolve, reject) => {
+          posts.push({
+            url,
+            batch: decodeBatch(body),
+            answer: (status) => (resolve({ status, body: new Uint8Array(0) }), settle()),
+            fail: () => (reject(new Error("connection refused")), settle()),
+          });
+        }),
+    };
+    return new PeerLink(
+      {
+        clusterId: 1n,
+        groupId: "g",
+        self: 1n,
+        peer: 2n,
+        mac: nodePeerMac(new Uint8Array(0), { type: "batch", clusterId: 1n, groupId: "g" }),
+        poster,
+        clock,
+        random: { next: () => 1, id: () => 77n },
+        log: new LimitedLog({ log: () => undefined }, () => clock.now),
+        limits: { ...LINK_LIMITS, ...limits },
+        unreachable: (node) => unreachable.push(node),
+      },
+      urls,
+    );
+  }
+
+  const frame = (n: number, size = 1) => new Uint8Array(size).fill(n);
+  const sent = (post: Post | undefined) => post?.batch.frames.map((bytes) => bytes[0]);
+
+  it("sends what one turn queued as one batch, and what queued meanwhile as the next", async () => {
+    const link = makeLink();
+    link.send(frame(1));
+    link.send(frame(2));
+    await settle();
+    link.send(frame(3));
+    link.send(frame(4));
+    await settle();
+    expect(posts.length).toBe(1);
+    expect(sent(posts[0])).toEqual([1, 2]);
+    await posts[0]!.answer(204);
+    expect(sent(posts[1])).toEqual([3, 4]);
+    expect(posts.map(({ batch }) => batch.header.sequence)).toEqual([1, 2]);
+  });
+
+  it("closes a batch at its bound, but sends a larger frame alone", async () => {
+    const link = makeLink({ maxBatchBytes: 10 });
+    for (const size of [4, 6, 50, 1]) link.send(frame(size, size));
+    await settle();
+    await posts[0]!.answer(204);
+    await posts[1]!.answer(204);
+    expect(posts.map(sent)).toEqual([[4, 6], [50], [1]]);
+  });
+
+  it("drops the newest frame when the queue is full, and says so once", async () => {
+    const link = makeLink({ maxQueuedFrames: 3 });
+    link.send(frame(0));
+    await settle();
+    for (let i = 1; i <= 6; i++) link.send(frame(i));
+    expect(unreachable).toEqual([2n]);
+    expect(link.stats.droppedFrames).toBe(3);
+    await posts[0]!.answer(204);
+    expect(sent(posts[1])).toEqual([1, 2, 3]);
+  });
+
+  it("bounds the queue in bytes", async () => {
+    const link = makeLink({ maxQueuedBytes: 100 });
+    link.send(frame(0));
+    await settle();
+    for (let i = 1; i <= 4; i++) link.send(frame(i, 40));
+    await posts[0]!.answer(204);
+    expect(sent(posts[1])).toEqual([1, 2]);
+  });
+
+  it("reports a failure once, forgets what was queued, and never sends a batch again", async () => {
+    const link = makeLink();
+    link.send(frame(1));
+    await settle();
+    link.send(frame(2));
+    await posts[0]!.fail();
+    expect(unreachable).toEqual([2n]);
+    link.send(frame(3));
+    clock.advance(1000);
+    await settle();
+    expect(posts.map(sent)).toEqual([[1], [3]]);
+    expect(posts.map(({ url }) => url)).toEqual(["http://a:1", "http://b:1"]);
+  });
+
+  it("takes a refusal for a failure", async () => {
+    const link = makeLink();
+    link.send(frame(1));
+    await settle();
+    await posts[0]!.answer(401);
+    expect(unreachable).toEqual([2n]);
+    expect(link.stats.failures).toBe(1);
+  });
+
+  it("waits twice as long after each failure, up to a bound, and starts over after a success", async () => {
+    const link = makeLink({ minBackoffMs: 20, maxBackoffMs: 100 });
+    const waits: number[] = [];
+    for (let i = 0; i < 5; i++) {
+      link.send(frame(i));
+      await settle();
+      await posts.at(-1)!.fail();
+      waits.push(clock.timers[0]!.atMs - clock.now);
+      clock.advance(100);
+    }
+    expect(waits).toEqual([20, 40, 80, 100, 100]);
+    link.send(frame(9));
+    await settle();
+    await posts.at(-1)!.answer(204);
+    link.send(frame(9));
+    await settle();
+    await posts.at(-1)!.fail();
+    expect(clock.timers[0]!.atMs - clock.now).toBe(20);
+  });
+
+  it("keeps only the latest frames while it waits", async () => {
+    const link = makeLink();
+    link.send(frame(0));
+    await settle();
+    await posts[0]!.fail();
+    for (let i = 0; i < 100; i++) link.send(frame(i));
+    clock.advance(1000);
+    await settle();
+    expect(sent(posts[1])).toEqual(Array.from({ length: 32 }, (_, i) => 68 + i));
+  });
+
+  it("tries at once when the peer is heard", async () => {
+    const link = makeLink();
+    link.send(frame(1));
+    await settle();
+    await posts[0]!.fail();
+    link.send(frame(2));
+    await settle();
+    expect(posts.length).toBe(1);
+    link.heard();
+    await settle();
+    expect(sent(posts[1])).toEqual([2]);
+    expect(clock.timers).toEqual([]);
+  });
+
+  it("sends nothing and leaves no timer once closed", async () => {
+    const link = makeLink();
+    link.send(frame(1));
+    await settle();
+    link.send(frame(2));
+    link.close();
+    await posts[0]!.fail();
+    link.send(frame(3));
+    clock.advance(10_000);
+    await settle();
+    expect(posts.length).toBe(1);
+    expect(unreachable).toEqual([]);
+    expect(clock.timers).toEqual([]);
+  });
+});
