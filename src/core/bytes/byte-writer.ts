@@ -51,7 +51,8 @@ export class ByteWriter {
 
   /** A safe integer of at least 0, in 1 to 8 bytes. */
   uint(value: number): this {
-    if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not an unsigned safe integer: ${value}`);
+    if (!Number.isSafeInteger(value) || value < 0)
+      throw new RangeError(`not an unsigned safe integer: ${value}`);
     this.#reserve(8);
     let rest = value;
     while (rest >= 0x80) {

@@ -98,14 +98,20 @@ export interface Engine {
     request: MemberAddRequest,
     options?: CallOptions,
   ): Promise<{ readonly member: Member; readonly members: readonly Member[] } & WithHeader>;
-  memberRemove(id: NodeId, options?: CallOptions): Promise<{ readonly members: readonly Member[] } & WithHeader>;
+  memberRemove(
+    id: NodeId,
+    options?: CallOptions,
+  ): Promise<{ readonly members: readonly Member[] } & WithHeader>;
   memberUpdate(
     id: NodeId,
     peerUrls: readonly string[],
     options?: CallOptions,
   ): Promise<{ readonly members: readonly Member[] } & WithHeader>;
   /** Makes a caught-up learner a voter; `learnerNotReady` until it is. */
-  memberPromote(id: NodeId, options?: CallOptions): Promise<{ readonly members: readonly Member[] } & WithHeader>;
+  memberPromote(
+    id: NodeId,
+    options?: CallOptions,
+  ): Promise<{ readonly members: readonly Member[] } & WithHeader>;
   /** Hands leadership to a voter; resolves when it leads. */
   transferLeadership(target: NodeId, options?: CallOptions): Promise<void>;
   /** Calls back whenever the leader this node knows changes; returns the way to stop. */

@@ -92,4 +92,3 @@ export interface Frame {
   readonly header: FrameHeader;
   readonly body: FrameBody;
 }
-

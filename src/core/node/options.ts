@@ -58,4 +58,3 @@ export const NODE_DEFAULTS: NodeTuning = {
   maxRequestBytes: 1.5 * (1 << 20),
   maxTxnOps: 128,
 };
-

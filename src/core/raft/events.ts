@@ -12,11 +12,14 @@ export type RaftEvent =
   | { readonly type: "propose"; readonly commands: readonly Uint8Array[] }
   /** Append a membership change (leader only). */
   | { readonly type: "proposeConfChange"; readonly change: ConfChange }
-  /** Ask for a read index; the answer is a ReadState. `readId` must never have been used by this process. */
-  | { readonly type: "readIndex"; readonly readId: bigint }
+  /**
+   * Ask for a read index; the answer is a ReadState. `readId` must never have been used by this process. With
+   * `lease` a leader that holds its lease answers at once; one that does not confirms its lead as always.
+   */
+  | { readonly type: "readIndex"; readonly readId: bigint; readonly lease: boolean }
   /** Hand leadership over (leader only). */
   | { readonly type: "transferLeadership"; readonly target: NodeId }
-  /** Give up a transfer under way, or campaign now: for operators and tests. */
+  /** Campaign now, without waiting for the election timeout: for operators and tests. */
   | { readonly type: "campaign" }
   /** The writes of the Ready with this number are durable. In order, one for each Ready. */
   | { readonly type: "persisted"; readonly number: number }

@@ -84,6 +84,8 @@ export interface ReadIndexRequest extends Envelope {
   readonly type: "ReadIndexRequest";
   /** Chosen by the asking node, unique for the life of its process. */
   readonly readId: bigint;
+  /** The leader may answer from its lease, without a round of heartbeats. */
+  readonly lease: boolean;
 }
 
 export interface ReadIndexResult extends Envelope {
@@ -108,4 +110,3 @@ export type Message =
   | ReadIndexResult;
 
 export type MessageType = Message["type"];
-
