@@ -108,6 +108,40 @@ describe("PeerLink", () => {
     expect(posts.map(sent)).toEqual([[4, 6], [50], [1]]);
   });
 
+  it("starts another POST when one takes long, up to a bound", async () => {
+    const link = makeLink({ maxInflight: 2, pipelineAfterMs: 5 });
+    link.send(frame(1));
+    await settle();
+    link.send(frame(2));
+    await settle();
+    clock.advance(4);
+    await settle();
+    expect(posts.length).toBe(1);
+    link.send(frame(3));
+    clock.advance(1);
+    await settle();
+    expect(posts.map(sent)).toEqual([[1], [2, 3]]);
+    link.send(frame(4));
+    clock.advance(100);
+    await settle();
+    expect(posts.length).toBe(2);
+    await posts[1]!.answer(204);
+    expect(posts.map(sent)).toEqual([[1], [2, 3], [4]]);
+  });
+
+  it("counts POSTs that fail together as one failure", async () => {
+    const link = makeLink({ maxInflight: 2, pipelineAfterMs: 5, minBackoffMs: 20 });
+    link.send(frame(1));
+    await settle();
+    link.send(frame(2));
+    await settle();
+    clock.advance(5);
+    await settle();
+    await Promise.all(posts.map((post) => post.fail()));
+    expect(unreachable).toEqual([2n]);
+    expect(clock.timers.map(({ atMs }) => atMs - clock.now)).toEqual([20]);
+  });
+
   it("drops the newest frame when the queue is full, and says so once", async () => {
     const link = makeLink({ maxQueuedFrames: 3 });
     link.send(frame(0));

@@ -10,8 +10,14 @@ export interface LinkLimits {
   readonly maxQueuedBytes: number;
   /** A batch is closed once it has this many bytes of frames; a single frame may be larger. */
   readonly maxBatchBytes: number;
-  /** POSTs under way at the same time. */
+  /** POSTs under way at the same time... */
   readonly maxInflight: number;
+  /**
+   * ...of which a further one starts only when the latest has been under way for this long. On a near network it
+   * never has, and frames stay in order and in large batches; across regions a frame need not wait for a round trip
+   * (measured over 40 ms with arrivals at random: half of the frames waited 20 ms or more without).
+   */
+  readonly pipelineAfterMs: number;
   /** After the first failure wait about this long, then twice as long each time... */
   readonly minBackoffMs: number;
   /** ...up to this. Well below an election timeout, so that a peer that is back is soon heard. */
@@ -22,7 +28,8 @@ export const LINK_LIMITS: LinkLimits = {
   maxQueuedFrames: 4096,
   maxQueuedBytes: 64 << 20,
   maxBatchBytes: 1 << 20,
-  maxInflight: 1,
+  maxInflight: 8,
+  pipelineAfterMs: 5,
   minBackoffMs: 20,
   maxBackoffMs: 400,
 };
@@ -71,6 +78,8 @@ export class PeerLink {
   #queue: Uint8Array[] = [];
   #queuedBytes = 0;
   #inflight = 0;
+  #lastPostMs = 0;
+  #cancelPipelining: Cancel | null = null;
   #overflowing = false;
   #flushing = false;
   #failuresInARow = 0;
@@ -105,6 +114,7 @@ export class PeerLink {
   close(): void {
     this.#closed = true;
     this.#endBackoff?.();
+    this.#stopPipelining();
     this.#dropQueue();
   }
 
@@ -137,7 +147,7 @@ export class PeerLink {
 
   // Deferred to the end of the turn, so that all frames of one Ready share a batch.
   #scheduleFlush(): void {
-    if (this.#flushing || this.#inflight >= this.#options.limits.maxInflight) return;
+    if (this.#flushing || this.#cancelPipelining !== null) return;
     this.#flushing = true;
     queueMicrotask(() => {
       this.#flushing = false;
@@ -146,15 +156,29 @@ export class PeerLink {
   }
 
   #flush(): void {
-    while (
-      !this.#closed &&
-      this.#endBackoff === null &&
-      this.#queue.length > 0 &&
-      this.#inflight < this.#options.limits.maxInflight
-    ) {
+    while (!this.#closed && this.#endBackoff === null && this.#queue.length > 0) {
+      if (this.#inflight >= this.#options.limits.maxInflight) return;
+      if (this.#inflight > 0 && !this.#mayPipeline()) return;
       this.#inflight++;
       void this.#post(this.#takeBatch());
     }
+  }
+
+  /** Whether the latest POST has been under way for long; if not, comes back when it has. */
+  #mayPipeline(): boolean {
+    const { clock, limits } = this.#options;
+    const waitMs = this.#lastPostMs + limits.pipelineAfterMs - clock.nowMs();
+    if (waitMs <= 0) return true;
+    this.#cancelPipelining ??= clock.setTimer(waitMs, () => {
+      this.#cancelPipelining = null;
+      this.#flush();
+    });
+    return false;
+  }
+
+  #stopPipelining(): void {
+    this.#cancelPipelining?.();
+    this.#cancelPipelining = null;
   }
 
   #takeBatch(): readonly Uint8Array[] {
@@ -171,6 +195,7 @@ export class PeerLink {
   async #post(frames: readonly Uint8Array[]): Promise<void> {
     const { clusterId, groupId, self, peer, mac, poster } = this.#options;
     const header = { clusterId, groupId, from: self, to: peer, session: this.#session };
+    this.#lastPostMs = this.#options.clock.nowMs();
     let problem: string | null = null;
     try {
       const batch = await seal(encodeBatch({ ...header, sequence: ++this.#sequence }, frames), mac);
@@ -183,6 +208,7 @@ export class PeerLink {
       problem = describe(error);
     }
     this.#inflight--;
+    if (this.#inflight === 0) this.#stopPipelining();
     if (problem !== null) this.#failed(frames.length, problem);
     this.#flush();
   }
@@ -199,6 +225,8 @@ export class PeerLink {
     const { clock, log, peer, random, limits } = this.#options;
     this.stats.failures++;
     this.stats.droppedFrames += lostFrames;
+    // Others that were under way at the same time fail for the same reason.
+    if (this.#endBackoff !== null) return;
     // The frames behind the lost ones were made in the belief that those would arrive.
     this.#dropQueue();
     const url = this.#urls[this.#urlIndex % this.#urls.length];
@@ -209,7 +237,6 @@ export class PeerLink {
       limits.minBackoffMs * 2 ** Math.min(this.#failuresInARow, 20),
     );
     this.#failuresInARow++;
-    this.#endBackoff?.();
     const cancelTimer = clock.setTimer(longest * (0.5 + random.next() / 2), () => this.#endBackoff?.());
     this.#endBackoff = () => {
       cancelTimer();
