@@ -1,0 +1,4 @@
+export { JsonDecoders, type JsonDecoder } from "./json-decode.ts";
+export { JsonEncoders, type JsonEncoder } from "./json-encode.ts";
+export { decodeJsonBody } from "./json-body.ts";
+export type { Message, MessageInfo } from "./schema.ts";

@@ -1,0 +1,74 @@
+import { EngineError, GrpcCode } from "../../core/errors/index.ts";
+import type { Logger } from "../../core/node/index.ts";
+
+/** HTTP status for each gRPC code, as in etcd's gateway since 3.5. */
+const STATUS_OF_CODE: { readonly [C in GrpcCode]: number } = {
+  [GrpcCode.canceled]: 499,
+  [GrpcCode.unknown]: 500,
+  [GrpcCode.invalidArgument]: 400,
+  [GrpcCode.deadlineExceeded]: 504,
+  [GrpcCode.notFound]: 404,
+  [GrpcCode.alreadyExists]: 409,
+  [GrpcCode.permissionDenied]: 403,
+  [GrpcCode.resourceExhausted]: 429,
+  [GrpcCode.failedPrecondition]: 400,
+  [GrpcCode.aborted]: 409,
+  [GrpcCode.outOfRange]: 400,
+  [GrpcCode.unimplemented]: 501,
+  [GrpcCode.internal]: 500,
+  [GrpcCode.unavailable]: 503,
+  [GrpcCode.dataLoss]: 500,
+  [GrpcCode.unauthenticated]: 401,
+};
+
+/** The facts of an error reply that are not in its status. */
+export interface ErrorReply {
+  readonly message: string;
+  readonly code: GrpcCode;
+  /** A stable name, for programs. */
+  readonly reason: string;
+  readonly detail?: string | undefined;
+  /** Instead of the status that goes with the code. */
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/**
+ * The gateway's form of an error. `error` and `message` say the same: older gateways had the one, newer ones have
+ * the other. `reason` and `detail` are ours.
+ */
+export function errorReply({ message, code, reason, detail, status, headers }: ErrorReply): Response {
+  const body = JSON.stringify({ error: message, message, code, reason, detail });
+  return new Response(body, {
+    status: status ?? STATUS_OF_CODE[code],
+    headers: { "Content-Type": "application/json", ...headers },
+  });
+}
+
+/** Turns whatever was thrown into a reply; what is not an EngineError is logged and told to nobody. */
+export function replyToError(error: unknown, logger: Logger): Response {
+  if (error instanceof EngineError) {
+    const { message, grpcCode, code, detail } = error;
+    return errorReply({ message, code: grpcCode, reason: code, detail, headers: adviceHeaders(error) });
+  }
+  logger.log("error", "a request failed unexpectedly", { error });
+  return errorReply({ message: "d-engine: internal error", code: GrpcCode.internal, reason: "internal" });
+}
+
+/** When to come back, and who leads. */
+function adviceHeaders({
+  retryAfterMs,
+  leaderId,
+  leaderUrls,
+  grpcCode,
+}: EngineError): Record<string, string> {
+  const headers: Record<string, string> = {};
+  // HTTP knows whole seconds only, so round up: too early would only be refused again.
+  if (retryAfterMs !== undefined) headers["Retry-After"] = String(Math.ceil(retryAfterMs / 1000));
+  if (leaderId !== undefined) headers["X-D-Engine-Leader"] = leaderId.toString();
+  // From other members' configuration, so it must not break out of the header.
+  const urls = leaderUrls?.filter((url) => /^[\x21-\x7e]+$/.test(url)) ?? [];
+  if (urls.length > 0) headers["X-D-Engine-Leader-Urls"] = urls.join(",");
+  if (grpcCode === GrpcCode.unauthenticated) headers["WWW-Authenticate"] = "Bearer";
+  return headers;
+}

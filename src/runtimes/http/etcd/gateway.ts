@@ -1,0 +1,71 @@
+import type { Context, Hono } from "hono";
+import { GrpcCode } from "../../../core/errors/index.ts";
+import type { Engine } from "../../../core/node/index.ts";
+import type { Base64 } from "../base64.ts";
+import { readText } from "../body.ts";
+import type { Guard } from "../client-auth.ts";
+import { decodeJsonBody, JsonDecoders, JsonEncoders } from "../codec/index.ts";
+import { errorReply } from "../errors.ts";
+import { type Method, type MethodContext, METHODS } from "./methods.ts";
+
+/** Where the gateway answers; `/v3beta` is what it was called up to etcd 3.3. */
+const PREFIXES = ["/v3", "/v3beta"] as const;
+
+const JSON_REPLY: ResponseInit = { status: 200, headers: { "Content-Type": "application/json" } };
+
+export interface GatewayOptions {
+  readonly engine: Engine;
+  readonly base64: Base64;
+  readonly maxRequestBytes: number;
+  readonly guard: Guard;
+  readonly context: MethodContext;
+}
+
+/** Mounts every method of the table as a POST route that speaks proto3 JSON. */
+export function mountGateway(app: Hono, options: GatewayOptions): void {
+  const decoders = new JsonDecoders(options.base64);
+  const encoders = new JsonEncoders(options.base64);
+  for (const method of METHODS) {
+    const handler = jsonHandler(method, decoders, encoders, options);
+    for (const prefix of PREFIXES) app.post(prefix + method.path, handler);
+  }
+}
+
+/** Straight from text to text: this is the hot path of every benchmark. */
+function jsonHandler(
+  method: Method,
+  decoders: JsonDecoders,
+  encoders: JsonEncoders,
+  { engine, maxRequestBytes, guard, context }: GatewayOptions,
+): (c: Context) => Promise<Response> {
+  const decode = decoders.of<unknown>(method.request);
+  const encode = encoders.of<unknown>(method.response);
+  return async ({ req: { raw } }) => {
+    const refusal = guard(raw);
+    if (refusal !== null) return refusal;
+    const body = await readText(raw, maxRequestBytes);
+    const request = decodeJsonBody(body, decode, method.root);
+    return new Response(encode(await method.call(engine, request, context)), JSON_REPLY);
+  };
+}
+
+/** The reply to a gateway path that leads nowhere, or null when the path is not one of the gateway's. */
+export function gatewayMiss(path: string, httpMethod: string): Response | null {
+  const prefix = PREFIXES.find((candidate) => path.startsWith(`${candidate}/`));
+  if (prefix === undefined) return null;
+  const exists = METHODS.some((method) => prefix + method.path === path);
+  if (!exists) {
+    return errorReply({
+      message: `d-engine: not implemented: ${httpMethod} ${path}`,
+      code: GrpcCode.unimplemented,
+      reason: "unimplemented",
+    });
+  }
+  return errorReply({
+    message: `d-engine: ${path} takes POST, not ${httpMethod}`,
+    code: GrpcCode.unimplemented,
+    reason: "unimplemented",
+    status: 405,
+    headers: { Allow: "POST" },
+  });
+}

@@ -1,0 +1,233 @@
+import { EngineError } from "../../../core/errors/index.ts";
+import type { CompactRequest, PutRequest, DeleteRangeRequest, RequestOp } from "../../../core/kv/index.ts";
+import type {
+  Consistency,
+  Engine,
+  EngineStatus,
+  MemberAddRequest,
+  ReadOptions,
+  ResponseHeader,
+} from "../../../core/node/index.ts";
+import type { Message, MessageInfo } from "../codec/index.ts";
+import * as cluster from "./cluster-messages.ts";
+import * as kv from "./kv-messages.ts";
+import { txnReply } from "./txn-reply.ts";
+
+/** What a method may know besides its request. */
+export interface MethodContext {
+  /** The etcd version whose API this is. */
+  readonly etcdVersion: string;
+}
+
+/** One unary RPC, whatever carries it: JSON takes it from here, and so can gRPC. */
+export interface Method {
+  /** The protobuf service. */
+  readonly service: "etcdserverpb.KV" | "etcdserverpb.Cluster" | "etcdserverpb.Maintenance";
+  readonly rpc: string;
+  /** The gateway's path below `/v3`. */
+  readonly path: string;
+  /** Names the request in complaints about it. */
+  readonly root: string;
+  readonly request: MessageInfo;
+  readonly response: MessageInfo;
+  /** Takes what `request` describes and gives what `response` describes. */
+  readonly call: (engine: Engine, request: unknown, context: MethodContext) => Promise<unknown>;
+}
+
+/** The methods of etcd's v3 API that the engine has. */
+export const METHODS: readonly Method[] = [
+  method({
+    service: "etcdserverpb.KV",
+    rpc: "Range",
+    path: "/kv/range",
+    request: kv.rangeRequest,
+    response: kv.rangeReply,
+    call: (engine, request: kv.RangeMessage) => engine.range(request, readOptions(request)),
+  }),
+  method({
+    service: "etcdserverpb.KV",
+    rpc: "Put",
+    path: "/kv/put",
+    request: kv.putRequest,
+    response: kv.putReply,
+    call: (engine, request: PutRequest) => engine.put(request),
+  }),
+  method({
+    service: "etcdserverpb.KV",
+    rpc: "DeleteRange",
+    path: "/kv/deleterange",
+    request: kv.deleteRangeRequest,
+    response: kv.deleteRangeReply,
+    call: (engine, request: DeleteRangeRequest) => engine.deleteRange(request),
+  }),
+  method({
+    service: "etcdserverpb.KV",
+    rpc: "Txn",
+    path: "/kv/txn",
+    request: kv.txnRequest,
+    response: kv.txnReply,
+    call: async (engine, request: kv.TxnMessage) =>
+      txnReply(
+        await engine.txn(request, readOptions({ ...request, serializable: readsSerializably(request) })),
+      ),
+  }),
+  method({
+    service: "etcdserverpb.KV",
+    rpc: "Compact",
+    path: "/kv/compaction",
+    request: kv.compactRequest,
+    response: kv.headerReply,
+    call: (engine, request: CompactRequest) => engine.compact({ revision: request.revision }),
+  }),
+  method({
+    service: "etcdserverpb.Cluster",
+    rpc: "MemberAdd",
+    path: "/cluster/member/add",
+    request: cluster.memberAddRequest,
+    response: cluster.memberAddReply,
+    call: async (engine, request: MemberAddRequest) => {
+      if (request.peerUrls.length === 0)
+        throw new EngineError("badMemberUrls", { detail: "peerURLs: none given" });
+      checkUrls(request.peerUrls);
+      return withoutRevision(await engine.memberAdd(request));
+    },
+  }),
+  method({
+    service: "etcdserverpb.Cluster",
+    rpc: "MemberRemove",
+    path: "/cluster/member/remove",
+    request: cluster.memberIdRequest,
+    response: cluster.membersReply,
+    call: async (engine, { id }: cluster.MemberIdMessage) => withoutRevision(await engine.memberRemove(id)),
+  }),
+  method({
+    service: "etcdserverpb.Cluster",
+    rpc: "MemberUpdate",
+    path: "/cluster/member/update",
+    request: cluster.memberUpdateRequest,
+    response: cluster.membersReply,
+    call: async (engine, { id, peerUrls }: cluster.MemberUpdateMessage) => {
+      checkUrls(peerUrls);
+      return withoutRevision(await engine.memberUpdate(id, peerUrls));
+    },
+  }),
+  method({
+    service: "etcdserverpb.Cluster",
+    rpc: "MemberList",
+    path: "/cluster/member/list",
+    request: cluster.memberListRequest,
+    response: cluster.membersReply,
+    // As in etcd, a list that does not ask for more is this member's own: it must work without a quorum.
+    call: async (engine, { linearizable }: cluster.MemberListMessage) =>
+      withoutRevision(
+        await engine.memberList({ consistency: linearizable === true ? "linearizable" : "eventual" }),
+      ),
+  }),
+  method({
+    service: "etcdserverpb.Cluster",
+    rpc: "MemberPromote",
+    path: "/cluster/member/promote",
+    request: cluster.memberIdRequest,
+    response: cluster.membersReply,
+    call: async (engine, { id }: cluster.MemberIdMessage) => withoutRevision(await engine.memberPromote(id)),
+  }),
+  method({
+    service: "etcdserverpb.Maintenance",
+    rpc: "Status",
+    path: "/maintenance/status",
+    request: cluster.emptyRequest,
+    response: cluster.statusReply,
+    call: (engine, _request: object, context) =>
+      Promise.resolve(statusReply(engine.status(), engine.header(), context.etcdVersion)),
+  }),
+  method({
+    service: "etcdserverpb.Maintenance",
+    rpc: "MoveLeader",
+    path: "/maintenance/transfer-leadership",
+    request: cluster.moveLeaderRequest,
+    response: kv.headerReply,
+    call: async (engine, { targetId }: cluster.MoveLeaderMessage) => {
+      await engine.transferLeadership(targetId);
+      return { header: engine.header() };
+    },
+  }),
+];
+
+/** Checks a method's parts against each other, and then forgets their types so that methods fit into one table. */
+function method<Req, Res>(definition: {
+  readonly service: Method["service"];
+  readonly rpc: string;
+  readonly path: string;
+  readonly request: Message<Req>;
+  readonly response: Message<Res>;
+  readonly call: (engine: Engine, request: Req, context: MethodContext) => Promise<Res>;
+}): Method {
+  return {
+    ...definition,
+    root: definition.rpc.charAt(0).toLowerCase() + definition.rpc.slice(1),
+    call: (engine, request, context) => definition.call(engine, request as Req, context),
+  };
+}
+
+/** One object per policy, since every read on the hot path needs one. */
+const READ_OPTIONS: { readonly [C in Consistency]: ReadOptions } = {
+  linearizable: { consistency: "linearizable" },
+  lease: { consistency: "lease" },
+  eventual: { consistency: "eventual" },
+};
+
+function readOptions(request: {
+  readonly serializable?: boolean;
+  readonly consistency?: Consistency;
+}): ReadOptions {
+  if (request.consistency !== undefined) return READ_OPTIONS[request.consistency];
+  return request.serializable === true ? READ_OPTIONS.eventual : {};
+}
+
+/** As in etcd, a transaction reads without consensus when all its operations are serializable ranges. */
+function readsSerializably(request: kv.TxnMessage): boolean {
+  const ops = [...request.success, ...request.failure];
+  return ops.length > 0 && ops.every(isSerializableRange);
+}
+
+function isSerializableRange(op: RequestOp): boolean {
+  if (op.type === "txn") return readsSerializably(op.request);
+  return op.type === "range" && (op.request as kv.RangeMessage).serializable === true;
+}
+
+/** Cluster replies of etcd carry no revision. */
+function withoutRevision<R extends { readonly header: ResponseHeader }>(reply: R): R {
+  return { ...reply, header: { ...reply.header, revision: 0 } };
+}
+
+function statusReply(status: EngineStatus, header: ResponseHeader, version: string): cluster.StatusReply {
+  return {
+    header,
+    version,
+    dbSize: status.dbSize,
+    leader: status.leaderId ?? 0n,
+    raftIndex: status.commitIndex,
+    raftTerm: status.term,
+    raftAppliedIndex: status.appliedIndex,
+    errors: status.leaderId === null ? ["etcdserver: no leader"] : [],
+    dbSizeInUse: status.dbSize,
+    isLearner: status.isLearner,
+  };
+}
+
+/** etcd's rule (client/pkg/types.NewURLs), except that a port may be left to the scheme: http or https, no path. */
+function checkUrls(urls: readonly string[]): void {
+  for (const text of urls) {
+    const url = URL.canParse(text) ? new URL(text) : null;
+    const sound =
+      url !== null &&
+      (url.protocol === "http:" || url.protocol === "https:") &&
+      url.pathname === "/" &&
+      url.search === "" &&
+      url.hash === "" &&
+      url.username === "" &&
+      url.password === "";
+    if (!sound)
+      throw new EngineError("badMemberUrls", { detail: `peerURLs: ${JSON.stringify(text.slice(0, 200))}` });
+  }
+}

@@ -1,0 +1,60 @@
+import type { Engine, Logger } from "../../core/node/index.ts";
+import type { Base64 } from "./base64.ts";
+import type { PeerHandler } from "./peer/index.ts";
+
+/** What the app serves, and to whom. */
+export interface AppOptions {
+  readonly engine: Engine;
+  readonly auth: ClientAuth;
+  /** d-engine's own version, for `GET /version`. */
+  readonly version: string;
+  /** Without it there is no `GET /metrics`. */
+  readonly metrics?: () => Promise<Metrics>;
+  /** Takes what other members POST to `/raft`. Without it there is no such route. */
+  readonly peer?: PeerHandler;
+  readonly limits?: Partial<AppLimits>;
+  /** Absent: browsers on other origins are told nothing, and without a client token they are turned away. */
+  readonly cors?: CorsOptions;
+  /** A faster base64 than the portable one, where the runtime has it. */
+  readonly base64?: Base64;
+  readonly logger: Logger;
+}
+
+/** Who may call the client routes. */
+export interface ClientAuth {
+  /** What clients must present: visible ASCII, no spaces. Sent as `Authorization: Bearer <token>`. */
+  readonly clientToken?: string;
+  /**
+   * Without a token, serve everyone who can connect: right on loopback and nowhere else unless someone said so.
+   * Otherwise an app without a token refuses every client request.
+   */
+  readonly allowInsecure: boolean;
+  /** Tells the reader of a refusal how this runtime takes a token. */
+  readonly howToSetToken?: string;
+}
+
+export interface Metrics {
+  readonly contentType: string;
+  readonly body: string;
+}
+
+export interface AppLimits {
+  /** Largest body of a client request, in bytes. JSON carries keys and values as base64, a third larger. */
+  readonly maxRequestBytes: number;
+  /** Largest body on the peer route, in bytes. */
+  readonly maxPeerBytes: number;
+  /** How long a health check waits for a linearizable read. */
+  readonly healthTimeoutMs: number;
+}
+
+export interface CorsOptions {
+  /** Origins that may call (`https://console.example`), or `*` for all. */
+  readonly origins: readonly string[];
+}
+
+export const APP_LIMITS: AppLimits = {
+  // Room for a request of the engine's 1.5 MiB once base64 has made it a third larger, and some names.
+  maxRequestBytes: 2.25 * (1 << 20),
+  maxPeerBytes: 8 << 20,
+  healthTimeoutMs: 2000,
+};

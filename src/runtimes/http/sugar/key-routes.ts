@@ -1,0 +1,132 @@
+import { EngineError, GrpcCode } from "../../../core/errors/index.ts";
+import type { RequestOp, ResponseOp } from "../../../core/kv/index.ts";
+import type { Engine, ReadOptions } from "../../../core/node/index.ts";
+import { readBytes } from "../body.ts";
+import { errorReply } from "../errors.ts";
+import { percentDecode, prefixEnd } from "./key-text.ts";
+import { alreadyHas, etag, precondition, preconditionFailed } from "./preconditions.ts";
+import { Query } from "./query.ts";
+
+/*
+ * One key as one resource. Everything in the path after `/kv/` is the key, with `%XX` for bytes that a path cannot
+ * hold; slashes may be written either way, so `/kv/a/b` and `/kv/a%2Fb` are the same key. (URLs lose `/./` and
+ * `/../`: write their dots' slashes as `%2F`.) A key's ETag is its mod revision.
+ */
+
+/** `GET /kv/:key`: the value as it is. `?rev=`, `?consistency=`; 304 when `If-None-Match` has it already. */
+export async function getKey(engine: Engine, request: Request): Promise<Response> {
+  const key = keyOf(request.url);
+  const query = new Query(request.url, ["rev", "consistency"]);
+  const revision = query.integer("rev", 0, Number.MAX_SAFE_INTEGER) ?? 0;
+  const { kvs, header } = await engine.range({ key, revision }, readOptions(query));
+  const kv = kvs[0];
+  if (kv === undefined) return keyMissing();
+  const headers = {
+    "Content-Type": "application/octet-stream",
+    // The bytes are anybody's: no browser is to guess that they are a page.
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
+    ETag: etag(kv.modRevision),
+    "X-D-Engine-Revision": String(header.revision),
+    "X-D-Engine-Create-Revision": String(kv.createRevision),
+    "X-D-Engine-Version": String(kv.version),
+  };
+  if (alreadyHas(request.headers, kv.modRevision)) return new Response(null, { status: 304, headers });
+  return new Response(kv.value as Uint8Array<ArrayBuffer>, { status: 200, headers });
+}
+
+/** `PUT /kv/:key`: the body is the value. `If-Match: <revision>` or `If-None-Match: *`, else 412. */
+export async function putKey(engine: Engine, request: Request, maxBytes: number): Promise<Response> {
+  const key = keyOf(request.url);
+  const query = new Query(request.url, ["ttl", "lease"]);
+  refuseLeases(query);
+  const condition = precondition(request.headers, key);
+  const value = await readBytes(request, maxBytes);
+  let revision: number;
+  if (condition === null) {
+    ({ revision } = (await engine.put({ key, value })).header);
+  } else {
+    const txn = await engine.txn({
+      compare: [condition],
+      success: [{ type: "put", request: { key, value } }],
+      failure: [presentState(key)],
+    });
+    if (!txn.succeeded) return preconditionFailed(presentRevision(txn.responses[0]));
+    ({ revision } = txn);
+  }
+  return new Response(JSON.stringify({ revision }), {
+    headers: { "Content-Type": "application/json", ETag: etag(revision) },
+  });
+}
+
+/**
+ * `DELETE /kv/:key`, or with `?prefix=1` all keys that begin so. Says how many there were, which may be none.
+ * `If-Match: <revision>` for a single key, else 412.
+ */
+export async function deleteKey(engine: Engine, request: Request): Promise<Response> {
+  const key = keyOf(request.url);
+  const prefix = new Query(request.url, ["prefix"]).flag("prefix");
+  const condition = precondition(request.headers, key);
+  if (condition === null) {
+    const rangeEnd = prefix ? { rangeEnd: prefixEnd(key) } : {};
+    const { deleted, header } = await engine.deleteRange({ key, ...rangeEnd });
+    return deletedReply(deleted, header.revision);
+  }
+  if (prefix) throw new EngineError("invalidArgument", { detail: "?prefix: a condition is about one key" });
+  const txn = await engine.txn({
+    compare: [condition],
+    success: [{ type: "deleteRange", request: { key } }],
+    failure: [presentState(key)],
+  });
+  const first = txn.responses[0];
+  if (!txn.succeeded) return preconditionFailed(presentRevision(first));
+  return deletedReply(first?.type === "deleteRange" ? first.response.deleted : 0, txn.revision);
+}
+
+/** The key that a path names. */
+function keyOf(url: string): Uint8Array {
+  const start = url.indexOf("/kv/", url.indexOf("://") + 3) + "/kv/".length;
+  const length = url.slice(start).search(/[?#]/);
+  const key = percentDecode(length === -1 ? url.slice(start) : url.slice(start, start + length), false);
+  if (key === null) {
+    throw new EngineError("invalidArgument", { detail: "the key: a % is not followed by two hex digits" });
+  }
+  if (key.length === 0) throw new EngineError("emptyKey");
+  return key;
+}
+
+function readOptions(query: Query): ReadOptions {
+  const consistency = query.consistency();
+  return consistency === undefined ? {} : { consistency };
+}
+
+/** A key that should vanish by itself and would not is worse than one that was refused. */
+function refuseLeases(query: Query): void {
+  for (const name of ["ttl", "lease"]) {
+    if (query.bytes(name) !== undefined) {
+      throw new EngineError("unimplemented", { detail: `?${name}: there are no leases yet` });
+    }
+  }
+}
+
+function presentState(key: Uint8Array): RequestOp {
+  return { type: "range", request: { key, keysOnly: true } };
+}
+
+function presentRevision(response: ResponseOp | undefined): number | null {
+  return response?.type === "range" ? (response.response.kvs[0]?.modRevision ?? null) : null;
+}
+
+function keyMissing(): Response {
+  return errorReply({
+    message: "etcdserver: key not found",
+    code: GrpcCode.notFound,
+    reason: "keyNotFound",
+  });
+}
+
+function deletedReply(deleted: number, revision: number): Response {
+  return new Response(JSON.stringify({ deleted, revision }), {
+    headers: { "Content-Type": "application/json" },
+  });
+}

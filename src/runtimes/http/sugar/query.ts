@@ -1,0 +1,73 @@
+import { EngineError } from "../../../core/errors/index.ts";
+import type { Consistency } from "../../../core/node/index.ts";
+import { percentDecode, utf8 } from "./key-text.ts";
+
+/**
+ * The query string of a request to the sugar routes. A parameter that the route does not know is refused: on
+ * `DELETE` a mistyped `prefix` must not become something else.
+ */
+export class Query {
+  readonly #parameters = new Map<string, Uint8Array>();
+
+  constructor(url: string, known: readonly string[]) {
+    const start = url.indexOf("?");
+    if (start === -1) return;
+    const fragment = url.indexOf("#", start);
+    const text = url.slice(start + 1, fragment === -1 ? undefined : fragment);
+    for (const pair of text.split("&")) {
+      if (pair !== "") this.#add(pair, known);
+    }
+  }
+
+  /** A parameter that may be any bytes. */
+  bytes(name: string): Uint8Array | undefined {
+    return this.#parameters.get(name);
+  }
+
+  text(name: string): string | undefined {
+    const bytes = this.bytes(name);
+    if (bytes === undefined) return undefined;
+    return utf8(bytes) ?? refuse(name, "not UTF-8");
+  }
+
+  /** A parameter that is switched on by `1` or `true`, or by its mere name. */
+  flag(name: string): boolean {
+    const text = this.text(name);
+    if (text === undefined || text === "0" || text === "false") return false;
+    if (text === "" || text === "1" || text === "true") return true;
+    return refuse(name, "not 1 or 0");
+  }
+
+  integer(name: string, min: number, max: number): number | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    const value = /^[0-9]{1,16}$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= min && value <= max)) return refuse(name, `not a number from ${min} to ${max}`);
+    return value;
+  }
+
+  consistency(): Consistency | undefined {
+    const text = this.text("consistency");
+    if (text === undefined || text === "linearizable" || text === "lease" || text === "eventual") return text;
+    return refuse("consistency", "not linearizable, lease or eventual");
+  }
+
+  #add(pair: string, known: readonly string[]): void {
+    const equals = pair.indexOf("=");
+    const name = equals === -1 ? pair : pair.slice(0, equals);
+    const value = percentDecode(equals === -1 ? "" : pair.slice(equals + 1), true);
+    if (!known.includes(name)) {
+      const shown = JSON.stringify(name.slice(0, 40));
+      throw new EngineError("invalidArgument", {
+        detail: `?${shown}: one of ${known.join(", ")} was expected`,
+      });
+    }
+    if (value === null) return refuse(name, "a % is not followed by two hex digits");
+    if (this.#parameters.has(name)) return refuse(name, "given twice");
+    this.#parameters.set(name, value);
+  }
+}
+
+function refuse(name: string, problem: string): never {
+  throw new EngineError("invalidArgument", { detail: `?${name}: ${problem}` });
+}

@@ -1,0 +1,48 @@
+import type { Context, Hono } from "hono";
+import type { Engine } from "../../../core/node/index.ts";
+import type { Base64 } from "../base64.ts";
+import type { Guard } from "../client-auth.ts";
+import { listMembers, showLeader, showStatus } from "./cluster-routes.ts";
+import { deleteKey, getKey, putKey } from "./key-routes.ts";
+import { listKeys } from "./list-route.ts";
+
+export interface SugarOptions {
+  readonly engine: Engine;
+  readonly base64: Base64;
+  readonly maxRequestBytes: number;
+  readonly guard: Guard;
+}
+
+/** Mounts the routes for people and shell scripts: thin over the engine, and nothing that the gateway cannot do. */
+export function mountSugar(app: Hono, { engine, base64, maxRequestBytes, guard }: SugarOptions): void {
+  const guarded = (answer: (request: Request) => Response | Promise<Response>) => {
+    return async ({ req: { raw } }: Context): Promise<Response> => guard(raw) ?? answer(raw);
+  };
+  const list = guarded((request) => listKeys(engine, request, base64));
+  app.get("/kv", list);
+  app.get("/kv/", list);
+  app.get(
+    "/kv/:key{.+}",
+    guarded((request) => getKey(engine, request)),
+  );
+  app.put(
+    "/kv/:key{.*}",
+    guarded((request) => putKey(engine, request, maxRequestBytes)),
+  );
+  app.delete(
+    "/kv/:key{.*}",
+    guarded((request) => deleteKey(engine, request)),
+  );
+  app.get(
+    "/members",
+    guarded((request) => listMembers(engine, request)),
+  );
+  app.get(
+    "/leader",
+    guarded((request) => showLeader(engine, request)),
+  );
+  app.get(
+    "/status",
+    guarded((request) => showStatus(engine, request)),
+  );
+}
