@@ -1,0 +1,154 @@
+// The thread that owns the database, so that no commit holds up the event loop; bench/sqlite.ts has the numbers.
+
+import { parentPort, receiveMessageOnPort, workerData, type Transferable } from "node:worker_threads";
+import { assert, EngineError } from "../../core/errors/index.ts";
+import { Database, type WriteBatch } from "./database.ts";
+import { packRows } from "./packed-entries.ts";
+import { OPENING_ID, type Answer, type NumberedRequest, type Request, type WorkerData } from "./requests.ts";
+import { storageError } from "./storage-error.ts";
+
+/** Requests taken from the queue at a time: bounds how much one commit can grow. */
+const MAX_ROUND = 1024;
+const MAX_COMMIT_BYTES = 16 << 20;
+
+assert(parentPort !== null, "worker.ts is not a program of its own");
+const port = parentPort;
+
+/** Carries out what has queued up: neighbouring writes together, everything else by itself, in the order asked. */
+class Worker {
+  readonly #database: Database;
+  #answers: Answer[] = [];
+  #transfer: Transferable[] = [];
+  #writeIds: number[] = [];
+  #writes: WriteBatch[] = [];
+  #writeBytes = 0;
+  #trimming = false;
+  #closed = false;
+
+  constructor(database: Database) {
+    this.#database = database;
+    // An interrupted compaction has left its waste.
+    this.#startTrimming();
+  }
+
+  /** One round: this message, and all that came while the last round was committing. */
+  handle(first: NumberedRequest): void {
+    let next: NumberedRequest | undefined = first;
+    for (let count = 1; next !== undefined; count++) {
+      this.#take(next);
+      next = count < MAX_ROUND ? receive() : undefined;
+    }
+    this.#flushWrites();
+    port.postMessage(this.#answers, this.#transfer);
+    this.#answers = [];
+    this.#transfer = [];
+    if (this.#closed) port.close();
+  }
+
+  #take({ id, request }: NumberedRequest): void {
+    if (request.type === "write") {
+      this.#writeIds.push(id);
+      this.#writes.push(request);
+      this.#writeBytes += request.entries?.length ?? 0;
+      if (this.#writeBytes >= MAX_COMMIT_BYTES) this.#flushWrites();
+      return;
+    }
+    this.#flushWrites();
+    try {
+      this.#answers.push({ id, ok: true, value: this.#execute(request) });
+    } catch (error) {
+      this.#answers.push(failure(id, error));
+    }
+  }
+
+  #flushWrites(): void {
+    const ids = this.#writeIds;
+    if (ids.length === 0) return;
+    try {
+      const outcomes = this.#database.write(this.#writes);
+      ids.forEach((id, i) => {
+        const error = outcomes[i] ?? null;
+        this.#answers.push(error === null ? { id, ok: true, value: undefined } : failure(id, error));
+      });
+    } catch (error) {
+      for (const id of ids) this.#answers.push(failure(id, error));
+    }
+    this.#writeIds = [];
+    this.#writes = [];
+    this.#writeBytes = 0;
+  }
+
+  #execute(request: Exclude<Request, { type: "write" }>): Extract<Answer, { ok: true }>["value"] {
+    const database = this.#database;
+    switch (request.type) {
+      case "verifyLog":
+        return database.verifyLog();
+      case "loadMeta":
+        return { identity: database.identity(), hardState: database.hardState() };
+      case "saveIdentity":
+        database.saveIdentity(request.identity);
+        return undefined;
+      case "read": {
+        const packed = packRows(database.read(request.from, request.to, request.maxBytes));
+        this.#transfer.push(packed.buffer);
+        return packed;
+      }
+      case "term":
+        return database.term(request.index);
+      case "compact":
+        database.compact(request.to);
+        this.#startTrimming();
+        return undefined;
+      case "reset":
+        database.reset(request.index, request.term);
+        return undefined;
+      case "close":
+        this.#trimming = false;
+        database.close();
+        this.#closed = true;
+        return undefined;
+    }
+  }
+
+  #startTrimming(): void {
+    if (this.#trimming) return;
+    this.#trimming = true;
+    setImmediate(() => this.#trim());
+  }
+
+  /** A step at a time, so that whatever queues up meanwhile goes first. */
+  #trim(): void {
+    if (!this.#trimming) return;
+    try {
+      this.#trimming = this.#database.trimStep();
+    } catch {
+      // The database has failed, and says so to the next request.
+      this.#trimming = false;
+    }
+    if (this.#trimming) setImmediate(() => this.#trim());
+  }
+}
+
+function receive(): NumberedRequest | undefined {
+  return (receiveMessageOnPort(port) as { message: NumberedRequest } | undefined)?.message;
+}
+
+function failure(id: number, error: unknown): Answer {
+  const { code, detail } = error instanceof EngineError ? error : storageError(error, "the database");
+  return { id, ok: false, code, detail: detail ?? "" };
+}
+
+function start(options: WorkerData): void {
+  let database: Database;
+  try {
+    database = new Database(options);
+  } catch (error) {
+    port.postMessage([failure(OPENING_ID, error)]);
+    return;
+  }
+  const worker = new Worker(database);
+  port.on("message", (message: NumberedRequest) => worker.handle(message));
+  port.postMessage([{ id: OPENING_ID, ok: true, value: undefined } satisfies Answer]);
+}
+
+start(workerData as WorkerData);
