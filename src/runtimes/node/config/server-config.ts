@@ -1,0 +1,178 @@
+import { join } from "node:path";
+import { NODE_DEFAULTS, type Consistency, type LogLevel } from "../../../core/node/index.ts";
+import { RAFT_DEFAULTS } from "../../../core/raft/index.ts";
+import { MAX_GROUP_ID_BYTES } from "../../http/peer/index.ts";
+import { LOG_LEVELS, type LogFormat } from "../node-logger.ts";
+import { type ClusterAddresses, clusterAddresses, type Profile } from "./cluster-addresses.ts";
+import { invalid, type RawSettings } from "./raw-settings.ts";
+import { SettingReader } from "./setting-reader.ts";
+import { isHttps, isLoopback } from "./urls.ts";
+
+/** Certificates of one kind of listener, in PEM. */
+export interface TlsConfig {
+  readonly cert: Uint8Array;
+  readonly key: Uint8Array;
+  /** Authority of the other side's certificates. */
+  readonly ca: Uint8Array | null;
+  /** Whoever connects must show a certificate of that authority. */
+  readonly requireClientCert: boolean;
+}
+
+/** Everything that a server can be told. Durations in milliseconds, sizes in bytes. */
+export interface ServerConfig extends ClusterAddresses {
+  readonly dataDir: string;
+  readonly groupId: string;
+  readonly initialClusterToken: string;
+  readonly heartbeatIntervalMs: number;
+  readonly electionTimeoutMs: number;
+  readonly snapshotEntries: number;
+  readonly maxRequestBytes: number;
+  readonly maxTxnOps: number;
+  readonly defaultConsistency: Consistency;
+  readonly requestTimeoutMs: number;
+  readonly clientTls: TlsConfig | null;
+  readonly peerTls: TlsConfig | null;
+  /** Empty when there is none. */
+  readonly peerSecret: Uint8Array;
+  readonly clientToken: string | null;
+  readonly logLevel: LogLevel;
+  readonly logFormat: LogFormat | null;
+}
+
+const CONSISTENCIES: readonly Consistency[] = ["linearizable", "lease", "eventual"];
+
+/**
+ * Turns settings into a configuration that can work, or says which setting cannot and why.
+ *
+ * @param profile a `server` listens on loopback when nothing else is said; what is `embedded` does not listen at all.
+ * @throws EngineError `invalidConfig`.
+ */
+export function serverConfig(settings: RawSettings, profile: Profile): ServerConfig {
+  const reader = new SettingReader(settings);
+  const addresses = clusterAddresses(reader, profile);
+  const clientTls = tlsConfig(reader, "", addresses.listenClientUrls);
+  const peerTls = tlsConfig(reader, "peer-", addresses.listenPeerUrls);
+  const peerSecret = reader.secret("peer-secret");
+  const clientToken = reader.secret("client-token");
+  if (!reader.switch("insecure")) {
+    refuseOpenDoors(reader, addresses.listenPeerUrls, PEERS, peerSecret !== null, peerTls);
+    refuseOpenDoors(reader, addresses.listenClientUrls, CLIENTS, clientToken !== null, clientTls);
+  }
+  return {
+    ...addresses,
+    ...timing(reader),
+    dataDir: reader.text("data-dir", join(".", `${addresses.name}.d-engine`)),
+    groupId: groupId(reader),
+    initialClusterToken: reader.text("initial-cluster-token", "d-engine-cluster"),
+    snapshotEntries: reader.number(
+      "snapshot-count",
+      { min: 1, max: 1e9, unit: "writes" },
+      NODE_DEFAULTS.snapshotEntries,
+    ),
+    maxRequestBytes: reader.number(
+      "max-request-bytes",
+      { min: 1024, max: 64 << 20, unit: "bytes" },
+      NODE_DEFAULTS.maxRequestBytes,
+    ),
+    maxTxnOps: reader.number(
+      "max-txn-ops",
+      { min: 1, max: 10_000, unit: "operations" },
+      NODE_DEFAULTS.maxTxnOps,
+    ),
+    defaultConsistency: reader.oneOf("default-consistency", CONSISTENCIES, NODE_DEFAULTS.defaultConsistency),
+    clientTls,
+    peerTls,
+    peerSecret: new TextEncoder().encode(peerSecret ?? ""),
+    clientToken,
+    logLevel: reader.oneOf("log-level", LOG_LEVELS, "info"),
+    logFormat: reader.has("log-format")
+      ? reader.oneOf<LogFormat>("log-format", ["text", "json"], "text")
+      : null,
+  };
+}
+
+function timing(
+  reader: SettingReader,
+): Pick<ServerConfig, "heartbeatIntervalMs" | "electionTimeoutMs" | "requestTimeoutMs"> {
+  const limits = { min: 1, max: 600_000, unit: "milliseconds" };
+  const heartbeatIntervalMs = reader.number("heartbeat-interval", limits, RAFT_DEFAULTS.heartbeatIntervalMs);
+  const electionTimeoutMs = reader.number("election-timeout", limits, RAFT_DEFAULTS.electionTimeoutMs);
+  if (electionTimeoutMs < heartbeatIntervalMs * 3) {
+    throw invalid(
+      `${reader.label("election-timeout")} (${electionTimeoutMs} ms) must be at least three times ` +
+        `${reader.label("heartbeat-interval")} (${heartbeatIntervalMs} ms)`,
+    );
+  }
+  const requestTimeoutMs = reader.number("request-timeout", limits, NODE_DEFAULTS.requestTimeoutMs);
+  return { heartbeatIntervalMs, electionTimeoutMs, requestTimeoutMs };
+}
+
+function groupId(reader: SettingReader): string {
+  const id = reader.text("group", "default");
+  if (/^[\w.-]+$/.test(id) && id.length <= MAX_GROUP_ID_BYTES) return id;
+  throw invalid(
+    `${reader.label("group")} must be up to ${MAX_GROUP_ID_BYTES} letters, digits, dots, dashes and underscores`,
+  );
+}
+
+function tlsConfig(reader: SettingReader, prefix: "" | "peer-", urls: readonly string[]): TlsConfig | null {
+  const [certName, keyName] = [`${prefix}cert-file`, `${prefix}key-file`];
+  const caName = `${prefix}trusted-ca-file`;
+  const authName = `${prefix}client-cert-auth`;
+  const secureUrl = urls.find(isHttps);
+  const listenName = prefix === "" ? "listen-client-urls" : "listen-peer-urls";
+  const requireClientCert = reader.switch(authName);
+  const [cert, key, ca] = [reader.file(certName), reader.file(keyName), reader.file(caName)];
+  if (cert === null || key === null) {
+    const [given, absent] = cert === null ? [keyName, certName] : [certName, keyName];
+    if (reader.has(given)) throw invalid(`${reader.label(given)} needs --${absent} as well`);
+    if (secureUrl !== undefined) {
+      throw invalid(`${reader.label(listenName)}: ${secureUrl} needs --${certName} and --${keyName}`);
+    }
+    const stray = [caName, authName].find((name) => reader.has(name));
+    if (stray !== undefined) throw invalid(`${reader.label(stray)} needs --${certName} and --${keyName}`);
+    return null;
+  }
+  if (secureUrl === undefined) {
+    throw invalid(
+      `${reader.label(certName)} would protect nothing: none of ${reader.label(listenName)} is https`,
+    );
+  }
+  if (requireClientCert && ca === null) throw invalid(`${reader.label(authName)} needs --${caName}`);
+  return { cert, key, ca, requireClientCert };
+}
+
+interface Door {
+  readonly listen: string;
+  readonly danger: string;
+  readonly remedy: string;
+}
+
+const PEERS: Door = {
+  listen: "listen-peer-urls",
+  danger: "no peer secret is set, so anyone who reaches it could take over the cluster",
+  remedy: "Set the same --peer-secret-file (or D_ENGINE_PEER_SECRET) on every member",
+};
+
+const CLIENTS: Door = {
+  listen: "listen-client-urls",
+  danger: "no client token is set, so anyone who reaches it could read and write everything",
+  remedy: "Set --client-token-file (or D_ENGINE_CLIENT_TOKEN)",
+};
+
+/** Nothing is open on a public address unless someone said so. A demanded client certificate is a key as well. */
+function refuseOpenDoors(
+  reader: SettingReader,
+  urls: readonly string[],
+  door: Door,
+  hasSecret: boolean,
+  tls: TlsConfig | null,
+): void {
+  const demandsCert = tls !== null && tls.requireClientCert;
+  const open = urls.find((url) => !isLoopback(url) && !hasSecret && !(demandsCert && isHttps(url)));
+  if (open === undefined) return;
+  throw invalid(
+    `${reader.label(door.listen)}: ${open} is reachable from other machines, but ${door.danger}. ` +
+      `${door.remedy}, listen on 127.0.0.1, or say --insecure`,
+  );
+}
