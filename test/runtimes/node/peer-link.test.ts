@@ -108,8 +108,21 @@ describe("PeerLink", () => {
     expect(posts.map(sent)).toEqual([[4, 6], [50], [1]]);
   });
 
-  it("starts another POST when one takes long, up to a bound", async () => {
-    const link = makeLink({ maxInflight: 2, pipelineAfterMs: 5 });
+  /** A link that has found its path to be long. */
+  async function makeFarLink(): Promise<PeerLink> {
+    const link = makeLink({ maxInflight: 2, pipelineAfterMs: 5, minBackoffMs: 20 });
+    for (let i = 0; i < 10; i++) {
+      link.send(frame(0));
+      await settle();
+      clock.advance(6);
+      await posts.at(-1)!.answer(204);
+    }
+    posts = [];
+    return link;
+  }
+
+  it("starts another POST on a long path when one is well under way, up to a bound", async () => {
+    const link = await makeFarLink();
     link.send(frame(1));
     await settle();
     link.send(frame(2));
@@ -129,14 +142,25 @@ describe("PeerLink", () => {
     expect(posts.map(sent)).toEqual([[1], [2, 3], [4]]);
   });
 
+  it("does not start another because one POST on a near path is slow", async () => {
+    const link = makeLink({ maxInflight: 2, pipelineAfterMs: 5 });
+    link.send(frame(1));
+    await settle();
+    link.send(frame(2));
+    clock.advance(100);
+    await settle();
+    expect(posts.length).toBe(1);
+  });
+
   it("counts POSTs that fail together as one failure", async () => {
-    const link = makeLink({ maxInflight: 2, pipelineAfterMs: 5, minBackoffMs: 20 });
+    const link = await makeFarLink();
     link.send(frame(1));
     await settle();
     link.send(frame(2));
     await settle();
     clock.advance(5);
     await settle();
+    expect(posts.length).toBe(2);
     await Promise.all(posts.map((post) => post.fail()));
     expect(unreachable).toEqual([2n]);
     expect(clock.timers.map(({ atMs }) => atMs - clock.now)).toEqual([20]);

@@ -13,9 +13,10 @@ export interface LinkLimits {
   /** POSTs under way at the same time... */
   readonly maxInflight: number;
   /**
-   * ...of which a further one starts only when the latest has been under way for this long. On a near network it
-   * never has, and frames stay in order and in large batches; across regions a frame need not wait for a round trip
-   * (measured over 40 ms with arrivals at random: half of the frames waited 20 ms or more without).
+   * ...of which a further one starts only when the latest has been under way for this long, on a path where none is
+   * quicker. On a near network frames so stay in order, and in large batches; across regions a frame need not wait
+   * for the round trip of those before it (measured over 40 ms with arrivals at random: without, half of the frames
+   * waited 20 ms or more). There POSTs may overtake each other while connections are being opened, and Raft probes.
    */
   readonly pipelineAfterMs: number;
   /** After the first failure wait about this long, then twice as long each time... */
@@ -79,6 +80,8 @@ export class PeerLink {
   #queuedBytes = 0;
   #inflight = 0;
   #lastPostMs = 0;
+  /** The quickest of late. A path counts as near until ten POSTs in a row were slow. */
+  #roundTripMs = 0.1;
   #cancelPipelining: Cancel | null = null;
   #overflowing = false;
   #flushing = false;
@@ -164,9 +167,10 @@ export class PeerLink {
     }
   }
 
-  /** Whether the latest POST has been under way for long; if not, comes back when it has. */
+  /** Whether the path is long and the latest POST well under way; if only the latter is missing, comes back. */
   #mayPipeline(): boolean {
     const { clock, limits } = this.#options;
+    if (this.#roundTripMs < limits.pipelineAfterMs) return false;
     const waitMs = this.#lastPostMs + limits.pipelineAfterMs - clock.nowMs();
     if (waitMs <= 0) return true;
     this.#cancelPipelining ??= clock.setTimer(waitMs, () => {
@@ -195,14 +199,15 @@ export class PeerLink {
   async #post(frames: readonly Uint8Array[]): Promise<void> {
     const { clusterId, groupId, self, peer, mac, poster } = this.#options;
     const header = { clusterId, groupId, from: self, to: peer, session: this.#session };
-    this.#lastPostMs = this.#options.clock.nowMs();
+    const startedMs = this.#options.clock.nowMs();
+    this.#lastPostMs = startedMs;
     let problem: string | null = null;
     try {
       const batch = await seal(encodeBatch({ ...header, sequence: ++this.#sequence }, frames), mac);
       const url = this.#urls[this.#urlIndex % this.#urls.length];
       if (url === undefined) throw new Error("it has no peer URL");
       const reply = await poster.post(url, batch);
-      if (reply.status >= 200 && reply.status < 300) this.#delivered(frames, batch.length);
+      if (reply.status >= 200 && reply.status < 300) this.#delivered(frames, batch.length, startedMs);
       else problem = `status ${reply.status}: ${new TextDecoder().decode(reply.body)}`;
     } catch (error) {
       problem = describe(error);
@@ -213,8 +218,9 @@ export class PeerLink {
     this.#flush();
   }
 
-  #delivered(frames: readonly Uint8Array[], bytes: number): void {
+  #delivered(frames: readonly Uint8Array[], bytes: number, startedMs: number): void {
     this.#failuresInARow = 0;
+    this.#roundTripMs = Math.min(this.#options.clock.nowMs() - startedMs, this.#roundTripMs * 1.5);
     this.stats.sentBatches++;
     this.stats.sentFrames += frames.length;
     this.stats.sentBytes += bytes;
