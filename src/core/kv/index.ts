@@ -1,1 +1,35 @@
-export type * from "./types.ts";
+export type {
+  CompactRequest,
+  Compare,
+  CompareResult,
+  DeleteRangeRequest,
+  DeleteRangeResponse,
+  KeyValue,
+  KvCommand,
+  KvErrorCode,
+  KvResult,
+  PutRequest,
+  PutResponse,
+  RangeRequest,
+  RangeResponse,
+  RequestOp,
+  ResponseOp,
+  Revision,
+  SortOrder,
+  SortTarget,
+  TxnRequest,
+  TxnResponse,
+} from "./types.ts";
+export { KvStore } from "./kv-store.ts";
+export type { KvEntry, KvRestorer, KvSnapshot } from "./kv-store.ts";
+export type { StateHasher } from "./state-hash.ts";
+export { decodeCommand, encodeCommand } from "./command-codec.ts";
+export {
+  DEFAULT_MAX_TXN_OPS,
+  validateCommand,
+  validateDeleteRange,
+  validatePut,
+  validateRange,
+  validateTxn,
+} from "./validate.ts";
+export { isReadOnly, requestSize } from "./request-shape.ts";

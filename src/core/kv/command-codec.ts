@@ -1,0 +1,325 @@
+import { ByteReader, ByteWriter } from "../bytes/index.ts";
+import { EngineError, assert, assertNever } from "../errors/index.ts";
+import { MAX_TXN_DEPTH } from "./limits.ts";
+import type {
+  Compare,
+  CompareResult,
+  DeleteRangeRequest,
+  KvCommand,
+  PutRequest,
+  RangeRequest,
+  RequestOp,
+  SortOrder,
+  SortTarget,
+  TxnRequest,
+} from "./types.ts";
+
+/*
+ * Commands as bytes in the log. Logs outlive programs: a new layout takes a new version, and the old ones stay
+ * readable.
+ *
+ *   command     version u8 = 1, operation
+ *   operation   kind u8 (1 put, 2 deleteRange, 3 txn, 4 compact, 5 range), body
+ *   put         flags u8, key, [value] unless ignoreValue, [lease i64] if flagged
+ *   deleteRange flags u8, key, [rangeEnd]
+ *   range       flags u16, key, [rangeEnd], [limit], [revision], [4 filters] as flagged, order u8, target u8
+ *   txn         count, compares, count, operations, count, operations
+ *   compare     result u8, target u8, key, rangeEnd, operand
+ *   compact     revision
+ *
+ * Numbers are f64, since a request may carry any 64-bit number, negative ones too; they are refused unless whole.
+ * What a request leaves out and what it gives as zero are written the same way.
+ */
+
+const VERSION = 1;
+
+const KIND = { put: 1, deleteRange: 2, txn: 3, compact: 4, range: 5 } as const;
+
+const PUT_PREV_KV = 1;
+const PUT_IGNORE_VALUE = 2;
+const PUT_IGNORE_LEASE = 4;
+const PUT_LEASE = 8;
+
+const DELETE_PREV_KV = 1;
+const DELETE_RANGE_END = 2;
+
+const RANGE_KEYS_ONLY = 1;
+const RANGE_COUNT_ONLY = 2;
+const RANGE_END = 4;
+/** The numbers a range may carry, in order; each has the flag 8 << its index. */
+const RANGE_NUMBERS = [
+  "limit",
+  "revision",
+  "minModRevision",
+  "maxModRevision",
+  "minCreateRevision",
+  "maxCreateRevision",
+] as const;
+const FIRST_NUMBER_FLAG = 8;
+const RANGE_FLAGS = (FIRST_NUMBER_FLAG << RANGE_NUMBERS.length) - 1;
+
+const SORT_ORDERS: readonly SortOrder[] = ["none", "ascend", "descend"];
+const SORT_TARGETS: readonly SortTarget[] = ["key", "version", "create", "mod", "value"];
+const RESULTS: readonly CompareResult[] = ["equal", "greater", "less", "notEqual"];
+const TARGETS: readonly Compare["target"][] = ["version", "create", "mod", "value", "lease"];
+
+/** Fewest bytes of a compare and of an operation: what a count may promise at most. */
+const MIN_COMPARE_BYTES = 6;
+const MIN_OPERATION_BYTES = 4;
+
+/** The command as bytes for the log. It must have passed validation. */
+export function encodeCommand(command: KvCommand): Uint8Array {
+  const writer = new ByteWriter(commandSizeHint(command));
+  writer.u8(VERSION);
+  if (command.type === "compact") {
+    writer.u8(KIND.compact).f64(command.request.revision);
+  } else {
+    writeOperation(writer, command);
+  }
+  return writer.finish();
+}
+
+/**
+ * Reads a command. Keys and values are views of `bytes`.
+ *
+ * @throws EngineError `malformed`, having allocated no more than a small multiple of the input.
+ */
+export function decodeCommand(bytes: Uint8Array): KvCommand {
+  const reader = new ByteReader(bytes, "command");
+  const version = reader.u8();
+  if (version !== VERSION) reader.fail(`unknown version ${version}`);
+  const kind = reader.u8();
+  const command = kind === KIND.compact ? readCompact(reader) : readOperation(reader, kind, 1);
+  reader.end();
+  if (command.type === "range") return reader.fail("a range is not a command");
+  return command;
+}
+
+function commandSizeHint(command: KvCommand): number {
+  if (command.type !== "put") return 256;
+  return command.request.key.length + (command.request.value?.length ?? 0) + 32;
+}
+
+function writeOperation(writer: ByteWriter, op: RequestOp): void {
+  switch (op.type) {
+    case "put":
+      return writePut(writer, op.request);
+    case "deleteRange":
+      return writeDeleteRange(writer, op.request);
+    case "range":
+      return writeRange(writer, op.request);
+    case "txn":
+      return writeTxn(writer, op.request);
+    default:
+      return assertNever(op, "operation");
+  }
+}
+
+function readOperation(reader: ByteReader, kind: number, depth: number): RequestOp {
+  switch (kind) {
+    case KIND.put:
+      return { type: "put", request: readPut(reader) };
+    case KIND.deleteRange:
+      return { type: "deleteRange", request: readDeleteRange(reader) };
+    case KIND.range:
+      return { type: "range", request: readRange(reader) };
+    case KIND.txn:
+      return { type: "txn", request: readTxn(reader, depth) };
+    default:
+      return reader.fail(`unknown operation ${kind}`);
+  }
+}
+
+function writePut(writer: ByteWriter, request: PutRequest): void {
+  const lease = request.ignoreLease ? 0n : (request.lease ?? 0n);
+  writer.u8(KIND.put);
+  writer.u8(
+    (request.prevKv ? PUT_PREV_KV : 0) |
+      (request.ignoreValue ? PUT_IGNORE_VALUE : 0) |
+      (request.ignoreLease ? PUT_IGNORE_LEASE : 0) |
+      (lease !== 0n ? PUT_LEASE : 0),
+  );
+  writeKey(writer, request.key);
+  if (!request.ignoreValue) writer.bytes(request.value ?? NOTHING);
+  if (lease !== 0n) writer.u64(lease);
+}
+
+function readPut(reader: ByteReader): PutRequest {
+  const flags = readFlags(reader.u8(), 15, reader);
+  const key = readKey(reader);
+  const value = flags & PUT_IGNORE_VALUE ? NOTHING : reader.bytes();
+  if (flags & PUT_IGNORE_LEASE && flags & PUT_LEASE) reader.fail("a lease is both given and ignored");
+  const lease = flags & PUT_LEASE ? reader.i64() : 0n;
+  return {
+    key,
+    value,
+    lease,
+    prevKv: (flags & PUT_PREV_KV) !== 0,
+    ignoreValue: (flags & PUT_IGNORE_VALUE) !== 0,
+    ignoreLease: (flags & PUT_IGNORE_LEASE) !== 0,
+  };
+}
+
+function writeDeleteRange(writer: ByteWriter, request: DeleteRangeRequest): void {
+  const rangeEnd = request.rangeEnd ?? NOTHING;
+  writer.u8(KIND.deleteRange);
+  writer.u8((request.prevKv ? DELETE_PREV_KV : 0) | (rangeEnd.length > 0 ? DELETE_RANGE_END : 0));
+  writeKey(writer, request.key);
+  if (rangeEnd.length > 0) writer.bytes(rangeEnd);
+}
+
+function readDeleteRange(reader: ByteReader): DeleteRangeRequest {
+  const flags = readFlags(reader.u8(), 3, reader);
+  const key = readKey(reader);
+  const rangeEnd = flags & DELETE_RANGE_END ? reader.bytes() : NOTHING;
+  return { key, rangeEnd, prevKv: (flags & DELETE_PREV_KV) !== 0 };
+}
+
+function writeRange(writer: ByteWriter, request: RangeRequest): void {
+  const rangeEnd = request.rangeEnd ?? NOTHING;
+  const given = RANGE_NUMBERS.filter((name) => (request[name] ?? 0) !== 0);
+  let flags = request.keysOnly ? RANGE_KEYS_ONLY : 0;
+  if (request.countOnly) flags |= RANGE_COUNT_ONLY;
+  if (rangeEnd.length > 0) flags |= RANGE_END;
+  for (const name of given) flags |= FIRST_NUMBER_FLAG << RANGE_NUMBERS.indexOf(name);
+  writer
+    .u8(KIND.range)
+    .u8(flags & 0xff)
+    .u8(flags >>> 8);
+  writeKey(writer, request.key);
+  if (rangeEnd.length > 0) writer.bytes(rangeEnd);
+  for (const name of given) writer.f64(request[name]!);
+  writer.u8(indexIn(SORT_ORDERS, request.sortOrder ?? "none"));
+  writer.u8(indexIn(SORT_TARGETS, request.sortTarget ?? "key"));
+}
+
+function readRange(reader: ByteReader): RangeRequest {
+  const flags = readFlags(reader.u8() | (reader.u8() << 8), RANGE_FLAGS, reader);
+  const key = readKey(reader);
+  const rangeEnd = flags & RANGE_END ? reader.bytes() : NOTHING;
+  const numbers = RANGE_NUMBERS.map((_, i) => (flags & (FIRST_NUMBER_FLAG << i) ? readWhole(reader) : 0));
+  const [limit, revision, minModRevision, maxModRevision, minCreateRevision, maxCreateRevision] =
+    numbers as SixNumbers;
+  return {
+    key,
+    rangeEnd,
+    limit,
+    revision,
+    sortOrder: pick(SORT_ORDERS, reader, "sort order"),
+    sortTarget: pick(SORT_TARGETS, reader, "sort target"),
+    keysOnly: (flags & RANGE_KEYS_ONLY) !== 0,
+    countOnly: (flags & RANGE_COUNT_ONLY) !== 0,
+    minModRevision,
+    maxModRevision,
+    minCreateRevision,
+    maxCreateRevision,
+  };
+}
+
+type SixNumbers = [number, number, number, number, number, number];
+
+function writeTxn(writer: ByteWriter, request: TxnRequest): void {
+  writer.u8(KIND.txn);
+  writer.uint(request.compare.length);
+  for (const compare of request.compare) writeCompare(writer, compare);
+  for (const branch of [request.success, request.failure]) {
+    writer.uint(branch.length);
+    for (const op of branch) writeOperation(writer, op);
+  }
+}
+
+function readTxn(reader: ByteReader, depth: number): TxnRequest {
+  if (depth > MAX_TXN_DEPTH) reader.fail(`transactions nest deeper than ${MAX_TXN_DEPTH}`);
+  const compare: Compare[] = [];
+  for (let left = reader.count(MIN_COMPARE_BYTES); left > 0; left--) compare.push(readCompare(reader));
+  return { compare, success: readBranch(reader, depth), failure: readBranch(reader, depth) };
+}
+
+function readBranch(reader: ByteReader, depth: number): RequestOp[] {
+  const branch: RequestOp[] = [];
+  for (let left = reader.count(MIN_OPERATION_BYTES); left > 0; left--) {
+    branch.push(readOperation(reader, reader.u8(), depth + 1));
+  }
+  return branch;
+}
+
+function writeCompare(writer: ByteWriter, compare: Compare): void {
+  writer.u8(indexIn(RESULTS, compare.result)).u8(indexIn(TARGETS, compare.target));
+  writeKey(writer, compare.key);
+  writer.bytes(compare.rangeEnd ?? NOTHING);
+  switch (compare.target) {
+    case "version":
+      writer.f64(compare.version);
+      break;
+    case "create":
+      writer.f64(compare.createRevision);
+      break;
+    case "mod":
+      writer.f64(compare.modRevision);
+      break;
+    case "value":
+      writer.bytes(compare.value);
+      break;
+    case "lease":
+      writer.u64(compare.lease);
+      break;
+    default:
+      assertNever(compare, "compare target");
+  }
+}
+
+function readCompare(reader: ByteReader): Compare {
+  const result = pick(RESULTS, reader, "compare result");
+  const target = pick(TARGETS, reader, "compare target");
+  const common = { result, key: readKey(reader), rangeEnd: reader.bytes() };
+  switch (target) {
+    case "version":
+      return { ...common, target, version: readWhole(reader) };
+    case "create":
+      return { ...common, target, createRevision: readWhole(reader) };
+    case "mod":
+      return { ...common, target, modRevision: readWhole(reader) };
+    case "value":
+      return { ...common, target, value: reader.bytes() };
+    case "lease":
+      return { ...common, target, lease: reader.i64() };
+    default:
+      return assertNever(target, "compare target");
+  }
+}
+
+function readCompact(reader: ByteReader): KvCommand {
+  return { type: "compact", request: { revision: readWhole(reader) } };
+}
+
+function writeKey(writer: ByteWriter, key: Uint8Array): void {
+  assert(key.length > 0, "a command without a key is encoded: it was not validated");
+  writer.bytes(key);
+}
+
+function readKey(reader: ByteReader): Uint8Array {
+  const key = reader.bytes();
+  return key.length > 0 ? key : reader.fail("a key is empty");
+}
+
+function readWhole(reader: ByteReader): number {
+  const value = reader.f64();
+  return Number.isInteger(value) ? value : reader.fail(`${value} is not a whole number`);
+}
+
+function readFlags(flags: number, known: number, reader: ByteReader): number {
+  return (flags & ~known) === 0 ? flags : reader.fail(`unknown flags ${flags}`);
+}
+
+function indexIn<T>(names: readonly T[], name: T): number {
+  const index = names.indexOf(name);
+  if (index < 0) throw new EngineError("invalidArgument", { detail: `unknown name ${String(name)}` });
+  return index;
+}
+
+function pick<T>(names: readonly T[], reader: ByteReader, what: string): T {
+  const index = reader.u8();
+  return names[index] ?? reader.fail(`unknown ${what} ${index}`);
+}
+
+const NOTHING: Uint8Array = new Uint8Array(0);

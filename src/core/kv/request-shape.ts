@@ -1,0 +1,41 @@
+import type { KvCommand, RequestOp, TxnRequest } from "./types.ts";
+
+/** Whether a transaction can change nothing, whichever branches it takes; it need not go through the log then. */
+export function isReadOnly(request: TxnRequest): boolean {
+  return request.success.every(onlyReads) && request.failure.every(onlyReads);
+}
+
+function onlyReads(op: RequestOp): boolean {
+  return op.type === "range" || (op.type === "txn" && isReadOnly(op.request));
+}
+
+/** What an operation weighs besides its keys and values: flags, lengths and numbers. */
+const OVERHEAD_BYTES = 16;
+
+/** Bytes that a command asks the log to hold, estimated without encoding it: to be compared with a limit. */
+export function requestSize(command: KvCommand): number {
+  return command.type === "compact" ? OVERHEAD_BYTES : operationSize(command);
+}
+
+function operationSize(op: RequestOp): number {
+  switch (op.type) {
+    case "put":
+      return OVERHEAD_BYTES + op.request.key.length + (op.request.value?.length ?? 0);
+    case "range":
+    case "deleteRange":
+      return OVERHEAD_BYTES + op.request.key.length + (op.request.rangeEnd?.length ?? 0);
+    case "txn":
+      return txnSize(op.request);
+  }
+}
+
+function txnSize({ compare, success, failure }: TxnRequest): number {
+  let size = OVERHEAD_BYTES;
+  for (const { key, rangeEnd, ...condition } of compare) {
+    size += OVERHEAD_BYTES + key.length + (rangeEnd?.length ?? 0);
+    if (condition.target === "value") size += condition.value.length;
+  }
+  for (const op of success) size += operationSize(op);
+  for (const op of failure) size += operationSize(op);
+  return size;
+}

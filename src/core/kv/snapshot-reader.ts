@@ -1,0 +1,174 @@
+import { ByteReader, crc32 } from "../bytes/index.ts";
+import { EngineError } from "../errors/index.ts";
+import { FIRST_REVISION, Keyspace } from "./keyspace.ts";
+import type { BinaryKey } from "./key.ts";
+import { newest } from "./key-history.ts";
+import type { Version } from "./key-history.ts";
+import {
+  FRAME,
+  FRAME_HEAD_BYTES,
+  MAX_PAYLOAD_BYTES,
+  MORE_FOLLOWS,
+  SNAPSHOT_MAGIC,
+  SNAPSHOT_VERSION,
+  readRecord,
+} from "./snapshot-format.ts";
+import type { SnapshotRecord } from "./snapshot-format.ts";
+
+/**
+ * Builds a keyspace from a snapshot's bytes, in chunks of whatever size. It believes nothing: sums, order, counters
+ * and completeness are checked, and memory grows only with what has arrived.
+ */
+export class SnapshotReader {
+  readonly #keyspace = new Keyspace();
+  /** Bytes of a frame that has not arrived whole. */
+  #pending: Uint8Array = NOTHING;
+  /** Contents of frames that the next one continues. */
+  #parts: Uint8Array[] = [];
+  #partsKind = 0;
+  #checksum = 0;
+  #stage: "header" | "base" | "changes" | "ended" = "header";
+  #revision = 0;
+  #baseCount = 0;
+  #changeCount = 0;
+  #lastKey: BinaryKey = "";
+  #lastModRevision = 0;
+
+  /** @throws EngineError `storageCorrupt` or `malformed`; the reader is of no use then. */
+  push(chunk: Uint8Array): void {
+    const bytes = this.#pending.length === 0 ? chunk : concat([this.#pending, chunk]);
+    let at = 0;
+    while (bytes.length - at >= FRAME_HEAD_BYTES) {
+      const head = new ByteReader(bytes.subarray(at, at + FRAME_HEAD_BYTES), "snapshot");
+      const length = head.u32();
+      const checksum = head.u32();
+      if (length === 0 || length > MAX_PAYLOAD_BYTES) {
+        throw new EngineError("malformed", { detail: `snapshot: a frame of ${length} bytes` });
+      }
+      const start = at + FRAME_HEAD_BYTES;
+      if (bytes.length - start < length) break;
+      this.#readFrame(bytes.subarray(start, start + length), checksum);
+      at = start + length;
+    }
+    // A copy: the rest may be a small piece of a large chunk.
+    this.#pending = bytes.slice(at);
+  }
+
+  /** The keyspace, complete. @throws EngineError `malformed` when the end is missing. */
+  finish(): Keyspace {
+    if (this.#stage !== "ended" || this.#pending.length > 0) {
+      throw new EngineError("malformed", { detail: "snapshot: it breaks off" });
+    }
+    return this.#keyspace;
+  }
+
+  #readFrame(payload: Uint8Array, checksum: number): void {
+    this.#checksum = crc32(payload, this.#checksum);
+    if (this.#checksum !== checksum) {
+      throw new EngineError("storageCorrupt", { detail: "snapshot: a checksum does not match" });
+    }
+    const kind = payload[0]! & ~MORE_FOLLOWS;
+    if (this.#parts.length > 0 && kind !== this.#partsKind) {
+      throw new EngineError("malformed", { detail: "snapshot: a continued frame is not continued" });
+    }
+    if ((payload[0]! & MORE_FOLLOWS) !== 0) {
+      // A copy: the chunk is the caller's.
+      this.#parts.push(payload.slice(1));
+      this.#partsKind = kind;
+      return;
+    }
+    const last = payload.subarray(1);
+    const content = this.#parts.length === 0 ? last : concat([...this.#parts, last]);
+    this.#parts = [];
+    this.#readContent(kind, new ByteReader(content, "snapshot"));
+  }
+
+  #readContent(kind: number, reader: ByteReader): void {
+    if (kind === FRAME.header && this.#stage === "header") {
+      this.#readHeader(reader);
+    } else if (kind === FRAME.base && this.#stage === "base") {
+      while (reader.remaining > 0) this.#addBase(readRecord(reader), reader);
+    } else if (kind === FRAME.changes && (this.#stage === "base" || this.#stage === "changes")) {
+      this.#stage = "changes";
+      while (reader.remaining > 0) this.#addChange(readRecord(reader), reader);
+    } else if (kind === FRAME.end && (this.#stage === "base" || this.#stage === "changes")) {
+      this.#readEnd(reader);
+    } else {
+      reader.fail(`a frame of kind ${kind} does not belong here`);
+    }
+    reader.end();
+  }
+
+  #readHeader(reader: ByteReader): void {
+    if (reader.u32() !== SNAPSHOT_MAGIC) reader.fail("this is no snapshot of a key-value store");
+    const version = reader.u8();
+    if (version !== SNAPSHOT_VERSION) reader.fail(`unknown version ${version}`);
+    this.#revision = reader.uint();
+    const compactRevision = reader.uint();
+    if (this.#revision < FIRST_REVISION || compactRevision > this.#revision) {
+      reader.fail(`revision ${this.#revision}, compacted ${compactRevision}`);
+    }
+    this.#keyspace.compactRevision = compactRevision;
+    this.#lastModRevision = Math.max(compactRevision - 1, FIRST_REVISION);
+    this.#stage = "base";
+  }
+
+  #addBase(record: SnapshotRecord, reader: ByteReader): void {
+    const { key, version } = record;
+    if (version.isTombstone || version.modRevision >= this.#keyspace.compactRevision) {
+      reader.fail("a key is not as of the compacted revision");
+    }
+    if (key <= this.#lastKey) reader.fail("keys are not in order");
+    this.#lastKey = key;
+    this.#keyspace.arena.store(record.value, version);
+    this.#keyspace.insert(key, undefined, version);
+    this.#baseCount++;
+  }
+
+  #addChange(record: SnapshotRecord, reader: ByteReader): void {
+    const { key, version } = record;
+    const step = version.modRevision - this.#lastModRevision;
+    const first = this.#changeCount === 0;
+    if (step < (first ? 1 : 0) || step > 1 || version.modRevision > this.#revision) {
+      reader.fail("changes are not in the order of their revisions");
+    }
+    const history = this.#keyspace.tree.get(key);
+    const previous = history === undefined ? null : newest(history);
+    if (!this.#follows(previous, version)) reader.fail("a key's versions contradict each other");
+    this.#lastModRevision = version.modRevision;
+    this.#keyspace.arena.store(record.value, version);
+    this.#keyspace.insert(key, history, version);
+    this.#keyspace.log.push(key, version);
+    this.#changeCount++;
+  }
+
+  #follows(previous: Version | null, version: Version): boolean {
+    // What a change at the compacted revision replaced is gone.
+    if (previous === null && version.modRevision === this.#keyspace.compactRevision) return true;
+    const lived = previous !== null && !previous.isTombstone;
+    if (version.isTombstone) return lived;
+    return lived
+      ? version.createRevision === previous.createRevision && version.version === previous.version + 1
+      : version.createRevision === version.modRevision && version.version === 1;
+  }
+
+  #readEnd(reader: ByteReader): void {
+    if (reader.uint() !== this.#baseCount || reader.uint() !== this.#changeCount)
+      reader.fail("records are missing");
+    if (this.#lastModRevision !== this.#revision) reader.fail("the last changes are missing");
+    this.#keyspace.restored(this.#revision);
+    this.#stage = "ended";
+  }
+}
+
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+const NOTHING: Uint8Array = new Uint8Array(0);

@@ -1,0 +1,128 @@
+import { ByteWriter, crc32 } from "../bytes/index.ts";
+import type { KeyspaceView } from "./keyspace.ts";
+import type { BinaryKey } from "./key.ts";
+import { versionAt } from "./key-history.ts";
+import type { Version } from "./key-history.ts";
+import {
+  FRAME,
+  FRAME_HEAD_BYTES,
+  MAX_FRAME_BYTES,
+  MAX_PAYLOAD_BYTES,
+  MORE_FOLLOWS,
+  SNAPSHOT_MAGIC,
+  SNAPSHOT_VERSION,
+  recordSizeBound,
+  writeRecord,
+} from "./snapshot-format.ts";
+
+/** Records looked at for one frame, so that a stretch with nothing to write does not become a pause. */
+const MAX_VISITS_PER_FRAME = 4096;
+
+/**
+ * Writes a view as a snapshot, one frame of at most 256 KiB at a time. Each takes well under a millisecond; between
+ * them the store may change as it likes.
+ */
+export function* writeSnapshot(view: KeyspaceView): Generator<Uint8Array, void, undefined> {
+  const frames = new FrameWriter();
+  frames.content.u32(SNAPSHOT_MAGIC).u8(SNAPSHOT_VERSION).uint(view.revision).uint(view.compactRevision);
+  yield frames.take(FRAME.header);
+  const baseCount = yield* writeRecords(frames, FRAME.base, baseRecords(view));
+  const changeCount = yield* writeRecords(frames, FRAME.changes, changeRecords(view));
+  frames.content.uint(baseCount).uint(changeCount);
+  yield frames.take(FRAME.end);
+}
+
+/** A candidate, or null for a key without anything to write. */
+type Candidate = readonly [BinaryKey, Version] | null;
+
+function* baseRecords(view: KeyspaceView): Generator<Candidate, void, undefined> {
+  // Before the first compaction everything is in the log.
+  if (view.compactRevision === 0) return;
+  const cursor = view.tree.cursor();
+  while (cursor.next()) {
+    const version = versionAt(cursor.value, view.compactRevision);
+    yield version !== null && version.modRevision < view.compactRevision ? [cursor.key, version] : null;
+  }
+}
+
+function* changeRecords(view: KeyspaceView): Generator<Candidate, void, undefined> {
+  const { log } = view;
+  for (let at = log.positionOf(view.compactRevision); at < log.end; at++) {
+    yield [log.keyAt(at), log.versionAt(at)];
+  }
+}
+
+/** Yields frames; returns the number of records. */
+function* writeRecords(
+  frames: FrameWriter,
+  kind: number,
+  candidates: Iterable<Candidate>,
+): Generator<Uint8Array, number, undefined> {
+  let count = 0;
+  let visits = 0;
+  for (const candidate of candidates) {
+    if (++visits > MAX_VISITS_PER_FRAME) {
+      yield frames.take(kind);
+      visits = 1;
+    }
+    if (candidate === null) continue;
+    const [key, version] = candidate;
+    const size = recordSizeBound(key, version);
+    if (frames.room < size && !frames.isEmpty) yield frames.take(kind);
+    writeRecord(frames.content, key, version);
+    while (frames.overflows) yield frames.takePart(kind);
+    count++;
+  }
+  if (!frames.isEmpty) yield frames.take(kind);
+  return count;
+}
+
+/** Gathers the content of one frame, or of a run of them when a single record needs more. */
+class FrameWriter {
+  readonly content: ByteWriter = new ByteWriter(MAX_FRAME_BYTES);
+  /** Content already sent in frames that were marked as continued. */
+  #sent = 0;
+  #checksum = 0;
+
+  get room(): number {
+    return MAX_PAYLOAD_BYTES - 1 - this.#pending;
+  }
+
+  get isEmpty(): boolean {
+    return this.#pending === 0;
+  }
+
+  get overflows(): boolean {
+    return this.room < 0;
+  }
+
+  get #pending(): number {
+    return this.content.length - this.#sent;
+  }
+
+  /** All that was gathered, as the frame that ends it. */
+  take(kind: number): Uint8Array {
+    const frame = this.#frame(kind, this.content.view().subarray(this.#sent));
+    this.content.clear();
+    this.#sent = 0;
+    return frame;
+  }
+
+  /** As much as one frame can hold; the rest follows. */
+  takePart(kind: number): Uint8Array {
+    const part = this.content.view().subarray(this.#sent, this.#sent + MAX_PAYLOAD_BYTES - 1);
+    this.#sent += part.length;
+    return this.#frame(kind | MORE_FOLLOWS, part);
+  }
+
+  #frame(kind: number, content: Uint8Array): Uint8Array {
+    const frame = new Uint8Array(FRAME_HEAD_BYTES + 1 + content.length);
+    frame[FRAME_HEAD_BYTES] = kind;
+    frame.set(content, FRAME_HEAD_BYTES + 1);
+    this.#checksum = crc32(frame.subarray(FRAME_HEAD_BYTES), this.#checksum);
+    const head = new DataView(frame.buffer);
+    head.setUint32(0, content.length + 1, true);
+    head.setUint32(4, this.#checksum, true);
+    return frame;
+  }
+}

@@ -1,0 +1,118 @@
+import type { BinaryKey } from "./key.ts";
+import { childIndex, lowerBound } from "./tree-node.ts";
+import type { TreeNode } from "./tree-node.ts";
+
+/**
+ * Walks a {@link CowTree} in key order, both ways. Every move returns whether there is an entry to look at, and
+ * `key` and `value` may be read only then. Valid until the tree changes.
+ */
+export class TreeCursor<V> {
+  readonly #root: TreeNode<V>;
+  /** Inner nodes from the root down, and the child taken in each. */
+  readonly #path: TreeNode<V>[] = [];
+  readonly #taken: number[] = [];
+  #leaf: TreeNode<V>;
+  #at = -1;
+
+  constructor(root: TreeNode<V>) {
+    this.#root = root;
+    this.#leaf = root;
+    this.#descend(root, "first");
+  }
+
+  get key(): BinaryKey {
+    return this.#leaf.keys[this.#at]!;
+  }
+
+  get value(): V {
+    return this.#leaf.values![this.#at]!;
+  }
+
+  /** To the first entry whose key is not less than `key`. */
+  seek(key: BinaryKey): boolean {
+    this.#find(key);
+    this.#at = lowerBound(this.#leaf.keys, key) - 1;
+    return this.next();
+  }
+
+  /** To the last entry whose key is less than `key`; null: to the last entry of all. */
+  seekBefore(key: BinaryKey | null): boolean {
+    if (key === null) {
+      this.#reset();
+      this.#descend(this.#root, "last");
+      this.#at = this.#leaf.keys.length;
+    } else {
+      this.#find(key);
+      this.#at = lowerBound(this.#leaf.keys, key);
+    }
+    return this.previous();
+  }
+
+  next(): boolean {
+    while (++this.#at >= this.#leaf.keys.length) {
+      if (!this.#turn(1)) {
+        this.#at = this.#leaf.keys.length;
+        return false;
+      }
+    }
+    return true;
+  }
+
+  previous(): boolean {
+    while (--this.#at < 0) {
+      if (!this.#turn(-1)) {
+        this.#at = -1;
+        return false;
+      }
+    }
+    return true;
+  }
+
+  #reset(): void {
+    this.#path.length = 0;
+    this.#taken.length = 0;
+  }
+
+  /** To the leaf where `key` is or would be. */
+  #find(key: BinaryKey): void {
+    this.#reset();
+    let node = this.#root;
+    while (node.children !== null) {
+      const i = childIndex(node.keys, key);
+      this.#path.push(node);
+      this.#taken.push(i);
+      node = node.children[i]!;
+    }
+    this.#leaf = node;
+  }
+
+  /** To the neighbouring leaf, just outside its nearest entry; stays when there is none. */
+  #turn(direction: 1 | -1): boolean {
+    let level = this.#path.length - 1;
+    while (level >= 0) {
+      const sibling = this.#taken[level]! + direction;
+      const child = this.#path[level]!.children![sibling];
+      if (child !== undefined) {
+        this.#taken[level] = sibling;
+        this.#path.length = level + 1;
+        this.#taken.length = level + 1;
+        this.#descend(child, direction === 1 ? "first" : "last");
+        this.#at = direction === 1 ? -1 : this.#leaf.keys.length;
+        return true;
+      }
+      level--;
+    }
+    return false;
+  }
+
+  #descend(from: TreeNode<V>, end: "first" | "last"): void {
+    let node = from;
+    while (node.children !== null) {
+      const i = end === "first" ? 0 : node.children.length - 1;
+      this.#path.push(node);
+      this.#taken.push(i);
+      node = node.children[i]!;
+    }
+    this.#leaf = node;
+  }
+}
