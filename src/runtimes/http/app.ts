@@ -70,9 +70,12 @@ const EXPOSED_HEADERS = [
   "X-D-Engine-Revision",
 ];
 
-/** Hands raw bodies to whoever authenticates and unpacks them. Members prove who they are there, not by a token. */
+/**
+ * Hands raw bodies to whoever authenticates and unpacks them. Members prove who they are there, not by a token. The
+ * envelope names the group; in the path it is for balancers that route by it.
+ */
 function mountPeer(app: Hono, receive: PeerHandler, maxBytes: number): void {
-  app.post("/raft", async ({ req: { raw } }) => {
+  app.post("/raft/:group?", async ({ req: { raw } }) => {
     const { status, body } = await receive(await readBytes(raw, maxBytes));
     // Peers' bytes are never shared memory, which is all that the types are afraid of.
     return new Response(body as Uint8Array<ArrayBuffer> | null, { status });

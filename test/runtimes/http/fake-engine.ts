@@ -1,0 +1,72 @@
+import { EngineError } from "../../../src/core/errors/index.ts";
+import type { Engine, EngineStatus, ResponseHeader } from "../../../src/core/node/index.ts";
+
+/** A call that the app made, and with what. */
+export interface Call {
+  readonly method: string;
+  readonly args: readonly unknown[];
+}
+
+/** An engine that answers what a test tells it to, refuses everything else, and writes down what it was asked. */
+export interface FakeEngine extends Engine {
+  readonly calls: readonly Call[];
+}
+
+export const HEADER: ResponseHeader = {
+  clusterId: 14841639068965178418n,
+  memberId: 10276657743932975437n,
+  revision: 7,
+  raftTerm: 3,
+};
+
+export const STATUS: EngineStatus = {
+  clusterId: HEADER.clusterId,
+  groupId: "default",
+  nodeId: HEADER.memberId,
+  name: "n1",
+  role: "leader",
+  leaderId: HEADER.memberId,
+  term: 3,
+  commitIndex: 20,
+  appliedIndex: 19,
+  lastIndex: 21,
+  firstIndex: 2,
+  revision: 7,
+  compactRevision: 1,
+  isLearner: false,
+  dbSize: 4096,
+  stateHash: () => "cafe",
+};
+
+type Answers = { readonly [M in keyof Engine]?: Engine[M] };
+
+export function fakeEngine(answers: Answers = {}): FakeEngine {
+  const calls: Call[] = [];
+  const answer =
+    <M extends keyof Engine>(method: M, fallback?: Engine[M]) =>
+    (...args: unknown[]): never => {
+      calls.push({ method, args });
+      const chosen = (answers[method] ?? fallback) as ((...args: unknown[]) => never) | undefined;
+      if (chosen === undefined)
+        throw new EngineError("unimplemented", { detail: `the test has no ${method}` });
+      return chosen(...args);
+    };
+  return {
+    calls,
+    status: answer("status", () => STATUS),
+    header: answer("header", () => HEADER),
+    range: answer("range"),
+    put: answer("put"),
+    deleteRange: answer("deleteRange"),
+    txn: answer("txn"),
+    compact: answer("compact"),
+    memberList: answer("memberList"),
+    memberAdd: answer("memberAdd"),
+    memberRemove: answer("memberRemove"),
+    memberUpdate: answer("memberUpdate"),
+    memberPromote: answer("memberPromote"),
+    transferLeadership: answer("transferLeadership"),
+    onLeaderChange: answer("onLeaderChange"),
+    onMembershipChange: answer("onMembershipChange"),
+  };
+}

@@ -1,0 +1,382 @@
+import { describe, expect, it } from "vitest";
+import {
+  AssertionError,
+  EngineError,
+  type ErrorCode,
+  type ErrorDetails,
+} from "../../../src/core/errors/index.ts";
+import type { KeyValue } from "../../../src/core/kv/index.ts";
+import type { Engine, Member } from "../../../src/core/node/index.ts";
+import { METHODS } from "../../../src/runtimes/http/etcd/methods.ts";
+import { fakeEngine, HEADER, STATUS } from "./fake-engine.ts";
+import { post, testApp } from "./test-app.ts";
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+const KV: KeyValue = {
+  key: bytes("a"),
+  value: bytes("v"),
+  createRevision: 2,
+  modRevision: 5,
+  version: 3,
+  lease: 7587862094297123456n,
+};
+const KV_JSON =
+  '{"key":"YQ==","create_revision":"2","mod_revision":"5","version":"3","value":"dg==","lease":"7587862094297123456"}';
+const HEADER_JSON =
+  '"header":{"cluster_id":"14841639068965178418","member_id":"10276657743932975437","revision":"7","raft_term":"3"}';
+const CLUSTER_HEADER_JSON = HEADER_JSON.replace('"revision":"7",', "");
+const MEMBER: Member = {
+  id: 5n,
+  name: "n5",
+  peerUrls: ["http://127.0.0.1:1"],
+  clientUrls: ["http://127.0.0.1:2", "http://127.0.0.1:3"],
+  isLearner: true,
+};
+const MEMBER_JSON =
+  '{"ID":"5","name":"n5","peerURLs":["http://127.0.0.1:1"],"clientURLs":["http://127.0.0.1:2","http://127.0.0.1:3"],"isLearner":true}';
+
+interface Case {
+  readonly path: string;
+  readonly body: string;
+  readonly engine: Partial<Engine>;
+  /** What the engine must be called with. */
+  readonly call: readonly unknown[];
+  readonly reply: string;
+}
+
+const range = (body: string, ...call: unknown[]): Case => ({
+  path: "/kv/range",
+  body,
+  engine: { range: () => Promise.resolve({ header: HEADER, kvs: [KV], more: true, count: 9 }) },
+  call: ["range", ...call],
+  reply: `{${HEADER_JSON},"kvs":[${KV_JSON}],"more":true,"count":"9"}`,
+});
+
+const txn = (body: string, ...call: unknown[]): Case => ({
+  path: "/kv/txn",
+  body,
+  engine: { txn: () => Promise.resolve({ header: HEADER, succeeded: false, responses: [], revision: 7 }) },
+  call: ["txn", ...call],
+  reply: `{${HEADER_JSON}}`,
+});
+
+const members = (path: string, body: string, call: readonly unknown[], engine: Partial<Engine>): Case => ({
+  path: `/cluster/member/${path}`,
+  body,
+  engine,
+  call,
+  reply: `{${CLUSTER_HEADER_JSON},"members":[${MEMBER_JSON}]}`,
+});
+
+const memberReply = () => Promise.resolve({ header: HEADER, members: [MEMBER] });
+
+const CASES: readonly Case[] = [
+  range('{"key":"YQ=="}', { key: KV.key }, {}),
+  range(
+    '{"key":"YQ==","serializable":true}',
+    { key: KV.key, serializable: true },
+    { consistency: "eventual" },
+  ),
+  range(
+    '{"key":"YQ==","consistency":"lease"}',
+    { key: KV.key, consistency: "lease" },
+    { consistency: "lease" },
+  ),
+  range(
+    '{"key":"YQ==","serializable":true,"consistency":"linearizable"}',
+    { key: KV.key, serializable: true, consistency: "linearizable" },
+    { consistency: "linearizable" },
+  ),
+  {
+    path: "/kv/put",
+    body: '{"key":"YQ==","value":"dg==","prev_kv":true}',
+    engine: { put: () => Promise.resolve({ header: HEADER, prevKv: KV }) },
+    call: ["put", { key: KV.key, value: KV.value, prevKv: true }],
+    reply: `{${HEADER_JSON},"prev_kv":${KV_JSON}}`,
+  },
+  {
+    path: "/kv/deleterange",
+    body: '{"key":"YQ==","rangeEnd":"Yg=="}',
+    engine: { deleteRange: () => Promise.resolve({ header: HEADER, deleted: 1, prevKvs: [KV] }) },
+    call: ["deleteRange", { key: KV.key, rangeEnd: bytes("b") }],
+    reply: `{${HEADER_JSON},"deleted":"1","prev_kvs":[${KV_JSON}]}`,
+  },
+  txn(
+    '{"success":[{"request_put":{"key":"YQ=="}}]}',
+    { compare: [], success: [{ type: "put", request: { key: KV.key } }], failure: [] },
+    {},
+  ),
+  txn(
+    '{"success":[{"request_range":{"key":"YQ==","serializable":true}}]}',
+    {
+      compare: [],
+      success: [{ type: "range", request: { key: KV.key, serializable: true } }],
+      failure: [],
+    },
+    { consistency: "eventual" },
+  ),
+  txn(
+    '{"success":[{"request_range":{"key":"YQ==","serializable":true}}],"failure":[{"request_range":{"key":"YQ=="}}]}',
+    {
+      compare: [],
+      success: [{ type: "range", request: { key: KV.key, serializable: true } }],
+      failure: [{ type: "range", request: { key: KV.key } }],
+    },
+    {},
+  ),
+  {
+    path: "/kv/compaction",
+    body: '{"revision":"4","physical":true}',
+    engine: { compact: () => Promise.resolve({ header: HEADER }) },
+    call: ["compact", { revision: 4 }],
+    reply: `{${HEADER_JSON}}`,
+  },
+  {
+    path: "/cluster/member/add",
+    body: '{"peerURLs":["http://127.0.0.1:1"],"isLearner":true}',
+    engine: { memberAdd: () => Promise.resolve({ header: HEADER, member: MEMBER, members: [MEMBER] }) },
+    call: ["memberAdd", { peerUrls: ["http://127.0.0.1:1"], isLearner: true }],
+    reply: `{${CLUSTER_HEADER_JSON},"member":${MEMBER_JSON},"members":[${MEMBER_JSON}]}`,
+  },
+  members("remove", '{"ID":"5"}', ["memberRemove", 5n], { memberRemove: memberReply }),
+  members(
+    "update",
+    '{"ID":5,"peerURLs":["https://a.example"]}',
+    ["memberUpdate", 5n, ["https://a.example"]],
+    {
+      memberUpdate: memberReply,
+    },
+  ),
+  members("promote", '{"ID":"18446744073709551615"}', ["memberPromote", 18446744073709551615n], {
+    memberPromote: memberReply,
+  }),
+  members("list", "{}", ["memberList", { consistency: "eventual" }], { memberList: memberReply }),
+  members("list", '{"linearizable":true}', ["memberList", { consistency: "linearizable" }], {
+    memberList: memberReply,
+  }),
+  {
+    path: "/maintenance/transfer-leadership",
+    body: '{"targetID":"5"}',
+    engine: { transferLeadership: () => Promise.resolve() },
+    call: ["transferLeadership", 5n],
+    reply: `{${HEADER_JSON}}`,
+  },
+  {
+    path: "/maintenance/status",
+    body: "{}",
+    engine: {},
+    call: ["status"],
+    reply: `{${HEADER_JSON},"version":"3.5.21","dbSize":"4096","leader":"10276657743932975437","raftIndex":"20","raftTerm":"3","raftAppliedIndex":"19","dbSizeInUse":"4096"}`,
+  },
+  {
+    path: "/maintenance/status",
+    body: "",
+    engine: { status: () => ({ ...STATUS, leaderId: null, isLearner: true, dbSize: 0 }) },
+    call: ["status"],
+    reply: `{${HEADER_JSON},"version":"3.5.21","raftIndex":"20","raftTerm":"3","raftAppliedIndex":"19","errors":["etcdserver: no leader"],"isLearner":true}`,
+  },
+];
+
+describe("the gateway's methods", () => {
+  it.each(CASES)("$path $body", async ({ path, body, engine, call, reply }) => {
+    for (const prefix of ["/v3", "/v3beta"]) {
+      const fake = fakeEngine(engine);
+      const response = await post(testApp(fake).app, prefix + path, body);
+      expect(await response.text()).toBe(reply);
+      expect(response.status).toBe(200);
+      expect(response.headers.get("Content-Type")).toBe("application/json");
+      const [first] = fake.calls;
+      expect([first?.method, ...(first?.args ?? [])]).toEqual(call);
+    }
+  });
+
+  it("covers the whole table", () => {
+    expect(new Set(CASES.map(({ path }) => path))).toEqual(new Set(METHODS.map(({ path }) => path)));
+  });
+});
+
+describe("the gateway's errors", () => {
+  const failing = async (code: ErrorCode, details: ErrorDetails = {}): Promise<Response> => {
+    const engine = fakeEngine({ put: () => Promise.reject(new EngineError(code, details)) });
+    return post(testApp(engine).app, "/v3/kv/put", '{"key":"YQ=="}');
+  };
+
+  it.each<[ErrorCode, number, number]>([
+    ["emptyKey", 400, 3],
+    ["compacted", 400, 11],
+    ["badLeaderTransferee", 400, 9],
+    ["leaseNotFound", 404, 5],
+    ["tooManyRequests", 429, 8],
+    ["noLeader", 503, 14],
+    ["timeout", 503, 14],
+    ["canceled", 499, 1],
+    ["permissionDenied", 403, 7],
+    ["unauthenticated", 401, 16],
+    ["unimplemented", 501, 12],
+    ["storageFailed", 500, 13],
+    ["corrupt", 500, 15],
+  ])("%s is HTTP %i and code %i", async (reason, status, code) => {
+    const response = await failing(reason);
+    expect(response.status).toBe(status);
+    const { message } = new EngineError(reason);
+    expect(await response.json()).toEqual({ error: message, message, code, reason });
+  });
+
+  it("keeps etcd's message whole and says the detail apart", async () => {
+    expect(await (await failing("emptyKey", { detail: "which one" })).text()).toBe(
+      '{"error":"etcdserver: key is not provided","message":"etcdserver: key is not provided","code":3,"reason":"emptyKey","detail":"which one"}',
+    );
+  });
+
+  it("says when to come back, in whole seconds and never too early", async () => {
+    expect((await failing("tooManyRequests", { retryAfterMs: 1200 })).headers.get("Retry-After")).toBe("2");
+    expect((await failing("tooManyRequests", { retryAfterMs: 1 })).headers.get("Retry-After")).toBe("1");
+    expect((await failing("tooManyRequests")).headers.has("Retry-After")).toBe(false);
+  });
+
+  it("says who leads, and lets no URL break out of the header", async () => {
+    const leaderUrls = ["http://a.example:1", "http://b\r\nX-Evil: 1", "http://c.example:2"];
+    const { headers } = await failing("notLeader", { leaderId: 77n, leaderUrls });
+    expect(headers.get("X-D-Engine-Leader")).toBe("77");
+    expect(headers.get("X-D-Engine-Leader-Urls")).toBe("http://a.example:1,http://c.example:2");
+    expect(headers.has("X-Evil")).toBe(false);
+  });
+
+  it.each([new Error("secret path"), new AssertionError("secret state"), new TypeError("secret type")])(
+    "tells nobody but the log about %s",
+    async (error) => {
+      const { app, log } = testApp(fakeEngine({ put: () => Promise.reject(error) }));
+      const response = await post(app, "/v3/kv/put", '{"key":"YQ=="}');
+      expect(response.status).toBe(500);
+      expect(await response.text()).not.toContain("secret");
+      expect(log).toEqual([{ level: "error", message: "a request failed unexpectedly" }]);
+    },
+  );
+
+  it.each([
+    "/v3/watch",
+    "/v3/lease/grant",
+    "/v3/kv/lease/revoke",
+    "/v3/auth/enable",
+    "/v3/lock/lock",
+    "/v3beta/x",
+    "/v3/",
+  ])("%s is not implemented", async (path) => {
+    const response = await post(testApp(fakeEngine()).app, path, "{}");
+    expect(response.status).toBe(501);
+    expect(await response.json()).toEqual({
+      error: `d-engine: not implemented: POST ${path}`,
+      message: `d-engine: not implemented: POST ${path}`,
+      code: 12,
+      reason: "unimplemented",
+    });
+  });
+
+  it("answers another verb with the one to use", async () => {
+    const response = await testApp(fakeEngine()).app.request("/v3/kv/put");
+    expect(response.status).toBe(405);
+    expect(response.headers.get("Allow")).toBe("POST");
+  });
+
+  it.each(["/", "/v4/kv/put", "/v3", "/V3/kv/put", "//v3/kv/put", "/metrics", "/raft", "/raft/x"])(
+    "%s is not there",
+    async (path) => {
+      const response = await post(testApp(fakeEngine()).app, path, "{}");
+      expect(response.status).toBe(404);
+      expect(await response.json()).toMatchObject({ code: 5, reason: "notFound" });
+    },
+  );
+
+  it.each([
+    '["nothing"]',
+    '["ftp://a:1"]',
+    '["http://a:1/path"]',
+    '["http://u:p@a:1"]',
+    '["http://a:1?x"]',
+    "[]",
+    '[""]',
+  ])("refuses to add a member at %s", async (urls) => {
+    const engine = fakeEngine();
+    const response = await post(testApp(engine).app, "/v3/cluster/member/add", `{"peerURLs":${urls}}`);
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({
+      error: "etcdserver: given member URLs are invalid",
+      reason: "badMemberUrls",
+    });
+    expect(engine.calls).toEqual([]);
+  });
+});
+
+describe("the size of a request", () => {
+  const engine = () => fakeEngine({ put: () => Promise.resolve({ header: HEADER, prevKv: null }) });
+  const limits = { maxRequestBytes: 100 };
+  const body = (length: number): string => `{"key":"YQ=="}`.padEnd(length, " ");
+  const tooLarge = { error: "etcdserver: request is too large", code: 3, reason: "requestTooLarge" };
+
+  it("may be the limit and not a byte more, declared or not", async () => {
+    for (const declared of [true, false]) {
+      const send = (length: number) =>
+        post(
+          testApp(engine(), { limits }).app,
+          "/v3/kv/put",
+          body(length),
+          declared ? { "Content-Length": String(length) } : {},
+        );
+      expect((await send(100)).status).toBe(200);
+      const refused = await send(101);
+      expect(refused.status).toBe(400);
+      expect(await refused.json()).toMatchObject(tooLarge);
+    }
+  });
+
+  it("is refused by what is declared before anything is read", async () => {
+    const { app } = testApp(engine(), { limits });
+    let read = false;
+    const stream = new ReadableStream(
+      {
+        pull() {
+          read = true;
+        },
+      },
+      { highWaterMark: 0 },
+    );
+    const request = new Request("http://localhost/v3/kv/put", {
+      method: "POST",
+      body: stream,
+      duplex: "half",
+      headers: { "Content-Length": "101" },
+    } as RequestInit);
+    expect((await app.fetch(request)).status).toBe(400);
+    expect(read).toBe(false);
+  });
+
+  it("is counted while an endless body arrives, which is then let go of", async () => {
+    const { app } = testApp(engine(), { limits });
+    let chunks = 0;
+    let canceled = false;
+    const stream = new ReadableStream({
+      pull(controller) {
+        chunks++;
+        controller.enqueue(new Uint8Array(30).fill(32));
+      },
+      cancel() {
+        canceled = true;
+      },
+    });
+    const request = new Request("http://localhost/v3/kv/put", {
+      method: "POST",
+      body: stream,
+      duplex: "half",
+    } as RequestInit);
+    const response = await app.fetch(request);
+    expect(await response.json()).toMatchObject(tooLarge);
+    expect(canceled).toBe(true);
+    expect(chunks).toBeLessThan(10);
+  });
+
+  it("is not believed when it is not a number", async () => {
+    const { app } = testApp(engine(), { limits });
+    const response = await post(app, "/v3/kv/put", body(20), { "Content-Length": "many" });
+    expect(response.status).toBe(400);
+  });
+});

@@ -1,0 +1,68 @@
+import { EngineError } from "../../../src/core/errors/index.ts";
+import {
+  encodeCommand,
+  isReadOnly,
+  type KvCommand,
+  type KvResult,
+  KvStore,
+  validateCommand,
+  validateRange,
+} from "../../../src/core/kv/index.ts";
+import type { Engine, Member, ResponseHeader } from "../../../src/core/node/index.ts";
+import { HEADER, STATUS } from "./fake-engine.ts";
+
+type Result<T extends KvResult["type"]> = Extract<KvResult, { readonly type: T }>;
+
+/** The real store as a group of one that commits at once. Nobody can be added to it. */
+export function memoryEngine(store: KvStore = new KvStore()): Engine {
+  const header = (): ResponseHeader => ({ ...HEADER, revision: store.revision });
+
+  const apply = <T extends KvCommand["type"]>(command: KvCommand & { readonly type: T }): Result<T> => {
+    validateCommand(command);
+    const [result] = store.applyChunk([{ command: encodeCommand(command) }]);
+    if (result?.type === "error") throw new EngineError(result.code);
+    return result as Result<T>;
+  };
+
+  const noMember = (): Promise<never> => Promise.reject(new EngineError("memberNotFound"));
+  const self: Member = {
+    id: HEADER.memberId,
+    name: "default",
+    peerUrls: ["http://127.0.0.1:2380"],
+    clientUrls: ["http://127.0.0.1:2379"],
+    isLearner: false,
+  };
+
+  return {
+    status: () => ({ ...STATUS, revision: store.revision, stateHash: () => store.hash() }),
+    header,
+    async range(request) {
+      validateRange(request);
+      return { ...store.range(request), header: header() };
+    },
+    async put(request) {
+      return { ...apply({ type: "put", request }).response, header: header() };
+    },
+    async deleteRange(request) {
+      return { ...apply({ type: "deleteRange", request }).response, header: header() };
+    },
+    async txn(request) {
+      const command = { type: "txn", request } as const;
+      validateCommand(command);
+      const response = isReadOnly(request) ? store.readTxn(request) : apply(command).response;
+      return { ...response, header: header() };
+    },
+    async compact(request) {
+      apply({ type: "compact", request });
+      return { header: header() };
+    },
+    memberList: () => Promise.resolve({ header: header(), members: [self] }),
+    memberAdd: () => Promise.reject(new EngineError("unhealthy")),
+    memberRemove: noMember,
+    memberUpdate: noMember,
+    memberPromote: noMember,
+    transferLeadership: () => Promise.reject(new EngineError("badLeaderTransferee")),
+    onLeaderChange: () => () => undefined,
+    onMembershipChange: () => () => undefined,
+  };
+}
