@@ -30,3 +30,7 @@ export type {
   TransportHandler,
 } from "./ports.ts";
 export type { AppliedCommand, StateMachine, StateSnapshot } from "./state-machine.ts";
+export { KvEngine } from "./kv-engine.ts";
+export { RaftNode } from "./raft-node.ts";
+export type { NodeEvents } from "./raft-node.ts";
+export { Listeners } from "./listeners.ts";

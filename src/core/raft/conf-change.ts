@@ -13,6 +13,8 @@ export interface ConfChangeRefusal {
 export function changeConfig(config: ClusterConfig, change: ConfChange): ClusterConfig | ConfChangeRefusal {
   if (change.steps.length === 0) return leaveJoint(config);
   if (isJoint(config)) return { refused: "the configuration is joint already; leave it first" };
+  // With nobody to agree to it, such a change would come out of nothing.
+  if (config.voters.length === 0) return { refused: "the configuration has no voters" };
   const seen = new Set<NodeId>();
   for (const step of change.steps) {
     if (step.node <= 0n) return { refused: "a node id must be greater than 0" };

@@ -20,6 +20,7 @@ import type {
   LogIndex,
   NodeId,
   RandomSource,
+  Role,
   SnapshotMeta,
   Term,
 } from "./types.ts";
@@ -141,6 +142,36 @@ export class Raft {
 
   status(): RaftStatus {
     return statusOf(this.#core, this.#role);
+  }
+
+  get options(): RaftOptions {
+    return this.#core.options;
+  }
+
+  get role(): Role {
+    return this.#role.role;
+  }
+
+  get term(): Term {
+    return this.#core.term;
+  }
+
+  get leaderId(): NodeId | null {
+    return this.#core.leaderId;
+  }
+
+  get commitIndex(): LogIndex {
+    return this.#core.log.commitIndex;
+  }
+
+  get persistedIndex(): LogIndex {
+    return this.#core.log.persistedIndex;
+  }
+
+  /** Where a read may be served without asking anybody, or null: only on a leader that holds its lease now. */
+  leaseReadIndex(nowMs: number): LogIndex | null {
+    this.#core.nowMs = Math.max(this.#core.nowMs, nowMs);
+    return this.#role instanceof Leader && this.#role.hasLease() ? this.#core.log.commitIndex : null;
   }
 
   /** One call is enough: whatever a deadline sets off, the next deadline lies in the future. */

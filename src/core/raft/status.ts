@@ -22,6 +22,8 @@ export interface RaftStatus {
   readonly leaderId: NodeId | null;
   readonly commitIndex: LogIndex;
   readonly appliedIndex: LogIndex;
+  /** The oldest entry that the LogStore still has. */
+  readonly firstIndex: LogIndex;
   readonly lastIndex: LogIndex;
   readonly lastTerm: Term;
   readonly persistedIndex: LogIndex;
@@ -54,6 +56,7 @@ export function statusOf(core: Core, role: RoleBehaviour): RaftStatus {
     leaderId: core.leaderId,
     commitIndex: log.commitIndex,
     appliedIndex: log.appliedIndex,
+    firstIndex: log.compacted.index + 1,
     lastIndex: log.lastIndex,
     lastTerm: log.lastTerm,
     persistedIndex: log.persistedIndex,

@@ -1,0 +1,46 @@
+import type { Term } from "../raft/index.ts";
+import type { ProposalId } from "./frames.ts";
+
+/** How far behind the newest one a forwarded proposal may arrive and still be taken. */
+const WINDOW = 65536;
+/** Proposers remembered within one term: every member's every start, and room to spare. */
+const MAX_PROPOSERS = 1024;
+
+/**
+ * Makes sure that a forwarded proposal is taken at most once, although frames may be repeated and reordered. The
+ * memory lasts for one term of leadership, and a forward names the term it is for, so that is enough.
+ */
+export class ForwardWindow {
+  #term: Term = 0;
+  readonly #taken: Map<bigint, { newest: number; sequences: Set<number> }> = new Map();
+
+  /** Whether to take it: true at most once for each id in a term. */
+  take(term: Term, { proposer, sequence }: ProposalId): boolean {
+    if (term !== this.#term) {
+      this.#term = term;
+      this.#taken.clear();
+    }
+    let window = this.#taken.get(proposer);
+    if (window === undefined) {
+      if (this.#taken.size >= MAX_PROPOSERS) return false;
+      window = { newest: 0, sequences: new Set() };
+      this.#taken.set(proposer, window);
+    }
+    if (sequence <= window.newest - WINDOW || window.sequences.has(sequence)) return false;
+    window.sequences.add(sequence);
+    window.newest = Math.max(window.newest, sequence);
+    if (window.sequences.size > 2 * WINDOW) this.#prune(window);
+    return true;
+  }
+
+  /** It was taken and then refused after all: it may come again. */
+  release(term: Term, { proposer, sequence }: ProposalId): void {
+    if (term === this.#term) this.#taken.get(proposer)?.sequences.delete(sequence);
+  }
+
+  #prune(window: { newest: number; sequences: Set<number> }): void {
+    for (const sequence of window.sequences) {
+      if (sequence <= window.newest - WINDOW) window.sequences.delete(sequence);
+    }
+  }
+}

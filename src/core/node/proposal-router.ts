@@ -1,0 +1,213 @@
+import { assertNever, EngineError, type ErrorCode, ERRORS } from "../errors/index.ts";
+import {
+  changeConfig,
+  type ConfChange,
+  type NodeId,
+  type Outcome,
+  type Raft,
+  type Rejection,
+} from "../raft/index.ts";
+import { encodeProposal } from "./codec/index.ts";
+import { ForwardWindow } from "./forward-window.ts";
+import type { FrameBody, ProposalId } from "./frames.ts";
+import type { Clock } from "./ports.ts";
+import type { Payload, Proposals, SendOutcome } from "./proposals.ts";
+
+type Forward = Extract<FrameBody, { type: "forward" }>;
+interface Offered {
+  readonly id: ProposalId;
+  readonly payload: Payload;
+}
+
+/** Back-pressure frees as fast as the disk writes: soon. */
+const BACK_PRESSURE_RETRY_MS = 50;
+/** Forwarded proposals waiting for the next write; a follower's clients are bounded as well. */
+const MAX_FORWARDED = 65536;
+
+/** Brings proposals to whoever leads: into this node's own log, or to the leader's. */
+export class ProposalRouter<R> {
+  readonly #raft: Raft;
+  readonly #proposals: Proposals<R>;
+  readonly #clock: Clock;
+  readonly #send: (to: NodeId, body: FrameBody) => void;
+  readonly #window: ForwardWindow = new ForwardWindow();
+  /** Forwarded proposals that wait, with this node's own, for the next write. */
+  #forwarded: { from: NodeId; forward: Forward }[] = [];
+
+  constructor(
+    raft: Raft,
+    proposals: Proposals<R>,
+    clock: Clock,
+    send: (to: NodeId, body: FrameBody) => void,
+  ) {
+    this.#raft = raft;
+    this.#proposals = proposals;
+    this.#clock = clock;
+    this.#send = send;
+  }
+
+  /** Sends everything that waits to be proposed. */
+  flush(nowMs: number): void {
+    this.#flushForwarded(nowMs);
+    if (!this.#proposals.hasUnsent) return;
+    const { role, leaderId } = this.#raft;
+    if (role === "leader") this.#proposals.offer((batch) => this.#append(batch, nowMs));
+    else if (leaderId !== null) this.#proposals.offer((batch) => this.#forward(leaderId, batch));
+  }
+
+  #forward(leaderId: NodeId, batch: readonly Offered[]): SendOutcome[] {
+    for (const { id, payload } of batch)
+      this.#send(leaderId, { type: "forward", term: this.#raft.term, id, payload });
+    return batch.map(() => "sent");
+  }
+
+  #append(batch: readonly Offered[], nowMs: number): SendOutcome[] {
+    return this.#appendAll(batch, nowMs).map((rejection) => {
+      if (rejection === null) return "sent";
+      // Nobody leads, or not for long: whoever comes next will get it.
+      if (rejection.reason === "notLeader" || rejection.reason === "transferring") return "later";
+      return this.errorOf(rejection);
+    });
+  }
+
+  /** Appends to this node's log, commands together, and notes where each landed. */
+  #appendAll(batch: readonly Offered[], nowMs: number): (Rejection | null)[] {
+    const rejections: (Rejection | null)[] = [];
+    let run: Offered[] = [];
+    const flushRun = (): void => {
+      if (run.length === 0) return;
+      const timeMs = this.#clock.wallMs();
+      const commands = run.map(({ id, payload }) => {
+        if (payload.type === "confChange") throw new TypeError("a membership change is not a command");
+        return encodeProposal({ id, timeMs, body: payload });
+      });
+      const outcome = this.#raft.step({ type: "propose", commands }, nowMs);
+      run.forEach(({ id }, i) => {
+        if (outcome.ok) this.#proposals.appendedAt(id, outcome.index! + i);
+        rejections.push(outcome.ok ? null : outcome.rejection);
+      });
+      run = [];
+    };
+    for (const offered of batch) {
+      if (offered.payload.type !== "confChange") {
+        run.push(offered);
+        continue;
+      }
+      flushRun();
+      const outcome = this.#proposeConfChange(offered.payload.change, nowMs);
+      if (outcome.ok) this.#proposals.appendedAt(offered.id, outcome.index!);
+      rejections.push(outcome.ok ? null : outcome.rejection);
+    }
+    flushRun();
+    return rejections;
+  }
+
+  #proposeConfChange(change: ConfChange, nowMs: number): Outcome {
+    const refusal = this.#losesQuorum(change, nowMs);
+    if (refusal !== null) return { ok: false, rejection: { reason: "invalidConfChange", detail: refusal } };
+    return this.#raft.step({ type: "proposeConfChange", change }, nowMs);
+  }
+
+  /**
+   * Strict reconfiguration, as etcd has it: no change after which too few of the voters are known to be there. The
+   * way from one voter to two is open all the same, since there is no other.
+   */
+  #losesQuorum(change: ConfChange, nowMs: number): string | null {
+    const { config, nodeId, progress, role } = this.#raft.status();
+    const after = changeConfig(config, change);
+    if (role !== "leader" || "refused" in after) return null;
+    if (config.voters.length === 1 && after.voters.length === 2) return null;
+    const timeoutMs = this.#raft.options.electionTimeoutMs;
+    const live = after.voters.filter((node) => {
+      const heard = progress.get(node)?.lastHeardMs;
+      return node === nodeId || (heard !== undefined && nowMs - heard < timeoutMs);
+    });
+    const quorum = (after.voters.length >> 1) + 1;
+    return live.length >= quorum ? null : NOT_ENOUGH_STARTED;
+  }
+
+  /** A follower's proposal. */
+  onForward(from: NodeId, forward: Forward): void {
+    if (!this.#isCurrent(forward)) return this.#refuse(from, forward, new EngineError("notLeader"));
+    if (this.#forwarded.length >= MAX_FORWARDED) {
+      const busy = new EngineError("tooManyRequests", { retryAfterMs: BACK_PRESSURE_RETRY_MS });
+      return this.#refuse(from, forward, busy);
+    }
+    if (this.#window.take(forward.term, forward.id)) this.#forwarded.push({ from, forward });
+  }
+
+  #isCurrent({ term }: Forward): boolean {
+    return this.#raft.role === "leader" && this.#raft.term === term;
+  }
+
+  #flushForwarded(nowMs: number): void {
+    if (this.#forwarded.length === 0) return;
+    const waiting = this.#forwarded;
+    this.#forwarded = [];
+    // The term may have ended while they waited; appended now they would break the promise of "at most once".
+    const current = waiting.filter(({ forward }) => this.#isCurrent(forward));
+    for (const { from, forward } of waiting) {
+      if (!this.#isCurrent(forward)) this.#refuse(from, forward, new EngineError("notLeader"));
+    }
+    const rejections = this.#appendAll(
+      current.map(({ forward: { id, payload } }) => ({ id, payload })),
+      nowMs,
+    );
+    current.forEach(({ from, forward }, i) => {
+      const rejection = rejections[i]!;
+      if (rejection !== null) this.#refuse(from, forward, this.errorOf(rejection));
+    });
+  }
+
+  #refuse(to: NodeId, { term, id }: Forward, error: EngineError): void {
+    // Its owner may send it again, since it was not taken.
+    this.#window.release(term, id);
+    const { code, detail = "", retryAfterMs = 0 } = error;
+    this.#send(to, { type: "forwardRejected", id, code, detail, retryAfterMs });
+  }
+
+  onForwardRejected({
+    id,
+    code,
+    detail,
+    retryAfterMs,
+  }: Extract<FrameBody, { type: "forwardRejected" }>): void {
+    const known = code in ERRORS ? (code as ErrorCode) : "proposalDropped";
+    this.#proposals.refused(id, known, detail, retryAfterMs);
+  }
+
+  /** What a caller is told of a rejection. */
+  errorOf(rejection: Rejection): EngineError {
+    switch (rejection.reason) {
+      case "notLeader":
+        return new EngineError(
+          "notLeader",
+          rejection.leaderId === null ? {} : { leaderId: rejection.leaderId },
+        );
+      case "transferring":
+        return new EngineError("notLeader", {
+          detail: "leadership is being handed over",
+          leaderId: rejection.target,
+        });
+      case "backPressure":
+        return new EngineError("tooManyRequests", { retryAfterMs: BACK_PRESSURE_RETRY_MS });
+      case "confChangePending":
+        return new EngineError("confChangePending", { retryAfterMs: BACK_PRESSURE_RETRY_MS });
+      case "invalidConfChange":
+        if (rejection.detail === NOT_ENOUGH_STARTED) return new EngineError("notEnoughStarted");
+        return new EngineError("invalidConfChange", { detail: rejection.detail });
+      case "learnerNotReady":
+        return new EngineError("learnerNotReady", { retryAfterMs: 1000 });
+      case "badTransferee":
+        return new EngineError("badLeaderTransferee", { detail: rejection.detail });
+      case "noLeader":
+        return new EngineError("noLeader");
+      case "tooManyReads":
+        return new EngineError("tooManyRequests", { retryAfterMs: BACK_PRESSURE_RETRY_MS });
+      default:
+        return assertNever(rejection, "rejection");
+    }
+  }
+}
+
+const NOT_ENOUGH_STARTED = "too few of the voters after the change are known to be running";

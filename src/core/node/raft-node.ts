@@ -1,0 +1,491 @@
+import { assert, AssertionError, EngineError } from "../errors/index.ts";
+import {
+  type ConfChangeStep,
+  type LogReadRequest,
+  type Message,
+  type NodeId,
+  Raft,
+  type RaftOptions,
+  type RaftStatus,
+  type Ready,
+  type SoftState,
+} from "../raft/index.ts";
+import { Applier } from "./applier.ts";
+import { decodeFrame, encodeFrame } from "./codec/index.ts";
+import type { CallOptions, Consistency, Member } from "./engine.ts";
+import type { FrameBody, MemberUpdate } from "./frames.ts";
+import { Listeners } from "./listeners.ts";
+import { NODE_DEFAULTS, type NodeOptions, type NodeTuning } from "./options.ts";
+import { Persister } from "./persister.ts";
+import type { Cancel, SnapshotInfo } from "./ports.ts";
+import { Proposals } from "./proposals.ts";
+import { ProposalRouter } from "./proposal-router.ts";
+import { Reads } from "./reads.ts";
+import { recover, type Recovered } from "./recovery.ts";
+import { SnapshotReceiver } from "./snapshot-receiver.ts";
+import { SnapshotSender } from "./snapshot-sender.ts";
+import { Snapshotter } from "./snapshotter.ts";
+import type { StateMachine } from "./state-machine.ts";
+
+/** How often waiting requests are looked at for their deadlines. */
+const SWEEP_INTERVAL_MS = 50;
+/** Readys in persistence beyond which nothing more is begun: the disk hangs, and so must its promises. */
+const MAX_INFLIGHT_READYS = 1024;
+
+/** What a node can tell about itself. */
+export interface NodeEvents {
+  readonly leader: Listeners<NodeId | null>;
+  readonly membership: Listeners<readonly Member[]>;
+  /** The node has stopped by itself: a broken invariant or a failing store. It must be started anew. */
+  readonly failure: Listeners<unknown>;
+}
+
+/**
+ * The driver of one Raft node: the only writer of its core. Inputs become `step`s; in the next turn of the event
+ * loop everything that has gathered becomes Readys, and each Ready is sent, persisted, applied and answered as
+ * its contract says. No vendor code, no clock but the one it was given.
+ */
+export class RaftNode<R> {
+  readonly events: NodeEvents = {
+    leader: new Listeners(),
+    membership: new Listeners(),
+    failure: new Listeners(),
+  };
+  readonly tuning: NodeTuning;
+  readonly #options: NodeOptions;
+  readonly #raft: Raft;
+  readonly #applier: Applier<R>;
+  readonly #persister: Persister;
+  readonly #proposals: Proposals<R>;
+  readonly #router: ProposalRouter<R>;
+  readonly #reads: Reads;
+  readonly #snapshotter: Snapshotter<R>;
+  readonly #sender: SnapshotSender<R>;
+  readonly #receiver: SnapshotReceiver;
+  #soft: SoftState = { role: "follower", leaderId: null };
+  #applyQueue: Ready[] = [];
+  #applying = false;
+  #scheduled = false;
+  #pumping = false;
+  #timer: { atMs: number; cancel: Cancel } | null = null;
+  #sweeper: Cancel | null = null;
+  #stopped = false;
+
+  /** Recovers the node from its stores and starts it. */
+  static async start<R>(options: NodeOptions, stateMachine: StateMachine<R>): Promise<RaftNode<R>> {
+    const recovered = await recover(options, stateMachine);
+    return new RaftNode(options, stateMachine, recovered);
+  }
+
+  private constructor(options: NodeOptions, stateMachine: StateMachine<R>, recovered: Recovered) {
+    const { clock, random, storage, logger, identity, transport } = options;
+    this.#options = options;
+    this.tuning = { ...NODE_DEFAULTS, ...options.tuning };
+    const raftOptions = { ...options.raft, nodeId: identity.nodeId };
+    this.#raft = new Raft(raftOptions, recovered.raft, random, clock.nowMs());
+    this.#applier = new Applier(stateMachine, recovered.membership, recovered.applied, {
+      onConfChange: (change) => this.#step({ type: "applyConfChange", change }).config!,
+      onResult: (id, _index, result) => this.#proposals.applied(id, result),
+      onMembership: () => this.#onMembership(),
+    });
+    this.#persister = new Persister(
+      storage,
+      (ready) => this.#onPersisted(ready),
+      (error) => this.#fail(error),
+    );
+    const { maxPendingRequests, requestTimeoutMs } = this.tuning;
+    const electionTimeoutMs = this.raftOptions.electionTimeoutMs;
+    this.#proposals = new Proposals(random.id(), maxPendingRequests, requestTimeoutMs);
+    this.#router = new ProposalRouter(this.#raft, this.#proposals, clock, (to, body) => this.#send(to, body));
+    this.#reads = new Reads(maxPendingRequests, requestTimeoutMs, electionTimeoutMs / 2);
+    this.#snapshotter = new Snapshotter(storage, this.#applier, this.tuning, clock, logger, {
+      persistedIndex: () => this.#raft.persistedIndex,
+      compacting: (snapshot) => this.#input(() => this.#step({ type: "compacted", snapshot })),
+      fail: (error) => this.#fail(error),
+    });
+    this.#sender = new SnapshotSender(
+      this.#snapshotter,
+      storage.snapshots,
+      this.tuning,
+      electionTimeoutMs,
+      clock,
+      random,
+      logger,
+      {
+        term: () => this.#raft.term,
+        send: (to, body) => this.#send(to, body),
+        report: (to, ok) => this.#input(() => this.#step({ type: "snapshotReport", to, ok })),
+      },
+    );
+    this.#receiver = new SnapshotReceiver(storage.snapshots, logger, {
+      commitIndex: () => this.#raft.commitIndex,
+      send: (to, body) => this.#send(to, body),
+      complete: (from, { term }, snapshot) =>
+        this.#receive({ type: "InstallSnapshot", from, to: identity.nodeId, term, snapshot }),
+      fail: (error) => this.#fail(error),
+    });
+    transport.start({
+      receive: (from, frame) => this.#onFrame(from, frame),
+      unreachable: (node) => this.#input(() => this.#step({ type: "unreachable", node })),
+    });
+    transport.setPeers(this.#applier.membership.peers());
+    this.#schedule();
+  }
+
+  // What callers may ask
+
+  get leaderId(): NodeId | null {
+    return this.#soft.leaderId;
+  }
+
+  get term(): number {
+    return this.#raft.term;
+  }
+
+  get appliedIndex(): number {
+    return this.#applier.appliedIndex;
+  }
+
+  get raftOptions(): RaftOptions {
+    return this.#raft.options;
+  }
+
+  get isStopped(): boolean {
+    return this.#stopped;
+  }
+
+  status(): RaftStatus {
+    return this.#raft.status();
+  }
+
+  members(): Member[] {
+    return this.#applier.membership.list();
+  }
+
+  member(id: NodeId): Member | undefined {
+    return this.#applier.membership.get(id);
+  }
+
+  /** Appends a command to the replicated log; resolves with what applying it on *this* node gave. */
+  async propose(command: Uint8Array, call: CallOptions = {}): Promise<R> {
+    const result = this.#submitting(() =>
+      this.#proposals.submit({ type: "command", command }, call, this.#options.clock.nowMs()),
+    );
+    return (await result) as R;
+  }
+
+  /** Changes who the members are; resolves when the change has been applied on this node. */
+  async changeMembers(
+    steps: readonly ConfChangeStep[],
+    members: readonly MemberUpdate[],
+    call: CallOptions = {},
+  ): Promise<void> {
+    const { clock } = this.#options;
+    await this.#submitting(() => this.#proposals.submitConfChange(steps, members, call, clock.nowMs()));
+  }
+
+  /** Changes a member's name or addresses. */
+  async updateMember(update: MemberUpdate, call: CallOptions = {}): Promise<void> {
+    const { clock } = this.#options;
+    await this.#submitting(() => this.#proposals.submit({ type: "member", update }, call, clock.nowMs()));
+  }
+
+  #submitting<T>(submit: () => Promise<T>): Promise<T> {
+    if (this.#stopped) throw new EngineError("proposalDropped", { detail: "the node has stopped" });
+    const pending = submit();
+    this.#wake();
+    return pending;
+  }
+
+  /** Resolves when this replica may answer a read under the policy. Read at once then, before the next `await`. */
+  async barrier(policy: Consistency, call: CallOptions = {}): Promise<void> {
+    if (this.#stopped) throw new EngineError("stopped");
+    if (policy === "eventual") return;
+    const nowMs = this.#options.clock.nowMs();
+    if (policy === "lease") {
+      const index = this.#raft.leaseReadIndex(nowMs);
+      if (index !== null && index <= this.#applier.appliedIndex) return;
+    }
+    const confirmed = this.#reads.wait(policy, call, nowMs);
+    this.#wake();
+    await confirmed;
+  }
+
+  /** Begins to hand leadership to `target`. @throws EngineError `notLeader`, `badLeaderTransferee`. */
+  beginTransfer(target: NodeId): void {
+    this.#input(() => this.#step({ type: "transferLeadership", target }));
+  }
+
+  /** Takes a snapshot now and shortens the log. */
+  async takeSnapshot(): Promise<SnapshotInfo> {
+    return await this.#snapshotter.take();
+  }
+
+  /** Stops. What was not sent is refused, what was sent is unknown; stores are closed when it resolves. */
+  async stop(): Promise<void> {
+    await this.#shutDown(null);
+  }
+
+  // The loop: inputs change the core, the pump carries out what follows
+
+  /** Runs an input; what it throws and is not the caller's fault stops the node. */
+  #input<T>(work: () => T): T | undefined {
+    if (this.#stopped) return undefined;
+    try {
+      return work();
+    } catch (error) {
+      if (error instanceof EngineError) throw error;
+      this.#fail(error);
+      return undefined;
+    } finally {
+      this.#schedule();
+    }
+  }
+
+  #step(event: Parameters<Raft["step"]>[0]): Extract<ReturnType<Raft["step"]>, { ok: true }> {
+    const outcome = this.#raft.step(event, this.#options.clock.nowMs());
+    if (!outcome.ok) throw this.#router.errorOf(outcome.rejection);
+    return outcome;
+  }
+
+  /** A request has come: a sleeping group must notice. */
+  #wake(): void {
+    this.#input(() => this.#step({ type: "wake" }));
+    this.#sweepLater();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#pumping || this.#stopped) return;
+    this.#scheduled = true;
+    // The next turn of the event loop, so that everything this turn brings shares one Ready.
+    this.#options.clock.setTimer(0, () => {
+      this.#scheduled = false;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    if (this.#stopped) return;
+    this.#pumping = true;
+    try {
+      const nowMs = this.#options.clock.nowMs();
+      // While enough is being written, proposals gather and go together into the next write.
+      if (this.#persister.inflight < this.tuning.maxInflightReadys) this.#router.flush(nowMs);
+      if (this.#reads.hasQueued) {
+        this.#reads.ask(
+          (readId, lease) => this.#raft.step({ type: "readIndex", readId, lease }, nowMs),
+          nowMs,
+        );
+      }
+      while (this.#persister.inflight < MAX_INFLIGHT_READYS) {
+        const ready = this.#raft.ready();
+        if (ready === null) break;
+        this.#handle(ready);
+        if (this.#stopped) return;
+      }
+      this.#armTimer();
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#pumping = false;
+    }
+  }
+
+  #handle(ready: Ready): void {
+    if (ready.softState !== null) this.#onSoftState(ready.softState);
+    for (const message of ready.messages) this.#dispatch(message);
+    this.#persister.persist(ready);
+    if (ready.committed.length > 0 || ready.snapshot !== null) this.#applyLater(ready);
+    for (const state of ready.readStates) this.#reads.onReadState(state, this.#applier.appliedIndex);
+    for (const request of ready.logReads) this.#readLog(request);
+  }
+
+  #onPersisted(ready: Ready): void {
+    const wasPumping = this.#pumping;
+    this.#input(() => {
+      this.#step({ type: "persisted", number: ready.number });
+      for (const message of ready.messagesAfterPersist) this.#dispatch(message);
+    });
+    // Inside the pump its own loop goes on; outside, what this made possible need not wait for another turn.
+    if (!wasPumping && !this.#stopped) this.#pump();
+  }
+
+  #onSoftState(soft: SoftState): void {
+    const before = this.#soft;
+    this.#soft = soft;
+    if (before.leaderId === soft.leaderId) return;
+    this.#options.logger.log("info", "leader changed", { leaderId: soft.leaderId, term: this.#raft.term });
+    this.#reads.onLeaderChange();
+    this.#proposals.release();
+    this.events.leader.emit(soft.leaderId);
+    this.#schedule();
+  }
+
+  #armTimer(): void {
+    const atMs = this.#raft.nextDeadlineMs();
+    if (this.#timer !== null && this.#timer.atMs === atMs) return;
+    this.#timer?.cancel();
+    this.#timer = null;
+    if (atMs === null) return;
+    const delayMs = Math.max(0, atMs - this.#options.clock.nowMs());
+    const cancel = this.#options.clock.setTimer(delayMs, () => {
+      this.#timer = null;
+      this.#input(() => this.#step({ type: "wake" }));
+    });
+    this.#timer = { atMs, cancel };
+  }
+
+  #sweepLater(): void {
+    if (this.#sweeper !== null || this.#stopped) return;
+    this.#sweeper = this.#options.clock.setTimer(SWEEP_INTERVAL_MS, () => {
+      this.#sweeper = null;
+      const nowMs = this.#options.clock.nowMs();
+      this.#proposals.sweep(nowMs, this.#soft.leaderId);
+      this.#reads.sweep(nowMs);
+      this.#schedule();
+      if (this.#proposals.size > 0 || this.#reads.size > 0) this.#sweepLater();
+    });
+  }
+
+  // Applying
+
+  #applyLater(ready: Ready): void {
+    this.#applyQueue.push(ready);
+    if (this.#applying) return;
+    this.#applying = true;
+    this.#applyAll()
+      .catch((error: unknown) => this.#fail(error))
+      .finally(() => {
+        this.#applying = false;
+      });
+  }
+
+  async #applyAll(): Promise<void> {
+    for (let ready = this.#applyQueue.shift(); ready !== undefined; ready = this.#applyQueue.shift()) {
+      if (this.#stopped) return;
+      if (ready.snapshot !== null) await this.#restore(ready.snapshot.index);
+      if (ready.committed.length > 0) await this.#applier.apply(ready.committed);
+      if (this.#stopped) return;
+      const index = this.#applier.appliedIndex;
+      this.#proposals.appliedUpTo(index);
+      this.#reads.onApplied(index);
+      this.#input(() => this.#step({ type: "applied", index }));
+      this.#snapshotter.poll();
+    }
+  }
+
+  async #restore(index: number): Promise<void> {
+    const { storage, logger } = this.#options;
+    // Not before the log begins anew behind the snapshot: then a crash from here on finds both.
+    await this.#persister.settled();
+    const info = (await storage.snapshots.list()).find(({ meta }) => meta.index === index);
+    assert(info !== undefined, "an accepted snapshot is in the store");
+    await this.#applier.restore(info, storage.snapshots.read(info));
+    this.#proposals.restored();
+    this.#onMembership();
+    logger.log("info", "snapshot restored", { index, bytes: info.size });
+  }
+
+  #onMembership(): void {
+    const { membership } = this.#applier;
+    this.#options.transport.setPeers(membership.peers());
+    this.events.membership.emit(membership.list());
+  }
+
+  #readLog({ to, from, maxBytes }: LogReadRequest): void {
+    const { log } = this.#options.storage;
+    const read = async (): Promise<void> => {
+      const bounds = await log.open();
+      const compacted = from < bounds.firstIndex;
+      const [prevTerm, entries] = compacted
+        ? [0, []]
+        : await Promise.all([log.term(from - 1), log.read(from, bounds.lastIndex, maxBytes)]);
+      this.#input(() =>
+        this.#step(
+          compacted
+            ? { type: "logReadCompacted", to, from }
+            : { type: "logRead", to, from, prevTerm, entries },
+        ),
+      );
+    };
+    read().catch((error: unknown) => this.#fail(error));
+  }
+
+  // Peers
+
+  #send(to: NodeId, body: FrameBody): void {
+    const { identity, transport } = this.#options;
+    const { clusterId, groupId, nodeId: from } = identity;
+    transport.send(to, encodeFrame({ clusterId, groupId, from, to }, body));
+  }
+
+  #dispatch(message: Message): void {
+    if (message.type === "InstallSnapshot") this.#sender.start(message.to, message.snapshot);
+    else this.#send(message.to, { type: "raft", message });
+  }
+
+  #receive(message: Message): void {
+    this.#input(() => this.#step({ type: "message", message }));
+  }
+
+  #onFrame(from: NodeId, bytes: Uint8Array): void {
+    if (this.#stopped) return;
+    try {
+      const { header, body } = decodeFrame(bytes);
+      const { clusterId, groupId, nodeId } = this.#options.identity;
+      const mine = header.clusterId === clusterId && header.groupId === groupId && header.to === nodeId;
+      if (!mine || header.from !== from)
+        throw new EngineError("malformed", { detail: "the frame is for another" });
+      this.#onBody(from, body);
+    } catch (error) {
+      if (!(error instanceof EngineError)) return this.#fail(error);
+      this.#options.logger.log("warn", "a peer's frame was refused", { from, error: error.message });
+    }
+  }
+
+  #onBody(from: NodeId, body: FrameBody): void {
+    switch (body.type) {
+      case "raft":
+        // A snapshot is announced by its last chunk, never by itself.
+        if (body.message.type !== "InstallSnapshot") this.#receive(body.message);
+        return;
+      case "forward":
+        this.#input(() => this.#router.onForward(from, body));
+        return;
+      case "forwardRejected":
+        this.#input(() => this.#router.onForwardRejected(body));
+        return;
+      case "snapshotChunk":
+        if (body.term >= this.#raft.term) this.#receiver.onChunk(from, body);
+        return;
+      case "snapshotChunkResult":
+        this.#sender.onResult(from, body);
+    }
+  }
+
+  // The end
+
+  #fail(error: unknown): void {
+    if (this.#stopped) return;
+    const broken = error instanceof AssertionError ? "a broken invariant" : "a failure";
+    this.#options.logger.log("error", `the node stops because of ${broken}`, { error: String(error) });
+    this.#shutDown(error).catch((late: unknown) =>
+      this.#options.logger.log("error", "stopping failed as well", { error: String(late) }),
+    );
+  }
+
+  async #shutDown(failure: unknown): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#timer?.cancel();
+    this.#sweeper?.();
+    this.#proposals.stop();
+    this.#reads.stop();
+    this.#sender.stop();
+    if (failure !== null) this.events.failure.emit(failure);
+    await this.#options.transport.stop();
+    await this.#receiver.stop();
+    await this.#snapshotter.stop();
+    await this.#options.storage.close();
+  }
+}

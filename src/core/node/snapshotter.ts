@@ -1,0 +1,142 @@
+import type { LogIndex, SnapshotMeta } from "../raft/index.ts";
+import type { Applier } from "./applier.ts";
+import type { NodeTuning } from "./options.ts";
+import type { Clock, Logger, SnapshotInfo, StorageEngine } from "./ports.ts";
+
+/** What the snapshotter asks of the node around it. */
+export interface SnapshotterHost {
+  /** The log is durable here up to this index. */
+  persistedIndex(): LogIndex;
+  /** Entries up to `snapshot.index` will be dropped from the log. */
+  compacting(snapshot: SnapshotMeta): void;
+  fail(error: unknown): void;
+}
+
+/**
+ * Takes snapshots of the state machine while it goes on working, and then shortens the log, keeping some entries
+ * behind for followers that lag a little.
+ */
+export class Snapshotter<R> {
+  readonly #storage: StorageEngine;
+  readonly #applier: Applier<R>;
+  readonly #tuning: NodeTuning;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #host: SnapshotterHost;
+  #running: Promise<SnapshotInfo> | null = null;
+  #stopped = false;
+
+  constructor(
+    storage: StorageEngine,
+    applier: Applier<R>,
+    tuning: NodeTuning,
+    clock: Clock,
+    logger: Logger,
+    host: SnapshotterHost,
+  ) {
+    this.#storage = storage;
+    this.#applier = applier;
+    this.#tuning = tuning;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#host = host;
+  }
+
+  /** Called between two applications: starts a snapshot when enough has been applied since the last. */
+  poll(): void {
+    const { bytesSinceSnapshot, entriesSinceSnapshot } = this.#applier;
+    const due =
+      bytesSinceSnapshot >= this.#tuning.snapshotBytes ||
+      entriesSinceSnapshot >= this.#tuning.snapshotEntries;
+    if (!due || this.#running !== null || !this.#mayCapture()) return;
+    this.take().catch((error: unknown) => this.#host.fail(error));
+  }
+
+  /** A snapshot must not run ahead of the log on disk, or a restart would find a gap between the two. */
+  #mayCapture(): boolean {
+    return !this.#stopped && this.#applier.appliedIndex <= this.#host.persistedIndex();
+  }
+
+  /**
+   * The newest snapshot that is no older than `minIndex` and that `admits`, taken now if there is none. Null if
+   * one cannot be taken at this moment; ask again.
+   */
+  async provide(minIndex: LogIndex, admits: (info: SnapshotInfo) => boolean): Promise<SnapshotInfo | null> {
+    if (this.#running !== null) await this.#running;
+    const newest = (await this.#storage.snapshots.list())[0];
+    if (newest !== undefined && newest.meta.index >= minIndex && admits(newest)) return newest;
+    if (!this.#mayCapture() || this.#applier.appliedIndex < minIndex) return null;
+    const taken = await this.take();
+    return admits(taken) ? taken : null;
+  }
+
+  /** Takes a snapshot now, or joins the one being taken. */
+  take(): Promise<SnapshotInfo> {
+    this.#running ??= this.#take().finally(() => {
+      this.#running = null;
+    });
+    return this.#running;
+  }
+
+  async #take(): Promise<SnapshotInfo> {
+    const applier = this.#applier;
+    const startedMs = this.#clock.nowMs();
+    const meta: SnapshotMeta = {
+      index: applier.appliedIndex,
+      term: applier.appliedTerm,
+      config: applier.membership.config,
+    };
+    const context = applier.membership.encode();
+    const state = applier.stateMachine.snapshot();
+    applier.bytesSinceSnapshot = 0;
+    applier.entriesSinceSnapshot = 0;
+    try {
+      const info = await this.#write(meta, context, state.chunks());
+      await this.#compact(info);
+      const durationMs = this.#clock.nowMs() - startedMs;
+      this.#logger.log("info", "snapshot taken", { index: meta.index, bytes: info.size, durationMs });
+      return info;
+    } finally {
+      state.release();
+    }
+  }
+
+  async #write(
+    meta: SnapshotMeta,
+    context: Uint8Array,
+    chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  ): Promise<SnapshotInfo> {
+    const writer = await this.#storage.snapshots.create(meta, context);
+    try {
+      for await (const chunk of chunks) {
+        await writer.write(chunk);
+        // A turn for everybody else: a large state must not stop the node for longer than one chunk takes.
+        await new Promise<void>((resolve) => this.#clock.setTimer(0, resolve));
+      }
+      return await writer.commit();
+    } catch (error) {
+      await writer.abort();
+      throw error;
+    }
+  }
+
+  /** Drops older snapshots, and the part of the log that no follower near the end will ask for. */
+  async #compact(info: SnapshotInfo): Promise<void> {
+    const { log, snapshots } = this.#storage;
+    for (const older of await snapshots.list()) {
+      if (older.meta.index < info.meta.index) await snapshots.drop(older);
+    }
+    const to = info.meta.index - this.#tuning.trailingEntries;
+    if (to <= 1) return;
+    const bounds = await log.open();
+    if (to < bounds.firstIndex) return;
+    this.#host.compacting({ index: to, term: await log.term(to), config: info.meta.config });
+    await log.compact(to);
+  }
+
+  /** Waits for the snapshot under way, and takes no more. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#running?.catch(() => {});
+  }
+}
