@@ -10,14 +10,16 @@ import {
   type Ready,
   type SoftState,
 } from "../raft/index.ts";
+import { Alarm } from "./alarm.ts";
 import { Applier } from "./applier.ts";
-import { decodeFrame, encodeFrame } from "./codec/index.ts";
 import type { CallOptions, Consistency, Member } from "./engine.ts";
-import type { FrameBody, MemberUpdate } from "./frames.ts";
+import type { MemberUpdate } from "./frames.ts";
 import { Listeners } from "./listeners.ts";
+import { readForMember } from "./log-reader.ts";
 import { NODE_DEFAULTS, type NodeOptions, type NodeTuning } from "./options.ts";
+import { PeerPort } from "./peer-port.ts";
 import { Persister } from "./persister.ts";
-import type { Cancel, SnapshotInfo } from "./ports.ts";
+import type { SnapshotInfo } from "./ports.ts";
 import { Proposals } from "./proposals.ts";
 import { ProposalRouter } from "./proposal-router.ts";
 import { Reads } from "./reads.ts";
@@ -55,6 +57,7 @@ export class RaftNode<R> {
   readonly #options: NodeOptions;
   readonly #raft: Raft;
   readonly #applier: Applier<R>;
+  readonly #peers: PeerPort;
   readonly #persister: Persister;
   readonly #proposals: Proposals<R>;
   readonly #router: ProposalRouter<R>;
@@ -62,13 +65,14 @@ export class RaftNode<R> {
   readonly #snapshotter: Snapshotter<R>;
   readonly #sender: SnapshotSender<R>;
   readonly #receiver: SnapshotReceiver;
+  /** The core's next deadline, and the next look at requests that wait. */
+  readonly #deadline: Alarm;
+  readonly #sweeper: Alarm;
   #soft: SoftState = { role: "follower", leaderId: null };
   #applyQueue: Ready[] = [];
   #applying = false;
   #scheduled = false;
   #pumping = false;
-  #timer: { atMs: number; cancel: Cancel } | null = null;
-  #sweeper: Cancel | null = null;
   #stopped = false;
 
   /** Recovers the node from its stores and starts it. */
@@ -80,6 +84,7 @@ export class RaftNode<R> {
   private constructor(options: NodeOptions, stateMachine: StateMachine<R>, recovered: Recovered) {
     const { clock, random, storage, logger, identity, transport } = options;
     this.#options = options;
+    this.#peers = new PeerPort(identity, transport, logger);
     this.tuning = { ...NODE_DEFAULTS, ...options.tuning };
     const raftOptions = { ...options.raft, nodeId: identity.nodeId };
     this.#raft = new Raft(raftOptions, recovered.raft, random, clock.nowMs());
@@ -96,7 +101,9 @@ export class RaftNode<R> {
     const { maxPendingRequests, requestTimeoutMs } = this.tuning;
     const electionTimeoutMs = this.raftOptions.electionTimeoutMs;
     this.#proposals = new Proposals(random.id(), maxPendingRequests, requestTimeoutMs);
-    this.#router = new ProposalRouter(this.#raft, this.#proposals, clock, (to, body) => this.#send(to, body));
+    this.#router = new ProposalRouter(this.#raft, this.#proposals, clock, (to, body) =>
+      this.#peers.send(to, body),
+    );
     this.#reads = new Reads(maxPendingRequests, requestTimeoutMs, electionTimeoutMs / 2);
     this.#snapshotter = new Snapshotter(storage, this.#applier, this.tuning, clock, logger, {
       persistedIndex: () => this.#raft.persistedIndex,
@@ -113,22 +120,20 @@ export class RaftNode<R> {
       logger,
       {
         term: () => this.#raft.term,
-        send: (to, body) => this.#send(to, body),
+        send: (to, body) => this.#peers.send(to, body),
         report: (to, ok) => this.#input(() => this.#step({ type: "snapshotReport", to, ok })),
       },
     );
     this.#receiver = new SnapshotReceiver(storage.snapshots, logger, {
       commitIndex: () => this.#raft.commitIndex,
-      send: (to, body) => this.#send(to, body),
+      send: (to, body) => this.#peers.send(to, body),
       complete: (from, { term }, snapshot) =>
         this.#receive({ type: "InstallSnapshot", from, to: identity.nodeId, term, snapshot }),
       fail: (error) => this.#fail(error),
     });
-    transport.start({
-      receive: (from, frame) => this.#onFrame(from, frame),
-      unreachable: (node) => this.#input(() => this.#step({ type: "unreachable", node })),
-    });
-    transport.setPeers(this.#applier.membership.peers());
+    this.#deadline = new Alarm(clock, () => this.#input(() => this.#step({ type: "wake" })));
+    this.#sweeper = new Alarm(clock, () => this.#sweep());
+    this.#openPeers();
     this.#schedule();
   }
 
@@ -283,7 +288,7 @@ export class RaftNode<R> {
         this.#handle(ready);
         if (this.#stopped) return;
       }
-      this.#armTimer();
+      this.#deadline.set(this.#raft.nextDeadlineMs());
     } catch (error) {
       this.#fail(error);
     } finally {
@@ -321,30 +326,17 @@ export class RaftNode<R> {
     this.#schedule();
   }
 
-  #armTimer(): void {
-    const atMs = this.#raft.nextDeadlineMs();
-    if (this.#timer !== null && this.#timer.atMs === atMs) return;
-    this.#timer?.cancel();
-    this.#timer = null;
-    if (atMs === null) return;
-    const delayMs = Math.max(0, atMs - this.#options.clock.nowMs());
-    const cancel = this.#options.clock.setTimer(delayMs, () => {
-      this.#timer = null;
-      this.#input(() => this.#step({ type: "wake" }));
-    });
-    this.#timer = { atMs, cancel };
+  #sweep(): void {
+    const nowMs = this.#options.clock.nowMs();
+    this.#proposals.sweep(nowMs, this.#soft.leaderId);
+    this.#reads.sweep(nowMs);
+    this.#schedule();
+    if (this.#proposals.size > 0 || this.#reads.size > 0) this.#sweepLater();
   }
 
   #sweepLater(): void {
-    if (this.#sweeper !== null || this.#stopped) return;
-    this.#sweeper = this.#options.clock.setTimer(SWEEP_INTERVAL_MS, () => {
-      this.#sweeper = null;
-      const nowMs = this.#options.clock.nowMs();
-      this.#proposals.sweep(nowMs, this.#soft.leaderId);
-      this.#reads.sweep(nowMs);
-      this.#schedule();
-      if (this.#proposals.size > 0 || this.#reads.size > 0) this.#sweepLater();
-    });
+    if (!this.#sweeper.isSet && !this.#stopped)
+      this.#sweeper.set(this.#options.clock.nowMs() + SWEEP_INTERVAL_MS);
   }
 
   // Applying
@@ -388,79 +380,41 @@ export class RaftNode<R> {
 
   #onMembership(): void {
     const { membership } = this.#applier;
-    this.#options.transport.setPeers(membership.peers());
+    this.#peers.setPeers(membership.peers());
     this.events.membership.emit(membership.list());
   }
 
-  #readLog({ to, from, maxBytes }: LogReadRequest): void {
-    const { log } = this.#options.storage;
-    const read = async (): Promise<void> => {
-      const bounds = await log.open();
-      const compacted = from < bounds.firstIndex;
-      const [prevTerm, entries] = compacted
-        ? [0, []]
-        : await Promise.all([log.term(from - 1), log.read(from, bounds.lastIndex, maxBytes)]);
-      this.#input(() =>
-        this.#step(
-          compacted
-            ? { type: "logReadCompacted", to, from }
-            : { type: "logRead", to, from, prevTerm, entries },
-        ),
-      );
-    };
-    read().catch((error: unknown) => this.#fail(error));
+  #readLog(request: LogReadRequest): void {
+    readForMember(this.#options.storage.log, request)
+      .then((event) => this.#input(() => this.#step(event)))
+      .catch((error: unknown) => this.#fail(error));
   }
 
   // Peers
 
-  #send(to: NodeId, body: FrameBody): void {
-    const { identity, transport } = this.#options;
-    const { clusterId, groupId, nodeId: from } = identity;
-    transport.send(to, encodeFrame({ clusterId, groupId, from, to }, body));
+  #dispatch(message: Message): void {
+    // The driver moves a snapshot's bytes; the last of them announces it.
+    if (message.type === "InstallSnapshot") this.#sender.start(message.to, message.snapshot);
+    else this.#peers.send(message.to, { type: "raft", message });
   }
 
-  #dispatch(message: Message): void {
-    if (message.type === "InstallSnapshot") this.#sender.start(message.to, message.snapshot);
-    else this.#send(message.to, { type: "raft", message });
+  #openPeers(): void {
+    this.#peers.open({
+      message: (message) => this.#receive(message),
+      forward: (from, body) => this.#input(() => this.#router.onForward(from, body)),
+      forwardRejected: (body) => this.#input(() => this.#router.onForwardRejected(body)),
+      snapshotChunk: (from, body) => {
+        if (body.term >= this.#raft.term) this.#receiver.onChunk(from, body);
+      },
+      snapshotChunkResult: (from, body) => this.#sender.onResult(from, body),
+      unreachable: (node) => this.#input(() => this.#step({ type: "unreachable", node })),
+      fail: (error) => this.#fail(error),
+    });
+    this.#peers.setPeers(this.#applier.membership.peers());
   }
 
   #receive(message: Message): void {
     this.#input(() => this.#step({ type: "message", message }));
-  }
-
-  #onFrame(from: NodeId, bytes: Uint8Array): void {
-    if (this.#stopped) return;
-    try {
-      const { header, body } = decodeFrame(bytes);
-      const { clusterId, groupId, nodeId } = this.#options.identity;
-      const mine = header.clusterId === clusterId && header.groupId === groupId && header.to === nodeId;
-      if (!mine || header.from !== from)
-        throw new EngineError("malformed", { detail: "the frame is for another" });
-      this.#onBody(from, body);
-    } catch (error) {
-      if (!(error instanceof EngineError)) return this.#fail(error);
-      this.#options.logger.log("warn", "a peer's frame was refused", { from, error: error.message });
-    }
-  }
-
-  #onBody(from: NodeId, body: FrameBody): void {
-    switch (body.type) {
-      case "raft":
-        // A snapshot is announced by its last chunk, never by itself.
-        if (body.message.type !== "InstallSnapshot") this.#receive(body.message);
-        return;
-      case "forward":
-        this.#input(() => this.#router.onForward(from, body));
-        return;
-      case "forwardRejected":
-        this.#input(() => this.#router.onForwardRejected(body));
-        return;
-      case "snapshotChunk":
-        if (body.term >= this.#raft.term) this.#receiver.onChunk(from, body);
-        return;
-      case "snapshotChunkResult":
-        this.#sender.onResult(from, body);
-    }
   }
 
   // The end
@@ -477,8 +431,8 @@ export class RaftNode<R> {
   async #shutDown(failure: unknown): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
-    this.#timer?.cancel();
-    this.#sweeper?.();
+    this.#deadline.set(null);
+    this.#sweeper.set(null);
     this.#proposals.stop();
     this.#reads.stop();
     this.#sender.stop();
