@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { EngineError } from "../../../src/core/errors/index.ts";
 import { fakeEngine, HEADER, STATUS } from "./fake-engine.ts";
-import { testApp } from "./test-app.ts";
+import { type RequestHeaders, testApp } from "./test-app.ts";
 
 const MEMBER = {
   id: HEADER.memberId,
@@ -74,8 +74,11 @@ describe("about the server", () => {
 });
 
 describe("the peer route", () => {
-  const send = (app: ReturnType<typeof testApp>["app"], body: BodyInit, headers: HeadersInit = {}) =>
-    app.request("/raft", { method: "POST", body, headers });
+  const send = (
+    app: ReturnType<typeof testApp>["app"],
+    body: string | Uint8Array<ArrayBuffer>,
+    headers: RequestHeaders = {},
+  ) => app.request("/raft", { method: "POST", body, headers });
 
   it("hands the raw body over and returns what comes back", async () => {
     let received: Uint8Array | null = null;

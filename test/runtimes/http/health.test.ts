@@ -63,7 +63,7 @@ describe("health", () => {
         }),
     });
     const { app } = testApp(engine);
-    const replies = Promise.all(Array.from({ length: 50 }, () => app.request("/readyz")));
+    const replies = Promise.all(Array.from({ length: 50 }, async () => app.request("/readyz")));
     answer();
     expect((await replies).map(({ status }) => status)).toEqual(Array(50).fill(200));
     expect(engine.calls.length).toBe(1);

@@ -7,6 +7,9 @@ export interface LogLine {
   readonly message: string;
 }
 
+/** What `Headers` can be made of. */
+export type RequestHeaders = NonNullable<RequestInit["headers"]>;
+
 /** An app that lets everyone in, over an engine. */
 export function testApp(
   engine: Engine,
@@ -27,7 +30,7 @@ export async function post(
   app: Hono,
   path: string,
   body: string,
-  headers: HeadersInit = {},
+  headers: RequestHeaders = {},
 ): Promise<Response> {
   return app.request(path, { method: "POST", body, headers });
 }
