@@ -106,7 +106,7 @@ export class RaftNode<R> {
     );
     this.#reads = new Reads(maxPendingRequests, requestTimeoutMs, electionTimeoutMs / 2);
     this.#snapshotter = new Snapshotter(storage, this.#applier, this.tuning, clock, logger, {
-      persistedIndex: () => this.#raft.persistedIndex,
+      stored: () => this.#raft,
       compacting: (snapshot) => this.#input(() => this.#step({ type: "compacted", snapshot })),
       fail: (error) => this.#fail(error),
     });
@@ -385,7 +385,7 @@ export class RaftNode<R> {
   }
 
   #readLog(request: LogReadRequest): void {
-    readForMember(this.#options.storage.log, request)
+    readForMember(this.#options.storage.log, request, () => this.#raft)
       .then((event) => this.#input(() => this.#step(event)))
       .catch((error: unknown) => this.#fail(error));
   }

@@ -1,12 +1,13 @@
 import type { LogIndex, SnapshotMeta } from "../raft/index.ts";
 import type { Applier } from "./applier.ts";
+import type { StoredLog } from "./log-reader.ts";
 import type { NodeTuning } from "./options.ts";
 import type { Clock, Logger, SnapshotInfo, StorageEngine } from "./ports.ts";
 
 /** What the snapshotter asks of the node around it. */
 export interface SnapshotterHost {
-  /** The log is durable here up to this index. */
-  persistedIndex(): LogIndex;
+  /** Where the log in the store begins and ends. */
+  stored(): StoredLog;
   /** Entries up to `snapshot.index` will be dropped from the log. */
   compacting(snapshot: SnapshotMeta): void;
   fail(error: unknown): void;
@@ -54,7 +55,7 @@ export class Snapshotter<R> {
 
   /** A snapshot must not run ahead of the log on disk, or a restart would find a gap between the two. */
   #mayCapture(): boolean {
-    return !this.#stopped && this.#applier.appliedIndex <= this.#host.persistedIndex();
+    return !this.#stopped && this.#applier.appliedIndex <= this.#host.stored().persistedIndex;
   }
 
   /**
@@ -127,9 +128,7 @@ export class Snapshotter<R> {
       if (older.meta.index < info.meta.index) await snapshots.drop(older);
     }
     const to = info.meta.index - this.#tuning.trailingEntries;
-    if (to <= 1) return;
-    const bounds = await log.open();
-    if (to < bounds.firstIndex) return;
+    if (to < this.#host.stored().firstIndex) return;
     this.#host.compacting({ index: to, term: await log.term(to), config: info.meta.config });
     await log.compact(to);
   }

@@ -164,6 +164,11 @@ export class Raft {
     return this.#core.log.commitIndex;
   }
 
+  /** The oldest entry that the LogStore still has. */
+  get firstIndex(): LogIndex {
+    return this.#core.log.compacted.index + 1;
+  }
+
   get persistedIndex(): LogIndex {
     return this.#core.log.persistedIndex;
   }
