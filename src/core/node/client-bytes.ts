@@ -20,7 +20,9 @@ export function prefixRange(prefix: Uint8Array): { readonly key: Uint8Array; rea
   if (prefix.length === 0) return { key: ZERO, rangeEnd: ZERO };
   for (let last = prefix.length - 1; last >= 0; last--) {
     if (prefix[last]! === 0xff) continue;
-    const rangeEnd = prefix.slice(0, last + 1);
+    // Not `slice`: on a Node Buffer that would be the caller's own memory.
+    const rangeEnd = new Uint8Array(last + 1);
+    rangeEnd.set(prefix.subarray(0, last + 1));
     rangeEnd[last]! += 1;
     return { key: prefix, rangeEnd };
   }

@@ -17,6 +17,8 @@ const UNKNOWN: Attributes = { name: "", peerUrls: [], clientUrls: [] };
  */
 export class Membership {
   #config: ClusterConfig;
+  /** Made when it is asked for; every request looks at it. */
+  #members: ReadonlyMap<NodeId, Member> | null = null;
   readonly #attributes: Map<NodeId, Attributes> = new Map();
 
   constructor(config: ClusterConfig, members: readonly Member[]) {
@@ -40,20 +42,27 @@ export class Membership {
 
   /** In order of id. */
   list(): Member[] {
-    return membersOf(this.#config).map((id) => this.#member(id));
+    return [...this.#byId().values()];
   }
 
   get(id: NodeId): Member | undefined {
-    return membersOf(this.#config).includes(id) ? this.#member(id) : undefined;
+    return this.#byId().get(id);
   }
 
-  #member(id: NodeId): Member {
-    return { id, ...(this.#attributes.get(id) ?? UNKNOWN), isLearner: !isVoter(this.#config, id) };
+  #byId(): ReadonlyMap<NodeId, Member> {
+    this.#members ??= new Map(
+      membersOf(this.#config).map((id) => {
+        const isLearner = !isVoter(this.#config, id);
+        return [id, { id, ...(this.#attributes.get(id) ?? UNKNOWN), isLearner }];
+      }),
+    );
+    return this.#members;
   }
 
   /** A membership change was applied. The attributes of those who left go with them. */
   setConfig(config: ClusterConfig): void {
     this.#config = config;
+    this.#members = null;
     const present = membersOf(config);
     for (const id of this.#attributes.keys()) if (!present.includes(id)) this.#attributes.delete(id);
   }
@@ -61,7 +70,8 @@ export class Membership {
   /** News about a member; about anybody else it means nothing. */
   update({ id, name, peerUrls, clientUrls }: MemberUpdate): void {
     const before = this.#attributes.get(id) ?? UNKNOWN;
-    if (!membersOf(this.#config).includes(id)) return;
+    if (this.get(id) === undefined) return;
+    this.#members = null;
     this.#attributes.set(id, {
       name: name ?? before.name,
       peerUrls: peerUrls ?? before.peerUrls,
