@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { NODE_DEFAULTS, type Consistency, type LogLevel } from "../../../core/node/index.ts";
 import { RAFT_DEFAULTS } from "../../../core/raft/index.ts";
 import { MAX_GROUP_ID_BYTES } from "../../http/peer/index.ts";
@@ -52,6 +53,7 @@ export function serverConfig(settings: RawSettings, profile: Profile): ServerCon
   const addresses = clusterAddresses(reader, profile);
   const clientTls = tlsConfig(reader, "", addresses.listenClientUrls);
   const peerTls = tlsConfig(reader, "peer-", addresses.listenPeerUrls);
+  refuseMixedListener(reader, addresses, clientTls, peerTls);
   const peerSecret = reader.secret("peer-secret");
   const clientToken = reader.secret("client-token");
   if (!reader.switch("insecure")) {
@@ -140,6 +142,21 @@ function tlsConfig(reader: SettingReader, prefix: "" | "peer-", urls: readonly s
   }
   if (requireClientCert && ca === null) throw invalid(`${reader.label(authName)} needs --${caName}`);
   return { cert, key, ca, requireClientCert };
+}
+
+/** One socket has one certificate. */
+function refuseMixedListener(
+  reader: SettingReader,
+  { listenClientUrls, listenPeerUrls }: ClusterAddresses,
+  clientTls: TlsConfig | null,
+  peerTls: TlsConfig | null,
+): void {
+  const shared = listenClientUrls.find((url) => isHttps(url) && listenPeerUrls.includes(url));
+  if (shared === undefined || isDeepStrictEqual(clientTls, peerTls)) return;
+  throw invalid(
+    `${reader.label("listen-client-urls")}: ${shared} serves members as well, so the certificate settings of both ` +
+      "must be the same",
+  );
 }
 
 interface Door {

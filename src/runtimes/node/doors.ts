@@ -1,0 +1,97 @@
+import type { RequestListener } from "node:http";
+import { getRequestListener } from "@hono/node-server";
+import type { AppOptions } from "../http/index.ts";
+import { createApp } from "../http/index.ts";
+import type { PeerHandler } from "../http/peer/index.ts";
+import type { ServerConfig } from "./config/server-config.ts";
+import { Listener } from "./listener.ts";
+import { peerListener } from "./peer-route.ts";
+
+export interface DoorsOptions {
+  readonly config: ServerConfig;
+  /** Largest body taken from a peer. */
+  readonly maxPeerBytes: number;
+  /**
+   * Let the HTTP server put its own, quicker Request and Response classes in the place of the process's global ones
+   * (measured: a third of the time for a small request). For processes of our own.
+   */
+  readonly replaceGlobals: boolean;
+}
+
+/**
+ * The listening sockets of one node. They open before the node starts, so that a port in use is known before
+ * anything else has happened, and turn everything away until they are told whom to serve.
+ */
+export class Doors {
+  readonly #options: DoorsOptions;
+  readonly #forClients: Listener[] = [];
+  /** Those for members, or for both. */
+  readonly #forPeers: Listener[] = [];
+  #clients: RequestListener = starting;
+  #peers: RequestListener = starting;
+  #both: RequestListener = starting;
+
+  private constructor(options: DoorsOptions) {
+    this.#options = options;
+  }
+
+  static async open(options: DoorsOptions): Promise<Doors> {
+    const doors = new Doors(options);
+    const { listenClientUrls, listenPeerUrls, clientTls, peerTls } = options.config;
+    try {
+      for (const url of listenClientUrls.filter((each) => !listenPeerUrls.includes(each))) {
+        const handle: RequestListener = (request, response) => doors.#clients(request, response);
+        doors.#forClients.push(await Listener.open({ url, tls: clientTls, handle }));
+      }
+      for (const url of listenPeerUrls) {
+        const handle: RequestListener = listenClientUrls.includes(url)
+          ? (request, response) => doors.#both(request, response)
+          : (request, response) => doors.#peers(request, response);
+        doors.#forPeers.push(await Listener.open({ url, tls: peerTls, handle }));
+      }
+    } catch (error) {
+      await doors.close(0);
+      throw error;
+    }
+    return doors;
+  }
+
+  get urls(): readonly string[] {
+    return [...this.#forClients, ...this.#forPeers].map(({ url }) => url);
+  }
+
+  /** Lets other members in. */
+  servePeers(receive: PeerHandler): void {
+    const { maxPeerBytes } = this.#options;
+    this.#peers = peerListener(receive, maxPeerBytes);
+    this.#both = peerListener(receive, maxPeerBytes, (request, response) => this.#clients(request, response));
+  }
+
+  /** Lets clients in. */
+  serveClients(options: AppOptions): void {
+    const app = createApp(options);
+    const { replaceGlobals } = this.#options;
+    const listener = getRequestListener(app.fetch, { overrideGlobalObjects: replaceGlobals });
+    this.#clients = (request, response) => void listener(request, response);
+  }
+
+  /** Takes no more requests of clients, except where members come in too, and lets those under way finish. */
+  async closeToClients(graceMs: number): Promise<void> {
+    await closeAll(this.#forClients, graceMs);
+  }
+
+  /** Takes no more requests and lets those under way finish for up to `graceMs`. */
+  async close(graceMs: number): Promise<void> {
+    await closeAll([...this.#forClients, ...this.#forPeers], graceMs);
+  }
+}
+
+async function closeAll(listeners: readonly Listener[], graceMs: number): Promise<void> {
+  await Promise.all(listeners.map((listener) => listener.close(graceMs)));
+}
+
+const starting: RequestListener = (_request, response) => {
+  const message = "d-engine: this member is starting";
+  response.writeHead(503, { "content-type": "application/json", "retry-after": "1" });
+  response.end(JSON.stringify({ error: message, message, code: 14, reason: "unhealthy" }));
+};
