@@ -130,8 +130,8 @@ describe("Progress", () => {
           else progress.becomeSnapshot(op.snapshot);
           expect(progress.match).toBeGreaterThanOrEqual(before);
           expect(progress.next).toBeGreaterThan(progress.match);
-          if (progress.state !== "replicate") expect(progress.inflights.count).toBe(0);
-          if (progress.state !== "snapshot") expect(progress.pendingSnapshot).toBe(0);
+          expect(progress.state === "replicate" || progress.inflights.count === 0).toBe(true);
+          expect(progress.state === "snapshot" || progress.pendingSnapshot === 0).toBe(true);
         }
       }),
     );
