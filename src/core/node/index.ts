@@ -34,3 +34,8 @@ export { KvEngine } from "./kv-engine.ts";
 export { RaftNode } from "./raft-node.ts";
 export type { NodeEvents } from "./raft-node.ts";
 export { Listeners } from "./listeners.ts";
+export { Client } from "./client.ts";
+export type { ClientOptions, GetOptions, Scan } from "./client.ts";
+export type { Bytes } from "./client-bytes.ts";
+export { TxnBuilder } from "./client-txn.ts";
+export type { TxnResult } from "./client-txn.ts";

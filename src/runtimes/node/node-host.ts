@@ -30,6 +30,7 @@ export class NodeHost {
   readonly #logger: Logger;
   readonly #transport: PeerTransport;
   readonly #doors: Doors;
+  readonly #stopListeners = new Set<() => void>();
   #stopping: Promise<void> | null = null;
 
   private constructor(options: HostOptions, engine: KvEngine, transport: PeerTransport, doors: Doors) {
@@ -102,9 +103,16 @@ export class NodeHost {
     return this.#stopping;
   }
 
+  /** Calls back once the node has stopped, for whatever reason; returns the way to stop listening. */
+  onStopped(listener: () => void): () => void {
+    this.#stopListeners.add(listener);
+    return () => this.#stopListeners.delete(listener);
+  }
+
   async #open(engine: KvEngine): Promise<void> {
     const { config } = this;
     const { clusterId, nodeId } = engine.status();
+    engine.onFailure(() => this.#tellStopped());
     this.#logger.log("info", "node started", {
       name: config.name,
       nodeId,
@@ -171,6 +179,11 @@ export class NodeHost {
     await this.engine.stop(options);
     await this.#doors.close(CLOSE_GRACE_MS);
     this.#logger.log("info", "node stopped", { nodeId: this.engine.nodeId });
+    this.#tellStopped();
+  }
+
+  #tellStopped(): void {
+    for (const listener of [...this.#stopListeners]) listener();
   }
 }
 

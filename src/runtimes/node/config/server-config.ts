@@ -86,7 +86,8 @@ export function serverConfig(settings: RawSettings, profile: Profile): ServerCon
     peerTls,
     peerSecret: new TextEncoder().encode(peerSecret ?? ""),
     clientToken,
-    logLevel: reader.oneOf("log-level", LOG_LEVELS, "info"),
+    // A library speaks up only when something is wrong.
+    logLevel: reader.oneOf("log-level", LOG_LEVELS, profile === "embedded" ? "warn" : "info"),
     logFormat: reader.has("log-format")
       ? reader.oneOf<LogFormat>("log-format", ["text", "json"], "text")
       : null,

@@ -1,0 +1,18 @@
+export { EmbeddedEngine } from "./embedded-engine.ts";
+export type { LeaderInfo } from "./embedded-engine.ts";
+export type { EmbeddedOptions } from "./embedded-options.ts";
+export type { ClusterAddresses, InitialMember } from "./config/cluster-addresses.ts";
+export { loadServerConfig } from "./config/load-config.ts";
+export type { LoadedConfig } from "./config/load-config.ts";
+export type { ServerConfig, TlsConfig } from "./config/server-config.ts";
+export { NodeHost } from "./node-host.ts";
+export type { HostOptions } from "./node-host.ts";
+export { nodeBase64 } from "./node-base64.ts";
+export { nodeClock } from "./node-clock.ts";
+export { nodeLogger } from "./node-logger.ts";
+export type { LogFormat, NodeLoggerOptions } from "./node-logger.ts";
+export { nodeRandom } from "./node-random.ts";
+export { PeerTransport } from "./peers/peer-transport.ts";
+export type { PeerTransportOptions } from "./peers/peer-transport.ts";
+export type { LinkLimits, LinkStats } from "./peers/peer-link.ts";
+export type { PeerClientTls } from "./peers/peer-poster.ts";
