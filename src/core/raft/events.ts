@@ -19,7 +19,10 @@ export type RaftEvent =
   | { readonly type: "readIndex"; readonly readId: bigint; readonly lease: boolean }
   /** Hand leadership over (leader only). */
   | { readonly type: "transferLeadership"; readonly target: NodeId }
-  /** Campaign now, without waiting for the election timeout: for operators and tests. */
+  /**
+   * Campaign without waiting for the random part of the election timeout: for operators and tests. A node that heard
+   * from a leader within an election timeout still waits for its end, as it has promised that leader.
+   */
   | { readonly type: "campaign" }
   /** The writes of the Ready with this number are durable. In order, one for each Ready. */
   | { readonly type: "persisted"; readonly number: number }

@@ -34,9 +34,9 @@ export class Follower implements RoleBehaviour {
     this.core.become.campaign("preVote");
   }
 
-  /** Campaigns at the next opportunity: where nobody else could lead, there is nobody to wait for. */
-  hurryElection(): void {
-    this.#electionDeadlineMs = this.core.nowMs;
+  /** Campaigns then, unless a leader is heard before. */
+  hurryElection(atMs: number): void {
+    this.#electionDeadlineMs = atMs;
   }
 
   /** Starts the election timeout anew. */
@@ -98,8 +98,10 @@ export class Follower implements RoleBehaviour {
   #onAppendEntries(message: AppendEntries): void {
     const { log, options } = this.core;
     if (message.prevLogIndex < log.commitIndex) return this.#acknowledge(message.from, log.commitIndex);
-    // Dropped as if lost: the leader sends it again when the next heartbeat's answer shows that it is missing.
-    if (log.unappliedBytes > options.maxUnappliedBytes && message.entries.length > 0) return;
+    // Dropped as if lost: the leader sends it again when the next heartbeat's answer shows that it is missing. Only
+    // while there is something to apply, which makes room: what is not committed may wait for this very message.
+    const full = log.unappliedBytes > options.maxUnappliedBytes && log.appliedIndex < log.commitIndex;
+    if (full && message.entries.length > 0) return;
     const prev = { index: message.prevLogIndex, term: message.prevLogTerm };
     const lastNew = log.tryAppend(prev, message.entries, (from) => this.#replacement.truncated(from));
     if (lastNew === undefined) return this.#refuse(message);

@@ -63,7 +63,8 @@ export class Leader implements RoleBehaviour {
     if (this.#core.asleep) return null;
     const deadlines = [this.#transfer.deadlineMs];
     if (this.replication.hasPeers()) deadlines.push(this.#heartbeatDueMs, this.#quorumDeadline());
-    return Math.min(...deadlines.map((deadline) => deadline ?? Number.POSITIVE_INFINITY));
+    const earliestMs = Math.min(...deadlines.map((deadline) => deadline ?? Number.POSITIVE_INFINITY));
+    return earliestMs === Number.POSITIVE_INFINITY ? null : earliestMs;
   }
 
   onDeadline(): void {
@@ -99,6 +100,8 @@ export class Leader implements RoleBehaviour {
       const leaderCommit = Math.min(progress.match, core.log.commitIndex);
       core.send({ type: "Heartbeat", to, leaderCommit, round, quiesce });
     }
+    // A quorum of one needs no answer, and may never get any.
+    this.#confirmReads();
   }
 
   // Sleep
@@ -271,8 +274,11 @@ export class Leader implements RoleBehaviour {
       case "TimeoutNow":
       case "RequestVoteResult":
       case "PreVoteResult":
-      case "ReadIndexResult":
         return; // Nobody else leads in this term; answers to the election come after it was won.
+      case "ReadIndexResult":
+        // Of a leader before: what was asked of it is as well answered now.
+        core.readStates.push({ readId: message.readId, index: message.index });
+        return;
       default:
         assertNever(message, "message");
     }
@@ -337,10 +343,7 @@ export class Leader implements RoleBehaviour {
 
   /** Sends what has gathered: called once for every Ready, so that one message carries all that came in before it. */
   flush(): void {
-    if (this.#rounds.wantsRound && this.#committedInTerm()) {
-      this.#beginRound(false);
-      this.#confirmReads();
-    }
+    if (this.#rounds.wantsRound && this.#committedInTerm()) this.#beginRound(false);
     this.replication.flush();
   }
 

@@ -62,8 +62,10 @@ export class Raft {
     assertValidConfig(state.config);
     const { hardState, compacted, applied, config, tailPrev, tail } = state;
     const complete = raftOptions(options);
-    // What was applied had been committed, whatever the hard state still says.
-    const commit = Math.max(hardState.commit, applied);
+    // What was applied had been committed, whatever the hard state still says. And it says too much when it became
+    // durable and the entries of the same Ready did not: those are in the leader's log.
+    const last = tailPrev.index + tail.length;
+    const commit = Math.max(Math.min(hardState.commit, last), applied);
     const log = new RaftLog(compacted, tailPrev, tail, commit, applied, complete.tailBytes);
     const become: Transitions = {
       follow: (term, leaderId) => this.#follow(term, leaderId),
@@ -75,7 +77,7 @@ export class Raft {
     const first = this.#restingRole();
     const { voters, votersOutgoing } = config;
     if (voters.length === 1 && voters[0] === complete.nodeId && votersOutgoing.length === 0)
-      first.hurryElection();
+      first.hurryElection(nowMs);
     this.#role = first;
   }
 
@@ -86,8 +88,10 @@ export class Raft {
    */
   step(event: RaftEvent, nowMs: number): Outcome {
     this.#core.nowMs = Math.max(this.#core.nowMs, nowMs);
+    const wasAsleep = this.#core.asleep;
     this.#meetDeadline();
-    this.#wakeFor(event);
+    // The very look at the clock that puts a leader to sleep must not wake it again.
+    if (wasAsleep || event.type !== "wake") this.#wakeFor(event);
     switch (event.type) {
       case "message":
         this.#onMessage(event.message);
@@ -101,7 +105,7 @@ export class Raft {
       case "readIndex":
         return this.#readIndex(event.readId, event.lease);
       case "campaign":
-        if (this.#core.mayCampaign() && this.#role.role !== "leader") this.#campaign("preVote");
+        this.#campaignOnDemand();
         return OK;
       case "persisted":
         this.#readiness.persisted(this.#core, event.number);
@@ -190,6 +194,8 @@ export class Raft {
     // The answers to the heartbeat that put the group to sleep, and this node's own chores, do not wake it.
     if (event.type === "message" && event.message.type === "HeartbeatResult") return;
     if (event.type === "persisted" || event.type === "applied" || event.type === "compacted") return;
+    // Nor does it say anything new that a heartbeat, perhaps that last one, did not reach a member that is down.
+    if (event.type === "unreachable") return;
     this.#core.asleep = false;
     if (this.#role instanceof Leader) return this.#role.onWake();
     // Whether the leader is still there is not known: give it an election timeout to show itself.
@@ -296,6 +302,8 @@ export class Raft {
 
   #applyConfChange(change: ConfChange): Outcome {
     const core = this.#core;
+    // Handed out before the snapshot that is being restored, whose configuration already says what became of it.
+    if (core.log.isRestoring) return { ok: true, config: core.config };
     const config = changeConfig(core.config, change);
     // The leader refused what does not fit; the rest is the same on every node.
     assert(!("refused" in config), "a committed membership change fits the configuration it meets");
@@ -303,6 +311,15 @@ export class Raft {
     this.#role.onConfig();
     if (this.#role instanceof Follower) this.#settle(this.#role);
     return { ok: true, config: core.config };
+  }
+
+  /** At once, but for the promise to a leader heard a moment ago: leases rest on one's own vote as well (§6.4.1). */
+  #campaignOnDemand(): void {
+    const core = this.#core;
+    if (!core.mayCampaign() || this.#role.role === "leader") return;
+    const freeAtMs = core.lastLeaderContactMs + core.options.electionTimeoutMs;
+    if (this.#role instanceof Follower && core.nowMs < freeAtMs) this.#role.hurryElection(freeAtMs);
+    else this.#campaign("preVote");
   }
 
   // Transitions

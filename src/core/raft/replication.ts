@@ -64,7 +64,11 @@ export class Replication {
     while (!progress.isPaused() && progress.next <= log.lastIndex) {
       if (!this.#sendNext(to, progress)) return;
     }
-    const newsOfCommit = progress.state === "replicate" && progress.sentCommit < log.commitIndex;
+    // News of the commit index is not worth reading the log for: behind a full window it goes with what comes next.
+    const newsOfCommit =
+      progress.state === "replicate" &&
+      progress.sentCommit < log.commitIndex &&
+      log.term(progress.next - 1) !== undefined;
     if ((progress.resend || newsOfCommit) && progress.state !== "snapshot" && progress.pendingLogRead === 0) {
       if (progress.state === "replicate" || !progress.probeSent) this.#sendEmpty(to, progress);
     }
@@ -130,10 +134,12 @@ export class Replication {
   /** Entries that the driver read from the LogStore. */
   onLogRead(to: NodeId, from: LogIndex, prevTerm: Term, entries: readonly Entry[]): void {
     const progress = this.#progress.get(to);
-    if (progress === undefined || progress.pendingLogRead !== from || progress.next !== from) return;
+    if (progress === undefined || progress.pendingLogRead !== from) return;
     progress.pendingLogRead = 0;
-    if (progress.isPaused() || entries.length === 0) return;
-    this.#sendEntries(to, progress, prevTerm, entries);
+    // An acknowledgement may have come meanwhile, and made the read needless.
+    if (progress.next !== from || entries.length === 0) return;
+    // Behind a full window it was read to find out whether what is in flight has arrived.
+    this.#sendEntries(to, progress, prevTerm, progress.isPaused() ? [] : entries);
   }
 
   /** The LogStore no longer has them. */
