@@ -9,6 +9,7 @@ import { gatewayMiss, mountGateway } from "./etcd/gateway.ts";
 import { mountHealth } from "./health-routes.ts";
 import { APP_LIMITS, type AppOptions } from "./options.ts";
 import type { PeerHandler } from "./peer/index.ts";
+import { rawPath } from "./raw-path.ts";
 import { mountSugar } from "./sugar/routes.ts";
 
 /** The etcd release whose API this is; clients switch features on by it. */
@@ -80,20 +81,6 @@ function mountPeer(app: Hono, receive: PeerHandler, maxBytes: number): void {
     // Peers' bytes are never shared memory, which is all that the types are afraid of.
     return new Response(body as Uint8Array<ArrayBuffer> | null, { status });
   });
-}
-
-/**
- * The path as it came, still percent-encoded: `/kv/` takes any bytes as a key, and Hono's own reading would decode
- * some of them.
- */
-function rawPath(request: Request): string {
-  const { url } = request;
-  const start = url.indexOf("/", url.indexOf("://") + 3);
-  if (start === -1) return "/";
-  const query = url.indexOf("?", start);
-  const fragment = url.indexOf("#", start);
-  if (query === -1) return fragment === -1 ? url.slice(start) : url.slice(start, fragment);
-  return url.slice(start, fragment === -1 ? query : Math.min(query, fragment));
 }
 
 function missing(path: string, method: string): Response {

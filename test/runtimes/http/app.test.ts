@@ -73,6 +73,16 @@ describe("about the server", () => {
   });
 });
 
+describe("routing", () => {
+  it("is simple enough for Hono's quickest router, which the benchmarks rely on", async () => {
+    const peer = () => Promise.resolve({ status: 204, body: null });
+    const metrics = () => Promise.resolve({ contentType: "text/plain", body: "" });
+    const { app } = testApp(engine(), { peer, metrics });
+    await app.request("/v3/kv/put", { method: "POST" });
+    expect(app.router.name).toContain("RegExpRouter");
+  });
+});
+
 describe("the peer route", () => {
   const send = (
     app: ReturnType<typeof testApp>["app"],
@@ -92,6 +102,11 @@ describe("the peer route", () => {
     expect(received).toEqual(new Uint8Array([0, 255, 7]));
     expect(response.status).toBe(421);
     expect(new Uint8Array(await response.arrayBuffer())).toEqual(new Uint8Array([1, 2]));
+  });
+
+  it("may name the group in the path, for balancers", async () => {
+    const { app } = testApp(engine(), { peer: () => Promise.resolve({ status: 204, body: null }) });
+    expect((await app.request("/raft/orders", { method: "POST", body: "x" })).status).toBe(204);
   });
 
   it("answers without a body where there is none", async () => {

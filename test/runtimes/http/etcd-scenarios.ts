@@ -111,6 +111,9 @@ export const SCENARIOS: readonly Scenario[] = [
       ),
       txn('{"success":[{"request_delete_range":{"key":"bm9uZQ=="}},{"request_range":{"key":"YQ=="}}]}'),
       txn(
+        '{"success":[{"request_delete_range":{"key":"bm9uZQ=="}},{"request_range":{"key":"YQ=="}},{"request_put":{"key":"Zw=="}}]}',
+      ),
+      txn(
         '{"success":[{"requestDeleteRange":{"key":"YQ==","prevKv":true}},{"requestPut":{"key":"Zg==","value":"MQ==","prevKv":true}},{"requestRange":{"key":"YQ=="}}]}',
       ),
       txn('{"success":[{"request_range":{"key":"YQ==","range_end":"AA==","revision":"3"}}]}'),

@@ -124,6 +124,20 @@ const CASES: readonly Case[] = [
     },
     {},
   ),
+  txn(
+    '{"compare":[{"key":"YQ=="}]}',
+    {
+      compare: [{ key: KV.key, result: "equal", target: "version", version: 0 }],
+      success: [],
+      failure: [],
+    },
+    {},
+  ),
+  txn(
+    '{"consistency":"lease"}',
+    { compare: [], success: [], failure: [], consistency: "lease" },
+    { consistency: "lease" },
+  ),
   {
     path: "/kv/compaction",
     body: '{"revision":"4","physical":true}',
@@ -292,6 +306,7 @@ describe("the gateway's errors", () => {
     '["ftp://a:1"]',
     '["http://a:1/path"]',
     '["http://u:p@a:1"]',
+    '["http://u@a:1"]',
     '["http://a:1?x"]',
     "[]",
     '[""]',

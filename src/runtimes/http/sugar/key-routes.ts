@@ -3,6 +3,7 @@ import type { RequestOp, ResponseOp } from "../../../core/kv/index.ts";
 import type { Engine, ReadOptions } from "../../../core/node/index.ts";
 import { readBytes } from "../body.ts";
 import { errorReply } from "../errors.ts";
+import { rawPath } from "../raw-path.ts";
 import { percentDecode, prefixEnd } from "./key-text.ts";
 import { alreadyHas, etag, precondition, preconditionFailed } from "./preconditions.ts";
 import { Query } from "./query.ts";
@@ -15,7 +16,7 @@ import { Query } from "./query.ts";
 
 /** `GET /kv/:key`: the value as it is. `?rev=`, `?consistency=`; 304 when `If-None-Match` has it already. */
 export async function getKey(engine: Engine, request: Request): Promise<Response> {
-  const key = keyOf(request.url);
+  const key = keyOf(request);
   const query = new Query(request.url, ["rev", "consistency"]);
   const revision = query.integer("rev", 0, Number.MAX_SAFE_INTEGER) ?? 0;
   const { kvs, header } = await engine.range({ key, revision }, readOptions(query));
@@ -37,7 +38,7 @@ export async function getKey(engine: Engine, request: Request): Promise<Response
 
 /** `PUT /kv/:key`: the body is the value. `If-Match: <revision>` or `If-None-Match: *`, else 412. */
 export async function putKey(engine: Engine, request: Request, maxBytes: number): Promise<Response> {
-  const key = keyOf(request.url);
+  const key = keyOf(request);
   const query = new Query(request.url, ["ttl", "lease"]);
   refuseLeases(query);
   const condition = precondition(request.headers, key);
@@ -64,7 +65,7 @@ export async function putKey(engine: Engine, request: Request, maxBytes: number)
  * `If-Match: <revision>` for a single key, else 412.
  */
 export async function deleteKey(engine: Engine, request: Request): Promise<Response> {
-  const key = keyOf(request.url);
+  const key = keyOf(request);
   const prefix = new Query(request.url, ["prefix"]).flag("prefix");
   const condition = precondition(request.headers, key);
   if (condition === null) {
@@ -83,16 +84,24 @@ export async function deleteKey(engine: Engine, request: Request): Promise<Respo
   return deletedReply(first?.type === "deleteRange" ? first.response.deleted : 0, txn.revision);
 }
 
+/** Whether a request below `/kv` names no key, as `/kv` and `/kv/` do. */
+export function isKeyless(request: Request): boolean {
+  return encodedKey(request) === "";
+}
+
 /** The key that a path names. */
-function keyOf(url: string): Uint8Array {
-  const start = url.indexOf("/kv/", url.indexOf("://") + 3) + "/kv/".length;
-  const length = url.slice(start).search(/[?#]/);
-  const key = percentDecode(length === -1 ? url.slice(start) : url.slice(start, start + length), false);
+function keyOf(request: Request): Uint8Array {
+  const key = percentDecode(encodedKey(request), false);
   if (key === null) {
     throw new EngineError("invalidArgument", { detail: "the key: a % is not followed by two hex digits" });
   }
   if (key.length === 0) throw new EngineError("emptyKey");
   return key;
+}
+
+/** What follows `/kv/`. */
+function encodedKey(request: Request): string {
+  return rawPath(request).slice("/kv/".length);
 }
 
 function readOptions(query: Query): ReadOptions {

@@ -3,7 +3,7 @@ import type { Engine } from "../../../core/node/index.ts";
 import type { Base64 } from "../base64.ts";
 import type { Guard } from "../client-auth.ts";
 import { listMembers, showLeader, showStatus } from "./cluster-routes.ts";
-import { deleteKey, getKey, putKey } from "./key-routes.ts";
+import { deleteKey, getKey, isKeyless, putKey } from "./key-routes.ts";
 import { listKeys } from "./list-route.ts";
 
 export interface SugarOptions {
@@ -18,19 +18,18 @@ export function mountSugar(app: Hono, { engine, base64, maxRequestBytes, guard }
   const guarded = (answer: (request: Request) => Response | Promise<Response>) => {
     return async ({ req: { raw } }: Context): Promise<Response> => guard(raw) ?? answer(raw);
   };
-  const list = guarded((request) => listKeys(engine, request, base64));
-  app.get("/kv", list);
-  app.get("/kv/", list);
+  // Keys are taken from the URL as it came. Parameters with patterns would cost every route of the app Hono's
+  // quickest router.
   app.get(
-    "/kv/:key{.+}",
-    guarded((request) => getKey(engine, request)),
+    "/kv/*",
+    guarded((request) => (isKeyless(request) ? listKeys(engine, request, base64) : getKey(engine, request))),
   );
   app.put(
-    "/kv/:key{.*}",
+    "/kv/*",
     guarded((request) => putKey(engine, request, maxRequestBytes)),
   );
   app.delete(
-    "/kv/:key{.*}",
+    "/kv/*",
     guarded((request) => deleteKey(engine, request)),
   );
   app.get(
