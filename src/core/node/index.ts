@@ -37,5 +37,6 @@ export { Listeners } from "./listeners.ts";
 export { Client } from "./client.ts";
 export type { ClientOptions, GetOptions, Scan } from "./client.ts";
 export type { Bytes } from "./client-bytes.ts";
+export { prefixRange } from "./client-bytes.ts";
 export { TxnBuilder } from "./client-txn.ts";
 export type { TxnResult } from "./client-txn.ts";

@@ -1,5 +1,5 @@
 import { openSqliteStorage } from "../../adapters/sqlite/index.ts";
-import { KvEngine, type Logger, type Member, type StorageEngine } from "../../core/node/index.ts";
+import { KvEngine, Listeners, type Logger, type Member, type StorageEngine } from "../../core/node/index.ts";
 import type { ServerConfig } from "./config/server-config.ts";
 import { Doors } from "./doors.ts";
 import { formatId } from "./identity.ts";
@@ -30,7 +30,7 @@ export class NodeHost {
   readonly #logger: Logger;
   readonly #transport: PeerTransport;
   readonly #doors: Doors;
-  readonly #stopListeners = new Set<() => void>();
+  readonly #stopListeners = new Listeners<void>();
   #stopping: Promise<void> | null = null;
 
   private constructor(options: HostOptions, engine: KvEngine, transport: PeerTransport, doors: Doors) {
@@ -105,14 +105,13 @@ export class NodeHost {
 
   /** Calls back once the node has stopped, for whatever reason; returns the way to stop listening. */
   onStopped(listener: () => void): () => void {
-    this.#stopListeners.add(listener);
-    return () => this.#stopListeners.delete(listener);
+    return this.#stopListeners.add(listener);
   }
 
   async #open(engine: KvEngine): Promise<void> {
     const { config } = this;
     const { clusterId, nodeId } = engine.status();
-    engine.onFailure(() => this.#tellStopped());
+    engine.onFailure(() => this.#stopListeners.emit());
     this.#logger.log("info", "node started", {
       name: config.name,
       nodeId,
@@ -179,11 +178,7 @@ export class NodeHost {
     await this.engine.stop(options);
     await this.#doors.close(CLOSE_GRACE_MS);
     this.#logger.log("info", "node stopped", { nodeId: this.engine.nodeId });
-    this.#tellStopped();
-  }
-
-  #tellStopped(): void {
-    for (const listener of [...this.#stopListeners]) listener();
+    this.#stopListeners.emit();
   }
 }
 

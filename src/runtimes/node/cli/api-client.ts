@@ -1,0 +1,112 @@
+import { CliError, ExitCode } from "./exit-codes.ts";
+import { postJson, PostError, type PostOptions } from "./json-post.ts";
+
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+export interface ApiOptions extends PostOptions {
+  /** Tried in turn. */
+  readonly endpoints: readonly string[];
+}
+
+/** gRPC's UNAVAILABLE: nobody to do it, or nobody knows whether it was done. */
+const UNAVAILABLE = 14;
+
+/** etcd's JSON API of a running cluster. */
+export class ApiClient {
+  readonly #options: ApiOptions;
+
+  constructor(options: ApiOptions) {
+    this.#options = options;
+  }
+
+  get endpoints(): readonly string[] {
+    return this.#options.endpoints;
+  }
+
+  /** Asks one endpoint after the other until one can answer. */
+  async read(path: string, request: JsonObject): Promise<JsonObject> {
+    const problems: string[] = [];
+    let reached = false;
+    for (const endpoint of this.endpoints) {
+      const result = await this.#call(endpoint, path, request);
+      if (result.ok) return result.reply;
+      if (!result.elsewhere) throw new CliError(result.problem, ExitCode.failed);
+      problems.push(`${endpoint}: ${result.problem}`);
+      reached ||= result.code !== null;
+    }
+    throw new CliError(problems.join("\n"), reached ? ExitCode.failed : ExitCode.unreachable);
+  }
+
+  /** Sends a write to the first endpoint that takes it; never again once it may have been sent. */
+  async write(path: string, request: JsonObject): Promise<JsonObject> {
+    const problems: string[] = [];
+    for (const endpoint of this.endpoints) {
+      const result = await this.#call(endpoint, path, request);
+      if (result.ok) return result.reply;
+      const problem = `${endpoint}: ${result.problem}`;
+      if (!result.maybeDone) {
+        if (result.code !== null) throw new CliError(result.problem, ExitCode.failed);
+        problems.push(problem);
+        continue;
+      }
+      throw new CliError(`${problem}\nThe write may or may not have taken effect.`, ExitCode.unknown);
+    }
+    throw new CliError(problems.join("\n"), ExitCode.unreachable);
+  }
+
+  /** Asks one endpoint. */
+  async ask(endpoint: string, path: string, request: JsonObject): Promise<JsonObject> {
+    const result = await this.#call(endpoint, path, request);
+    if (result.ok) return result.reply;
+    throw new CliError(result.problem, result.code === null ? ExitCode.unreachable : ExitCode.failed);
+  }
+
+  async #call(endpoint: string, path: string, request: JsonObject): Promise<CallResult> {
+    try {
+      const { status, text } = await postJson(`${endpoint}${path}`, JSON.stringify(request), this.#options);
+      return interpret(status, text);
+    } catch (error) {
+      if (!(error instanceof PostError)) throw error;
+      return { ok: false, code: null, problem: error.message, elsewhere: true, maybeDone: error.maybeSent };
+    }
+  }
+}
+
+type CallResult =
+  | { readonly ok: true; readonly reply: JsonObject }
+  | {
+      readonly ok: false;
+      /** gRPC code; null when no answer came. */
+      readonly code: number | null;
+      readonly problem: string;
+      /** Another member may be able to answer. */
+      readonly elsewhere: boolean;
+      /** As a write it may have taken effect. */
+      readonly maybeDone: boolean;
+    };
+
+function interpret(status: number, text: string): CallResult {
+  const reply = parseObject(text);
+  if (status === 200 && reply !== null) return { ok: true, reply };
+  if (reply === null || typeof reply["message"] !== "string") {
+    const problem = `this is no d-engine or etcd: status ${status}, ${JSON.stringify(text.slice(0, 200))}`;
+    return { ok: false, code: status, problem, elsewhere: true, maybeDone: status >= 500 };
+  }
+  const code = typeof reply["code"] === "number" ? reply["code"] : 2;
+  const detail = reply["detail"];
+  const message = reply["message"];
+  const problem =
+    typeof detail === "string" && !message.includes(detail) ? `${message} (${detail})` : message;
+  return { ok: false, code, problem, elsewhere: code === UNAVAILABLE, maybeDone: code === UNAVAILABLE };
+}
+
+function parseObject(text: string): JsonObject | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && !Array.isArray(value)
+      ? (value as JsonObject)
+      : null;
+  } catch {
+    return null;
+  }
+}

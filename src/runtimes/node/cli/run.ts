@@ -1,0 +1,99 @@
+import { EngineError } from "../../../core/errors/index.ts";
+import type { OptionTable } from "../config/arguments.ts";
+import { suggestion } from "../config/nearest.ts";
+import { invalid } from "../config/raw-settings.ts";
+import { VERSION } from "../version.ts";
+import { type ClientContext, clientContext, COMMON_OPTIONS_HELP } from "./client-options.ts";
+import {
+  member,
+  MEMBER_HELP,
+  MEMBER_OPTIONS,
+  status,
+  STATUS_HELP,
+  STATUS_OPTIONS,
+} from "./cluster-commands.ts";
+import { CliError, EXIT_CODE_HELP, ExitCode } from "./exit-codes.ts";
+import {
+  del,
+  DEL_HELP,
+  DEL_OPTIONS,
+  get,
+  GET_HELP,
+  GET_OPTIONS,
+  put,
+  PUT_HELP,
+  PUT_OPTIONS,
+} from "./kv-commands.ts";
+import { serve, serveHelp } from "./serve.ts";
+import type { Terminal } from "./terminal.ts";
+
+interface Command {
+  readonly summary: string;
+  readonly help: () => string;
+  /** Null when help was asked for. */
+  readonly run: (args: readonly string[], terminal: Terminal) => Promise<ExitCode | null>;
+}
+
+const COMMANDS: ReadonlyMap<string, Command> = new Map([
+  ["serve", { summary: "run one member of a cluster", help: serveHelp, run: serve }],
+  ["status", client("what each endpoint says of itself", STATUS_HELP, STATUS_OPTIONS, status)],
+  ["get", client("print a key's value", GET_HELP, GET_OPTIONS, get)],
+  ["put", client("write a value", PUT_HELP, PUT_OPTIONS, put)],
+  ["del", client("remove keys", DEL_HELP, DEL_OPTIONS, del)],
+  ["member", client("list, add, promote, update and remove members", MEMBER_HELP, MEMBER_OPTIONS, member)],
+]);
+
+/** Runs one command line, without the program's name, and resolves with its exit status. */
+export async function run(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
+  const [name, ...rest] = args;
+  if (name === "--version" || name === "version") {
+    terminal.out(`d-engine ${VERSION}\n`);
+    return ExitCode.ok;
+  }
+  if (name === undefined || name === "help" || name === "--help" || name === "-h") {
+    terminal.out(overview());
+    return name === undefined ? ExitCode.usage : ExitCode.ok;
+  }
+  try {
+    const command = COMMANDS.get(name);
+    if (command === undefined)
+      throw invalid(`there is no command ${name}${suggestion(name, COMMANDS.keys())}`);
+    const exitCode = await command.run(rest, terminal);
+    if (exitCode !== null) return exitCode;
+    terminal.out(command.help());
+    return ExitCode.ok;
+  } catch (error) {
+    if (error instanceof CliError) {
+      terminal.error(`${error.message}\n`);
+      return error.exitCode;
+    }
+    if (error instanceof EngineError && error.code === "invalidConfig") {
+      terminal.error(
+        `d-engine: ${error.detail ?? error.message}\nd-engine ${COMMANDS.has(name) ? `${name} ` : ""}--help says more\n`,
+      );
+      return ExitCode.usage;
+    }
+    throw error;
+  }
+}
+
+function client(
+  summary: string,
+  help: string,
+  options: OptionTable,
+  action: (context: ClientContext) => Promise<ExitCode>,
+): Command {
+  return {
+    summary,
+    help: () => `${help}\n${COMMON_OPTIONS_HELP}\n${EXIT_CODE_HELP}`,
+    run: async (args, terminal) => {
+      const context = clientContext(args, options, terminal);
+      return context === null ? null : action(context);
+    },
+  };
+}
+
+function overview(): string {
+  const commands = [...COMMANDS].map(([name, { summary }]) => `  ${name.padEnd(8)} ${summary}`);
+  return `d-engine ${VERSION}: a coordination engine with the etcd v3 API\n\n${commands.join("\n")}\n\nd-engine <command> --help says more.\n\n${EXIT_CODE_HELP}`;
+}

@@ -1,0 +1,82 @@
+import { EngineError } from "../../../core/errors/index.ts";
+import type { Logger } from "../../../core/node/index.ts";
+import { loadServerConfig } from "../config/load-config.ts";
+import { SECTIONS, SETTINGS, UNSUPPORTED } from "../config/settings.ts";
+import { NodeHost } from "../node-host.ts";
+import { nodeLogger } from "../node-logger.ts";
+import { ExitCode } from "./exit-codes.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Runs a server until it is told to stop, or has to. Null when help was asked for. */
+export async function serve(args: readonly string[], { env }: Terminal): Promise<ExitCode | null> {
+  const loaded = loadServerConfig(args, env);
+  if (loaded === null) return null;
+  const { config, warnings } = loaded;
+  const format = config.logFormat ?? (process.stderr.isTTY ? "text" : "json");
+  const logger = nodeLogger({ level: config.logLevel, format });
+  for (const warning of warnings) logger.log("warn", warning);
+  let host: NodeHost;
+  try {
+    host = await NodeHost.start({ config, logger, replaceGlobals: true });
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+    logger.log("error", "the server did not start", { problem: error.message });
+    return error.code === "invalidConfig" ? ExitCode.usage : ExitCode.failed;
+  }
+  return untilStopped(host, logger);
+}
+
+/**
+ * Waits for a signal or a failure. The first SIGTERM or SIGINT stops gracefully, a second one at once. A node whose
+ * disk failed or whose invariant broke must not go on: the process ends, and whoever supervises it decides.
+ */
+async function untilStopped(host: NodeHost, logger: Logger): Promise<ExitCode> {
+  let signalled = false;
+  const failed = new Promise<ExitCode>((resolve) => {
+    host.engine.onFailure(() => resolve(ExitCode.failed));
+  });
+  const told = new Promise<ExitCode>((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      process.on(signal, () => {
+        if (signalled) process.exit(128 + (signal === "SIGTERM" ? 15 : 2));
+        signalled = true;
+        logger.log("info", "stopping; a second signal stops at once", { signal });
+        resolve(ExitCode.ok);
+      });
+    }
+  });
+  const exitCode = await Promise.race([failed, told]);
+  // Why the engine failed it has said itself; what else goes wrong on the way out does not change the verdict.
+  await host.stop().catch((error: unknown) => logger.log("error", "stopping failed", { error }));
+  return exitCode;
+}
+
+/** Generated from the table of settings, so that it cannot miss one. */
+export function serveHelp(): string {
+  const lines = [
+    "d-engine serve [flags]",
+    "",
+    "Runs one member of a cluster. With no flags: a cluster of one, on loopback.",
+    "",
+  ];
+  for (const section of SECTIONS) {
+    lines.push(section);
+    for (const { name, kind, help, default: byDefault, env, section: home } of SETTINGS.values()) {
+      if (home !== section) continue;
+      const flag = kind === "switch" ? `--${name}` : `--${name} <${PLACEHOLDERS[kind]}>`;
+      const shown = byDefault === undefined ? "" : ` (default ${byDefault})`;
+      lines.push(`  ${flag.padEnd(40)} ${help}${shown}`, `  ${"".padEnd(40)} ${env}`);
+    }
+    lines.push("");
+  }
+  lines.push(
+    "  --config-file <file>                     JSON object of the settings above, by flag name",
+    "",
+    "A flag wins over the environment, and that over the configuration file.",
+    `Flags of etcd's that are not supported yet: ${[...UNSUPPORTED.keys()].map((name) => `--${name}`).join(", ")}`,
+    "",
+  );
+  return lines.join("\n");
+}
+
+const PLACEHOLDERS = { text: "text", urls: "urls", number: "n", file: "path" } as const;

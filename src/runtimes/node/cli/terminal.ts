@@ -1,0 +1,29 @@
+import { buffer } from "node:stream/consumers";
+
+/** What a command sees of the world; tests give it another one. */
+export interface Terminal {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  out(text: string | Uint8Array): void;
+  error(text: string): void;
+  readInput(): Promise<Uint8Array>;
+}
+
+export const processTerminal: Terminal = {
+  env: process.env,
+  out: (text) => void process.stdout.write(text),
+  error: (text) => void process.stderr.write(text),
+  readInput: () => buffer(process.stdin),
+};
+
+/** Rows with their columns aligned under the headings. */
+export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = headings.map((heading, i) =>
+    Math.max(heading.length, ...rows.map((row) => row[i]?.length ?? 0)),
+  );
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+      .join("  ")
+      .trimEnd();
+  return `${[headings, ...rows].map(line).join("\n")}\n`;
+}
