@@ -130,6 +130,13 @@ export class OneNode {
     return taken;
   }
 
+  /** The one message of its type, taken out of what was sent. */
+  takeOnly<T extends MessageType>(type: T): OfType<T> {
+    const [only, ...more] = this.take(type);
+    if (only === undefined || more.length > 0) throw new Error(`${more.length + 1} or no ${type}`);
+    return only;
+  }
+
   /** The oldest write becomes durable. */
   persistNext(): void {
     this.#persist(this.writing.shift()!);
@@ -214,7 +221,6 @@ export class OneNode {
     return this.receive({ type: "HeartbeatResult", from, term: this.status.term, round });
   }
 
-  /** The log after {@link BOOTSTRAP}, as "index/term" each. */
   #others(): NodeId[] {
     const { voters, votersOutgoing } = this.status.config;
     return [...new Set([...voters, ...votersOutgoing])].filter((node) => node !== this.status.nodeId);
