@@ -22,12 +22,11 @@ export interface IdentityContext {
   readonly random: Random;
   readonly logger: Logger;
   readonly tls?: PeerClientTls;
-  /** Time between two rounds of asking; for tests. */
-  readonly retryMs?: number;
 }
 
 const ASK_TIMEOUT_MS = 3000;
-const ASK_ROUNDS = 5;
+const ASK_ROUNDS = 3;
+const ASK_AGAIN_MS = 500;
 
 /**
  * Finds out who this node is: from its data directory if that has been used before, from the initial cluster when it
@@ -133,7 +132,7 @@ async function findSelf(context: IdentityContext): Promise<{ group: KnownGroup; 
     throw invalid("--initial-cluster must name a member besides this one, to join through it");
   let answers: readonly DiscoveryAnswer[] = [];
   for (let round = 0; round < ASK_ROUNDS; round++) {
-    if (round > 0) await new Promise((resolve) => setTimeout(resolve, context.retryMs ?? 1000));
+    if (round > 0) await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
     answers = await ask(context, urls);
     for (const { group } of answers) {
       const self = group?.members.find(({ peerUrls }) =>

@@ -56,6 +56,12 @@ export function serverConfig(settings: RawSettings, profile: Profile): ServerCon
   refuseMixedListener(reader, addresses, clientTls, peerTls);
   const peerSecret = reader.secret("peer-secret");
   const clientToken = reader.secret("client-token");
+  if (clientToken !== null && !/^[\x21-\x7e]+$/.test(clientToken)) {
+    throw invalid(
+      `${reader.label(reader.has("client-token") ? "client-token" : "client-token-file")}: ` +
+        "only printable ASCII characters without spaces can be sent in a header",
+    );
+  }
   if (!reader.switch("insecure")) {
     refuseOpenDoors(reader, addresses.listenPeerUrls, PEERS, peerSecret !== null, peerTls);
     refuseOpenDoors(reader, addresses.listenClientUrls, CLIENTS, clientToken !== null, clientTls);

@@ -89,9 +89,6 @@ export class SettingReader {
         `${label}: at least ${MIN_SECRET_LENGTH} characters are needed, ${secret.length} are given`,
       );
     }
-    if (!/^[\x21-\x7e]+$/.test(secret)) {
-      throw invalid(`${label}: only printable ASCII characters without spaces can be sent in a header`);
-    }
     return secret;
   }
 }
