@@ -5,18 +5,26 @@ const DECODER = new TextDecoder();
 /**
  * A request's body as text, at most `maxBytes` of it.
  *
- * @throws EngineError `requestTooLarge` as soon as it is known to be longer.
+ * @throws EngineError `requestTooLarge` as soon as it is known to be longer; `canceled` when it breaks off.
  */
 export async function readText(request: Request, maxBytes: number): Promise<string> {
-  // The platform holds a body to its declared length, so reading it whole, which is quickest, is bounded too.
-  if (isDeclaredWithin(request, maxBytes)) return request.text();
-  return DECODER.decode(await readStream(request, maxBytes));
+  try {
+    // The platform holds a body to its declared length, so reading it whole, which is quickest, is bounded too.
+    if (isDeclaredWithin(request, maxBytes)) return await request.text();
+    return DECODER.decode(await readStream(request, maxBytes));
+  } catch (error) {
+    throw brokenOff(error);
+  }
 }
 
 /** A request's body as bytes; see {@link readText}. */
 export async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
-  if (isDeclaredWithin(request, maxBytes)) return new Uint8Array(await request.arrayBuffer());
-  return readStream(request, maxBytes);
+  try {
+    if (isDeclaredWithin(request, maxBytes)) return new Uint8Array(await request.arrayBuffer());
+    return await readStream(request, maxBytes);
+  } catch (error) {
+    throw brokenOff(error);
+  }
 }
 
 /** Whether the length is declared. Too large a one is refused before anything is read. */
@@ -59,4 +67,9 @@ function joined(chunks: readonly Uint8Array[], length: number): Uint8Array {
 
 function tooLarge(maxBytes: number): EngineError {
   return new EngineError("requestTooLarge", { detail: `the body has more than ${maxBytes} bytes` });
+}
+
+/** A client that hung up in the middle is no failure of ours. */
+function brokenOff(error: unknown): EngineError {
+  return error instanceof EngineError ? error : new EngineError("canceled", { cause: error });
 }

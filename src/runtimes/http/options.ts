@@ -39,7 +39,10 @@ export interface Metrics {
 }
 
 export interface AppLimits {
-  /** Largest body of a client request, in bytes. JSON carries keys and values as base64, a third larger. */
+  /**
+   * Largest body of a client request, in bytes. The engine has its own limit; since JSON carries keys and values as
+   * base64, a third larger, this should be about one and a half times that.
+   */
   readonly maxRequestBytes: number;
   /** Largest body on the peer route, in bytes. */
   readonly maxPeerBytes: number;

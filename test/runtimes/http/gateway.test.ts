@@ -389,6 +389,24 @@ describe("the size of a request", () => {
     expect(chunks).toBeLessThan(10);
   });
 
+  it.each(["/v3/kv/put", "/kv/a"])(
+    "does not matter to %s when the client hangs up in the middle",
+    async (path) => {
+      for (const headers of [{}, { "Content-Length": "90" }]) {
+        const { app, log } = testApp(engine(), { limits });
+        const stream = new ReadableStream({ pull: (controller) => controller.error(new Error("reset")) });
+        const request = new Request(`http://localhost${path}`, {
+          method: path.startsWith("/v3") ? "POST" : "PUT",
+          body: stream,
+          duplex: "half",
+          headers,
+        } as RequestInit);
+        expect((await app.fetch(request)).status).toBe(499);
+        expect(log).toEqual([]);
+      }
+    },
+  );
+
   it("is not believed when it is not a number", async () => {
     const { app } = testApp(engine(), { limits });
     const response = await post(app, "/v3/kv/put", body(20), { "Content-Length": "many" });

@@ -69,4 +69,4 @@ const version = execFileSync("etcd", ["--version"], { encoding: "utf8" }).split(
 const scenarios: Record<string, string[]> = {};
 for (const scenario of SCENARIOS) scenarios[scenario.name] = await record(scenario);
 const recording: Recording = { version, scenarios };
-process.stdout.write(`${JSON.stringify(recording, null, 1)}\n`);
+process.stdout.write(`${JSON.stringify(recording, null, 2)}\n`);
