@@ -111,11 +111,8 @@ async function restore<R>(
   const hardState: HardState = {
     term: behind ? meta.term : stored.term,
     vote: behind ? null : stored.vote,
-    commit: Math.max(stored?.commit ?? 0, meta.index),
+    commit: committedIndex(storage, stored, bounds, meta.index),
   };
-  if (hardState.commit > bounds.lastIndex) {
-    corrupt(`entries up to ${hardState.commit} were committed, but the log ends at ${bounds.lastIndex}`);
-  }
   let config = meta.config;
   const applier = new Applier(stateMachine, new Membership(config, []), meta, {
     onConfChange: (change) => {
@@ -138,6 +135,24 @@ async function restore<R>(
     membership: applier.membership,
     applied,
   };
+}
+
+/**
+ * Up to where the log is known to be committed. Stores that write hard state and entries in one step never know of
+ * more than they hold; with others a crash may have come between the two writes, and what is missing was never
+ * acknowledged.
+ */
+function committedIndex(
+  storage: StorageEngine,
+  stored: HardState | null,
+  bounds: LogBounds,
+  snapshotIndex: LogIndex,
+): LogIndex {
+  const known = Math.max(stored?.commit ?? 0, snapshotIndex);
+  if (known > bounds.lastIndex && storage.commit !== undefined) {
+    corrupt(`entries up to ${known} were committed, but the log ends at ${bounds.lastIndex}`);
+  }
+  return Math.min(known, bounds.lastIndex);
 }
 
 /** Makes the log continue the newest snapshot, finishing an installation that a crash broke off. */
