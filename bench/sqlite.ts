@@ -207,18 +207,21 @@ async function besides(): Promise<void> {
       }
       return Float64Array.from(times).toSorted();
     };
-    const report = (what: string, sorted: Float64Array, seconds: number): void =>
+    const report = (what: string, sorted: Float64Array, seconds: number, pauseMs: number): void =>
       console.log(
-        `${what.padEnd(34)} ${(sorted.length / seconds).toFixed(0).padStart(6)} commits/s, p50 ${percentile(sorted, 0.5)}, ` +
-          `p99 ${percentile(sorted, 0.99)}, max ${percentile(sorted, 1)} ms`,
+        `${what.padEnd(37)} ${(sorted.length / seconds).toFixed(0).padStart(6)} commits/s, p50 ${percentile(sorted, 0.5)}, ` +
+          `p99 ${percentile(sorted, 0.99)}, max ${percentile(sorted, 1)} ms; longest pause of the event loop ${pauseMs.toFixed(1)} ms`,
       );
     console.log("\ncommits of 64 entries, one after the other");
     const during = async (what: string, work: Promise<unknown>): Promise<void> => {
+      const pauses = monitorEventLoopDelay({ resolution: 1 });
+      pauses.enable();
       const start = performance.now();
       let done = false;
       void work.then(() => (done = true));
       const sorted = await appendUntil(() => done);
-      report(what, sorted, (performance.now() - start) / 1000);
+      pauses.disable();
+      report(what, sorted, (performance.now() - start) / 1000, pauses.max / 1e6);
     };
     await during("alone", new Promise((resolve) => setTimeout(resolve, SECONDS * 1000)));
     await during("while 400 MB of snapshot are written", writeSnapshot(storage, 400));

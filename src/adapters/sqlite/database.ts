@@ -208,7 +208,7 @@ function openDatabase(dir: string, path: string): DatabaseSync {
     const tables = db.prepare("SELECT count(*) AS n FROM sqlite_schema").get() as { n: number };
     // A file without tables is one whose creation was interrupted.
     if (applicationId === 0 && tables.n === 0) {
-      createTables(db);
+      createTables(db, path);
       syncDirectory(dir);
     } else {
       checkFormat(db, path, applicationId);
@@ -230,11 +230,10 @@ function refuseRemains(dir: string, path: string): void {
   if (remains) throw corrupt(path, "it is missing, while other files of the store are there");
 }
 
-function createTables(db: DatabaseSync): void {
+function createTables(db: DatabaseSync, path: string): void {
   db.exec(`PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
     BEGIN;${META_SCHEMA};${LOG_SCHEMA};
     PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${FORMAT_VERSION}`);
-  const path = db.location() ?? DATABASE_FILE;
   new MetaTable(db, path).put("base", encodeBase(0, 0));
   db.exec("COMMIT");
 }

@@ -1,4 +1,10 @@
-// The thread that owns the database, so that no commit holds up the event loop; bench/sqlite.ts has the numbers.
+// The thread that owns the database, so that no commit holds up the event loop.
+//
+// Measured by bench/sqlite.ts against commits on the event loop, with 40 µs of other work for each request. A disk
+// that syncs in 0.1 ms: 64 clients 21,300 requests/s against 19,500, 256 clients 21,900 each, longest pause of the
+// event loop 4 ms against 6. One that takes 3 ms: 64 clients 6,300 against 5,700, 256 clients 17,100 against 13,600,
+// longest pause 5 ms against 24, which heartbeats would have to wait out. The price is the way between the threads:
+// 0.1 ms for a commit that nobody shares.
 
 import { parentPort, receiveMessageOnPort, workerData, type Transferable } from "node:worker_threads";
 import { assert, EngineError } from "../../core/errors/index.ts";

@@ -44,11 +44,14 @@ export interface LogStore {
   open(): Promise<LogBounds>;
   /**
    * Appends contiguous entries; durable when it resolves. If the first one's index is not past the end, it and
-   * everything after it is replaced, in the same atomic step. A gap is refused. Calls may overlap; they take
-   * effect and become durable in call order.
+   * everything after it is replaced, in the same atomic step. A gap is refused (`invalidArgument`). Calls may
+   * overlap; they take effect and become durable in call order.
    */
   append(entries: readonly Entry[]): Promise<void>;
-  /** Entries from `from` up to `to`, both inclusive, cut at `maxBytes` but never to less than one. */
+  /**
+   * Entries from `from` up to `to`, both inclusive, cut at `maxBytes` but never to less than one. Sees appends that
+   * were called before. `invalidArgument` for entries that are not stored (compacted meanwhile, say).
+   */
   read(from: LogIndex, to: LogIndex, maxBytes: number): Promise<Entry[]>;
   /** The term at `index`, from `firstIndex - 1` to `lastIndex`. */
   term(index: LogIndex): Promise<Term>;
