@@ -16,7 +16,7 @@ describe("Thesis §3.4 Leader election", () => {
   });
 
   it("split votes: candidates at the same moment get nowhere, and randomized timeouts end it", () => {
-    const draws = new Map([1n, 2n].map((node) => [node, { left: 8, random: new Prng(Number(node)) }]));
+    const draws = new Map([1n, 2n].map((node) => [node, { left: 20, random: new Prng(Number(node)) }]));
     const cluster = new Cluster({
       voters: 2,
       jitter: (node) => {
@@ -141,7 +141,7 @@ describe("Thesis §3.7 Follower and candidate crashes", () => {
     for (const text of ["x", "y"]) {
       cluster.propose(leader.id, text);
       for (let i = 0; i < 20 && cluster.network.packets.length > 0; i++) {
-        for (const packet of [...cluster.network.packets]) {
+        for (const packet of cluster.network.packets.slice()) {
           cluster.deliver(cluster.network.duplicate(packet));
           cluster.deliver(packet);
         }
