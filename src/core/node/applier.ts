@@ -35,6 +35,7 @@ export class Applier<R> {
   /** Bytes and number of the entries applied since the last snapshot. */
   bytesSinceSnapshot = 0;
   entriesSinceSnapshot = 0;
+  #isBusy = false;
   readonly #observer: ApplyObserver<R>;
 
   constructor(
@@ -50,8 +51,20 @@ export class Applier<R> {
     this.#observer = observer;
   }
 
+  /** In the middle of applying or restoring, when the state and `appliedIndex` do not belong together. */
+  get isBusy(): boolean {
+    return this.#isBusy;
+  }
+
   /** Applies entries; the next call must wait for this one. Runs through at once if the state machine does. */
   async apply(entries: readonly Entry[]): Promise<void> {
+    // After a failure it stays busy: what the state has become is unknown.
+    this.#isBusy = true;
+    await this.#apply(entries);
+    this.#isBusy = false;
+  }
+
+  async #apply(entries: readonly Entry[]): Promise<void> {
     let commands: AppliedCommand[] = [];
     let ids: ProposalId[] = [];
     const flush = async (): Promise<void> => {
@@ -102,11 +115,13 @@ export class Applier<R> {
 
   /** Replaces everything by a stored snapshot. */
   async restore({ meta, context }: SnapshotInfo, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    this.#isBusy = true;
     await this.stateMachine.restore(chunks);
     this.membership = Membership.decode(meta.config, context);
     this.appliedIndex = meta.index;
     this.appliedTerm = meta.term;
     this.bytesSinceSnapshot = 0;
     this.entriesSinceSnapshot = 0;
+    this.#isBusy = false;
   }
 }

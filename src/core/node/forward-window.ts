@@ -11,8 +11,15 @@ const MAX_PROPOSERS = 1024;
  * memory lasts for one term of leadership, and a forward names the term it is for, so that is enough.
  */
 export class ForwardWindow {
+  /** What was taken before this start, up to this term, is forgotten. */
+  readonly #startTerm: Term;
   #term: Term = 0;
   readonly #taken: Map<bigint, { newest: number; sequences: Set<number> }> = new Map();
+
+  /** @param startTerm the node's term when it started. */
+  constructor(startTerm: Term) {
+    this.#startTerm = startTerm;
+  }
 
   /** Whether to take it: true at most once for each id in a term. */
   take(term: Term, { proposer, sequence }: ProposalId): boolean {
@@ -33,9 +40,12 @@ export class ForwardWindow {
     return true;
   }
 
-  /** It was taken and then refused after all: it may come again. */
-  release(term: Term, { proposer, sequence }: ProposalId): void {
-    if (term === this.#term) this.#taken.get(proposer)?.sequences.delete(sequence);
+  /** Whether it is certain that this node, which does not lead in that term now, never took it. */
+  neverTook(term: Term, { proposer, sequence }: ProposalId): boolean {
+    if (term <= this.#startTerm || term < this.#term) return false;
+    if (term > this.#term) return true;
+    const window = this.#taken.get(proposer);
+    return window === undefined || (sequence > window.newest - WINDOW && !window.sequences.has(sequence));
   }
 
   #prune(window: { newest: number; sequences: Set<number> }): void {

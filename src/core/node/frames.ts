@@ -1,6 +1,9 @@
 import type { ConfChange, Message, NodeId, SnapshotMeta, Term } from "../raft/index.ts";
 
-/** A proposal's name, by which whoever made it recognises it when it is applied. Unique for ever. */
+/**
+ * The name of one attempt to have a proposal taken, by which whoever made it recognises it when it is applied.
+ * Unique for ever: one that was refused is offered again under another name.
+ */
 export interface ProposalId {
   /** Random, drawn at every start of a node. */
   readonly proposer: bigint;

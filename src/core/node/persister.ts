@@ -61,13 +61,12 @@ export class Persister {
   }
 
   #begin({ snapshot, hardState, entries }: Ready): Promise<void> | null {
-    const { log, meta } = this.#storage;
+    const { log } = this.#storage;
     if (snapshot !== null) {
       // The content is in the snapshot store already; now the log begins anew behind it.
       return this.#alone(async () => {
         await log.reset(snapshot.index, snapshot.term);
-        if (hardState !== null) await meta.saveHardState(hardState);
-        if (entries.length > 0) await log.append(entries);
+        await this.#write(hardState, entries);
       });
     }
     if (hardState === null && entries.length === 0) return null;

@@ -30,7 +30,7 @@ export class ProposalRouter<R> {
   readonly #proposals: Proposals<R>;
   readonly #clock: Clock;
   readonly #send: (to: NodeId, body: FrameBody) => void;
-  readonly #window: ForwardWindow = new ForwardWindow();
+  readonly #window: ForwardWindow;
   /** Forwarded proposals that wait, with this node's own, for the next write. */
   #forwarded: { from: NodeId; forward: Forward }[] = [];
 
@@ -44,6 +44,7 @@ export class ProposalRouter<R> {
     this.#proposals = proposals;
     this.#clock = clock;
     this.#send = send;
+    this.#window = new ForwardWindow(raft.term);
   }
 
   /** Sends everything that waits to be proposed. */
@@ -51,8 +52,9 @@ export class ProposalRouter<R> {
     this.#flushForwarded(nowMs);
     if (!this.#proposals.hasUnsent) return;
     const { role, leaderId } = this.#raft;
-    if (role === "leader") this.#proposals.offer((batch) => this.#append(batch, nowMs));
-    else if (leaderId !== null) this.#proposals.offer((batch) => this.#forward(leaderId, batch));
+    if (role === "leader") this.#proposals.offer(this.#raft.term, (batch) => this.#append(batch, nowMs));
+    else if (leaderId !== null)
+      this.#proposals.offer(this.#raft.term, (batch) => this.#forward(leaderId, batch));
   }
 
   #forward(leaderId: NodeId, batch: readonly Offered[]): SendOutcome[] {
@@ -70,7 +72,7 @@ export class ProposalRouter<R> {
     });
   }
 
-  /** Appends to this node's log, commands together, and notes where each landed. */
+  /** Appends to this node's log, commands together. */
   #appendAll(batch: readonly Offered[], nowMs: number): (Rejection | null)[] {
     const rejections: (Rejection | null)[] = [];
     let run: Offered[] = [];
@@ -82,10 +84,7 @@ export class ProposalRouter<R> {
         return encodeProposal({ id, timeMs, body: payload });
       });
       const outcome = this.#raft.step({ type: "propose", commands }, nowMs);
-      run.forEach(({ id }, i) => {
-        if (outcome.ok) this.#proposals.appendedAt(id, outcome.index! + i);
-        rejections.push(outcome.ok ? null : outcome.rejection);
-      });
+      rejections.push(...run.map(() => (outcome.ok ? null : outcome.rejection)));
       run = [];
     };
     for (const offered of batch) {
@@ -95,7 +94,6 @@ export class ProposalRouter<R> {
       }
       flushRun();
       const outcome = this.#proposeConfChange(offered.payload.change, nowMs);
-      if (outcome.ok) this.#proposals.appendedAt(offered.id, outcome.index!);
       rejections.push(outcome.ok ? null : outcome.rejection);
     }
     flushRun();
@@ -126,14 +124,21 @@ export class ProposalRouter<R> {
     return live.length >= quorum ? null : NOT_ENOUGH_STARTED;
   }
 
-  /** A follower's proposal. */
+  /** A follower's proposal. Without an answer, which may then be yes or no, its owner will call it unknown. */
   onForward(from: NodeId, forward: Forward): void {
-    if (!this.#isCurrent(forward)) return this.#refuse(from, forward, new EngineError("notLeader"));
+    const { term, id } = forward;
+    if (!this.#isCurrent(forward)) {
+      // An earlier copy of the frame may have been taken: only where that is excluded may it be refused.
+      const never = term <= this.#raft.term && this.#window.neverTook(term, id);
+      if (never) this.#refuse(from, forward, new EngineError("notLeader"));
+      return;
+    }
+    if (!this.#window.take(term, id)) return;
     if (this.#forwarded.length >= MAX_FORWARDED) {
       const busy = new EngineError("tooManyRequests", { retryAfterMs: BACK_PRESSURE_RETRY_MS });
       return this.#refuse(from, forward, busy);
     }
-    if (this.#window.take(forward.term, forward.id)) this.#forwarded.push({ from, forward });
+    this.#forwarded.push({ from, forward });
   }
 
   #isCurrent({ term }: Forward): boolean {
@@ -159,9 +164,8 @@ export class ProposalRouter<R> {
     });
   }
 
-  #refuse(to: NodeId, { term, id }: Forward, error: EngineError): void {
-    // Its owner may send it again, since it was not taken.
-    this.#window.release(term, id);
+  /** It was not appended and never will be: the window, if it is still its term, lets no other copy in. */
+  #refuse(to: NodeId, { id }: Forward, error: EngineError): void {
     const { code, detail = "", retryAfterMs = 0 } = error;
     this.#send(to, { type: "forwardRejected", id, code, detail, retryAfterMs });
   }
@@ -172,7 +176,7 @@ export class ProposalRouter<R> {
     detail,
     retryAfterMs,
   }: Extract<FrameBody, { type: "forwardRejected" }>): void {
-    const known = code in ERRORS ? (code as ErrorCode) : "proposalDropped";
+    const known = Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : "proposalDropped";
     this.#proposals.refused(id, known, detail, retryAfterMs);
   }
 

@@ -1,5 +1,5 @@
 import { EngineError, type ErrorCode } from "../errors/index.ts";
-import type { ConfChangeStep, LogIndex } from "../raft/index.ts";
+import type { ConfChangeStep, Term } from "../raft/index.ts";
 import { encodeConfChangeContext } from "./codec/index.ts";
 import type { CallOptions } from "./engine.ts";
 import type { FrameBody, MemberUpdate, ProposalId } from "./frames.ts";
@@ -10,19 +10,24 @@ export type Payload = Extract<FrameBody, { type: "forward" }>["payload"];
 
 /** A proposal of this node that is not answered yet. */
 interface Pending<R> {
-  readonly sequence: number;
-  readonly payload: Payload;
+  /** Of the attempt under way. */
+  sequence: number;
+  readonly write: (id: ProposalId) => Payload;
   readonly waiter: Waiter<R | undefined>;
-  /** From `sent` on nobody knows whether it will be applied, until it is, or its place is taken by another. */
-  state: "unsent" | "sent";
+  /**
+   * The term of the leader that it was given to, or null. From then on nobody knows whether it will be applied, until
+   * it is, or until an entry of a later term is: what that leader had not committed by then, nobody ever will.
+   */
+  sentIn: Term | null;
 }
 
 /** What became of an offered proposal: taken, to be offered again, or refused for good. */
 export type SendOutcome = "sent" | "later" | EngineError;
 
 /**
- * The proposals that this node's callers wait for. A proposal that was not sent has definitely not happened, and
- * may be sent again when there is a leader; one that was sent is never sent again.
+ * The proposals that this node's callers wait for. One that was given to a leader is not given to another before it
+ * is certain that the first did not get it committed; so each takes effect at most once, and a change of leaders is
+ * no failure.
  */
 export class Proposals<R> {
   readonly #session: bigint;
@@ -33,8 +38,7 @@ export class Proposals<R> {
   #unsent: Pending<R>[] = [];
   /** Refused by one that does not lead, or not for long: to be offered again a little later. */
   #held: Pending<R>[] = [];
-  /** Appended to this node's own log, in order: when the log has passed them, they have lost their place. */
-  #appended: { index: LogIndex; sequence: number }[] = [];
+  #appliedTerm: Term = 0;
 
   /** @param session random, unique to this start of the node. */
   constructor(session: bigint, maxPending: number, timeoutMs: number) {
@@ -58,39 +62,58 @@ export class Proposals<R> {
     call: CallOptions,
     nowMs: number,
   ): Promise<R | undefined> {
-    const id = { proposer: this.#session, sequence: this.#sequence + 1 };
-    const context = encodeConfChangeContext({ id, members });
-    return this.submit({ type: "confChange", change: { steps, transition: "auto", context } }, call, nowMs);
+    const write = (id: ProposalId): Payload => {
+      const context = encodeConfChangeContext({ id, members });
+      return { type: "confChange", change: { steps, transition: "auto", context } };
+    };
+    return this.#submit(write, call, nowMs);
   }
 
-  async submit(payload: Payload, call: CallOptions, nowMs: number): Promise<R | undefined> {
+  submit(payload: Payload, call: CallOptions, nowMs: number): Promise<R | undefined> {
+    return this.#submit(() => payload, call, nowMs);
+  }
+
+  async #submit(
+    write: (id: ProposalId) => Payload,
+    call: CallOptions,
+    nowMs: number,
+  ): Promise<R | undefined> {
     if (this.#pending.size >= this.#maxPending)
       throw new EngineError("tooManyRequests", { retryAfterMs: 100 });
     const sequence = ++this.#sequence;
     const waiter = new Waiter<R | undefined>(deadlineOf(call, nowMs, this.#timeoutMs), call.signal);
-    const pending: Pending<R> = { sequence, payload, waiter, state: "unsent" };
+    const pending: Pending<R> = { sequence, write, waiter, sentIn: null };
     this.#pending.set(sequence, pending);
     this.#unsent.push(pending);
     try {
       return await waiter.promise;
     } finally {
-      this.#pending.delete(sequence);
+      this.#pending.delete(pending.sequence);
     }
   }
 
   /**
    * Offers what is unsent to `send`, oldest first, in one batch. Those it could not take now stay.
    *
+   * @param term of the leader that it is offered to.
    * @param send answers for each proposal of the batch, in order.
    */
-  offer(send: (batch: readonly { id: ProposalId; payload: Payload }[]) => readonly SendOutcome[]): void {
+  offer(
+    term: Term,
+    send: (batch: readonly { id: ProposalId; payload: Payload }[]) => readonly SendOutcome[],
+  ): void {
     const batch = this.#unsent.filter((pending) => !pending.waiter.settled);
     this.#unsent = [];
     if (batch.length === 0) return;
-    const outcomes = send(batch.map(({ sequence, payload }) => ({ id: this.#id(sequence), payload })));
+    const outcomes = send(
+      batch.map(({ sequence, write }) => {
+        const id = this.#id(sequence);
+        return { id, payload: write(id) };
+      }),
+    );
     batch.forEach((pending, i) => {
       const outcome = outcomes[i]!;
-      if (outcome === "sent") pending.state = "sent";
+      if (outcome === "sent") pending.sentIn = term;
       else if (outcome === "later") this.#unsent.push(pending);
       else pending.waiter.reject(outcome);
     });
@@ -100,39 +123,48 @@ export class Proposals<R> {
     return { proposer: this.#session, sequence };
   }
 
-  /** This node, as leader, put the proposal at `index` of its log. */
-  appendedAt(id: ProposalId, index: LogIndex): void {
-    if (id.proposer === this.#session) this.#appended.push({ index, sequence: id.sequence });
-  }
-
   /** The leader definitely did not take it. */
   refused(id: ProposalId, code: ErrorCode, detail: string, retryAfterMs: number): void {
     const pending = id.proposer === this.#session ? this.#pending.get(id.sequence) : undefined;
-    if (pending === undefined || pending.state !== "sent") return;
-    pending.state = "unsent";
-    if (code === "notLeader") this.#held.push(pending);
-    else pending.waiter.fail(code, detail, retryAfterMs > 0 ? retryAfterMs : undefined);
+    if (pending === undefined || pending.sentIn === null) return;
+    if (code !== "notLeader") {
+      pending.waiter.fail(code, detail, retryAfterMs > 0 ? retryAfterMs : undefined);
+      return;
+    }
+    this.#renew(pending);
+    this.#held.push(pending);
+  }
+
+  /** Prepares another attempt, under a name of its own: copies of the last one may still be under way. */
+  #renew(pending: Pending<R>): void {
+    this.#pending.delete(pending.sequence);
+    pending.sequence = ++this.#sequence;
+    pending.sentIn = null;
+    this.#pending.set(pending.sequence, pending);
   }
 
   applied(id: ProposalId, result: R | undefined): void {
     if (id.proposer === this.#session) this.#pending.get(id.sequence)?.waiter.resolve(result);
   }
 
-  /** Everything up to `index` has been applied: what was appended there and is not answered was overwritten. */
-  appliedUpTo(index: LogIndex): void {
-    let passed = 0;
-    while (passed < this.#appended.length && this.#appended[passed]!.index <= index) {
-      const { sequence } = this.#appended[passed++]!;
-      this.#pending.get(sequence)?.waiter.fail("proposalDropped", "a new leader overwrote it");
+  /**
+   * Everything up to an entry of `term` has been applied. Whatever a leader of an earlier term was given and is not
+   * among it will never be committed (paper §5.4, leader completeness), so it may be offered again.
+   */
+  termApplied(term: Term): void {
+    if (term === this.#appliedTerm) return;
+    this.#appliedTerm = term;
+    for (const pending of this.#pending.values()) {
+      if (pending.sentIn === null || pending.sentIn >= term) continue;
+      this.#renew(pending);
+      this.#unsent.push(pending);
     }
-    if (passed > 0) this.#appended.splice(0, passed);
   }
 
-  /** The state jumped ahead by a snapshot, and nobody can say what it contains: every sent proposal is unknown. */
-  restored(): void {
-    this.#appended = [];
-    for (const pending of this.#pending.values()) {
-      if (pending.state === "sent") pending.waiter.fail("leaderChanged");
+  /** The state jumped to an entry of `term` by a snapshot, and nobody can say what of the earlier ones it contains. */
+  restored(term: Term): void {
+    for (const { sentIn, waiter } of this.#pending.values()) {
+      if (sentIn !== null && sentIn <= term) waiter.fail("leaderChanged");
     }
   }
 
@@ -145,17 +177,19 @@ export class Proposals<R> {
   /** Fails what has waited too long, and lets what was held back try again. */
   sweep(nowMs: number, leaderId: bigint | null): void {
     this.release();
-    for (const { state, waiter } of this.#pending.values()) {
+    for (const { sentIn, waiter } of this.#pending.values()) {
       if (nowMs < waiter.deadlineMs) continue;
-      if (state === "unsent") waiter.fail("proposalDropped", "no leader took it in time", 1000);
+      if (sentIn === null) waiter.fail("proposalDropped", "no leader took it in time", 1000);
       else waiter.fail(leaderId === null ? "timeoutLeaderFail" : "timeout");
     }
+    // Without a leader nothing else clears away those that were given up.
+    this.#unsent = this.#unsent.filter((pending) => !pending.waiter.settled);
   }
 
   /** The node is stopping: what was sent may still happen, the rest will not. */
   stop(): void {
-    for (const { state, waiter } of this.#pending.values()) {
-      if (state === "sent") waiter.fail("stopped");
+    for (const { sentIn, waiter } of this.#pending.values()) {
+      if (sentIn !== null) waiter.fail("stopped");
       else waiter.fail("proposalDropped", "the node is stopping");
     }
   }

@@ -74,6 +74,7 @@ export class RaftNode<R> {
   #scheduled = false;
   #pumping = false;
   #stopped = false;
+  #ended: Promise<void> | null = null;
 
   /** Recovers the node from its stores and starts it. */
   static async start<R>(options: NodeOptions, stateMachine: StateMachine<R>): Promise<RaftNode<R>> {
@@ -93,6 +94,8 @@ export class RaftNode<R> {
       onResult: (id, _index, result) => this.#proposals.applied(id, result),
       onMembership: () => this.#onMembership(),
     });
+    this.#applier.entriesSinceSnapshot = recovered.sinceSnapshot.entries;
+    this.#applier.bytesSinceSnapshot = recovered.sinceSnapshot.bytes;
     this.#persister = new Persister(
       storage,
       (ready) => this.#onPersisted(ready),
@@ -104,7 +107,7 @@ export class RaftNode<R> {
     this.#router = new ProposalRouter(this.#raft, this.#proposals, clock, (to, body) =>
       this.#peers.send(to, body),
     );
-    this.#reads = new Reads(maxPendingRequests, requestTimeoutMs, electionTimeoutMs / 2);
+    this.#reads = new Reads(random.id(), maxPendingRequests, requestTimeoutMs, electionTimeoutMs / 2);
     this.#snapshotter = new Snapshotter(storage, this.#applier, this.tuning, clock, logger, {
       stored: () => this.#raft,
       compacting: (snapshot) => this.#input(() => this.#step({ type: "compacted", snapshot })),
@@ -228,7 +231,7 @@ export class RaftNode<R> {
 
   /** Stops. What was not sent is refused, what was sent is unknown; stores are closed when it resolves. */
   async stop(): Promise<void> {
-    await this.#shutDown(null);
+    await this.#end(null);
   }
 
   // The loop: inputs change the core, the pump carries out what follows
@@ -345,11 +348,7 @@ export class RaftNode<R> {
     this.#applyQueue.push(ready);
     if (this.#applying) return;
     this.#applying = true;
-    this.#applyAll()
-      .catch((error: unknown) => this.#fail(error))
-      .finally(() => {
-        this.#applying = false;
-      });
+    this.#applyAll().catch((error: unknown) => this.#fail(error));
   }
 
   async #applyAll(): Promise<void> {
@@ -359,11 +358,13 @@ export class RaftNode<R> {
       if (ready.committed.length > 0) await this.#applier.apply(ready.committed);
       if (this.#stopped) return;
       const index = this.#applier.appliedIndex;
-      this.#proposals.appliedUpTo(index);
+      this.#proposals.termApplied(this.#applier.appliedTerm);
       this.#reads.onApplied(index);
       this.#input(() => this.#step({ type: "applied", index }));
       this.#snapshotter.poll();
     }
+    // In the same turn as the last look at the queue: what is put there from now on finds nobody at work.
+    this.#applying = false;
   }
 
   async #restore(index: number): Promise<void> {
@@ -373,7 +374,7 @@ export class RaftNode<R> {
     const info = (await storage.snapshots.list()).find(({ meta }) => meta.index === index);
     assert(info !== undefined, "an accepted snapshot is in the store");
     await this.#applier.restore(info, storage.snapshots.read(info));
-    this.#proposals.restored();
+    this.#proposals.restored(info.meta.term);
     this.#onMembership();
     logger.log("info", "snapshot restored", { index, bytes: info.size });
   }
@@ -423,13 +424,18 @@ export class RaftNode<R> {
     if (this.#stopped) return;
     const broken = error instanceof AssertionError ? "a broken invariant" : "a failure";
     this.#options.logger.log("error", `the node stops because of ${broken}`, { error: String(error) });
-    this.#shutDown(error).catch((late: unknown) =>
+    this.#end(error).catch((late: unknown) =>
       this.#options.logger.log("error", "stopping failed as well", { error: String(late) }),
     );
   }
 
+  /** Whoever asks second waits for the same end: the stores are not closed before. */
+  #end(failure: unknown): Promise<void> {
+    this.#ended ??= this.#shutDown(failure);
+    return this.#ended;
+  }
+
   async #shutDown(failure: unknown): Promise<void> {
-    if (this.#stopped) return;
     this.#stopped = true;
     this.#deadline.set(null);
     this.#sweeper.set(null);

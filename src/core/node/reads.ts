@@ -22,13 +22,18 @@ export class Reads {
   readonly #maxPending: number;
   readonly #timeoutMs: number;
   readonly #retryAfterMs: number;
-  #lastReadId = 0n;
+  #lastReadId: bigint;
   #count = 0;
   readonly #queued: Record<Confirmed, Waiter<void>[]> = { linearizable: [], lease: [] };
   readonly #asked: Map<bigint, Batch> = new Map();
   #confirmed: { index: LogIndex; waiters: Waiter<void>[] }[] = [];
 
-  constructor(maxPending: number, timeoutMs: number, retryAfterMs: number) {
+  /**
+   * @param session random: where ids begin, so that a late answer to what this node asked before a restart is not
+   *   taken for one to what it asks now.
+   */
+  constructor(session: bigint, maxPending: number, timeoutMs: number, retryAfterMs: number) {
+    this.#lastReadId = session;
     this.#maxPending = maxPending;
     this.#timeoutMs = timeoutMs;
     this.#retryAfterMs = retryAfterMs;
@@ -56,7 +61,8 @@ export class Reads {
       const waiters = this.#queued[policy].filter((waiter) => !waiter.settled);
       this.#queued[policy] = [];
       if (waiters.length === 0) continue;
-      const readId = ++this.#lastReadId;
+      const readId = BigInt.asUintN(64, this.#lastReadId + 1n);
+      this.#lastReadId = readId;
       if (readIndex(readId, policy === "lease").ok)
         this.#asked.set(readId, { policy, waiters, askedAtMs: nowMs });
       else this.#queued[policy] = waiters;
@@ -108,6 +114,8 @@ export class Reads {
       for (const waiter of waiters) if (late(waiter)) waiter.fail("timeout");
     for (const { waiters } of this.#confirmed)
       for (const waiter of waiters) if (late(waiter)) waiter.fail("timeout");
+    // While nothing is applied nothing else clears away those that were given up.
+    this.#confirmed = this.#confirmed.filter(({ waiters }) => waiters.some((waiter) => !waiter.settled));
   }
 
   get hasQueued(): boolean {

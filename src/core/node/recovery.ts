@@ -23,6 +23,8 @@ export interface Recovered {
   readonly membership: Membership;
   /** Where the state machine stands. */
   readonly applied: { readonly index: LogIndex; readonly term: number };
+  /** What was applied since the newest snapshot. */
+  readonly sinceSnapshot: { readonly entries: number; readonly bytes: number };
 }
 
 /**
@@ -94,6 +96,7 @@ async function awaitSnapshot(stored: HardState | null, bounds: LogBounds): Promi
     raft: { hardState, compacted, applied: 0, config, tailPrev: applied, tail: [] },
     membership: new Membership(config, []),
     applied,
+    sinceSnapshot: { entries: 0, bytes: 0 },
   };
 }
 
@@ -134,6 +137,7 @@ async function restore<R>(
     raft: { hardState, compacted, applied: applied.index, config, tailPrev: applied, tail },
     membership: applier.membership,
     applied,
+    sinceSnapshot: { entries: applier.entriesSinceSnapshot, bytes: applier.bytesSinceSnapshot },
   };
 }
 

@@ -85,10 +85,12 @@ export class SnapshotSender<R> {
 
   async #run(to: NodeId, transfer: Transfer, wanted: SnapshotMeta): Promise<boolean> {
     // A snapshot from before the member joined would not tell it that it is one.
-    const info = await this.#snapshotter.provide(wanted.index, ({ meta }) =>
-      members(meta.config).includes(to),
-    );
-    if (info === null) return false;
+    const admits = ({ meta }: SnapshotInfo): boolean => members(meta.config).includes(to);
+    const send = (info: SnapshotInfo): Promise<boolean> => this.#send(to, transfer, info);
+    return (await this.#snapshotter.lend(wanted.index, admits, send)) ?? false;
+  }
+
+  async #send(to: NodeId, transfer: Transfer, info: SnapshotInfo): Promise<boolean> {
     const chunk = {
       type: "snapshotChunk",
       transferId: transfer.id,

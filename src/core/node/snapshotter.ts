@@ -1,8 +1,12 @@
+import { EngineError } from "../errors/index.ts";
 import type { LogIndex, SnapshotMeta } from "../raft/index.ts";
 import type { Applier } from "./applier.ts";
 import type { StoredLog } from "./log-reader.ts";
 import type { NodeTuning } from "./options.ts";
 import type { Clock, Logger, SnapshotInfo, StorageEngine } from "./ports.ts";
+
+/** How often is looked whether a snapshot can be taken. */
+const CAPTURE_RETRY_MS = 5;
 
 /** What the snapshotter asks of the node around it. */
 export interface SnapshotterHost {
@@ -25,6 +29,8 @@ export class Snapshotter<R> {
   readonly #logger: Logger;
   readonly #host: SnapshotterHost;
   #running: Promise<SnapshotInfo> | null = null;
+  /** Snapshots that are being read, by their index, and by how many. */
+  readonly #lent: Map<LogIndex, number> = new Map();
   #stopped = false;
 
   constructor(
@@ -53,30 +59,65 @@ export class Snapshotter<R> {
     this.take().catch((error: unknown) => this.#host.fail(error));
   }
 
-  /** A snapshot must not run ahead of the log on disk, or a restart would find a gap between the two. */
+  /**
+   * Not in the middle of applying, when state and index do not belong together; and not ahead of the log on disk,
+   * or a restart would find a gap between the two.
+   */
   #mayCapture(): boolean {
-    return !this.#stopped && this.#applier.appliedIndex <= this.#host.stored().persistedIndex;
+    return !this.#applier.isBusy && this.#applier.appliedIndex <= this.#host.stored().persistedIndex;
   }
 
   /**
-   * The newest snapshot that is no older than `minIndex` and that `admits`, taken now if there is none. Null if
-   * one cannot be taken at this moment; ask again.
+   * Lends the newest snapshot that is no older than `minIndex` and that `admits`, taken now if there is none. It
+   * and the log behind it are kept until `use` is done. Null if there is none to lend at this moment; ask again.
    */
-  async provide(minIndex: LogIndex, admits: (info: SnapshotInfo) => boolean): Promise<SnapshotInfo | null> {
+  async lend<T>(
+    minIndex: LogIndex,
+    admits: (info: SnapshotInfo) => boolean,
+    use: (info: SnapshotInfo) => Promise<T>,
+  ): Promise<T | null> {
+    const info = await this.#provide(minIndex, admits);
+    if (info === null) return null;
+    const { index } = info.meta;
+    this.#lent.set(index, (this.#lent.get(index) ?? 0) + 1);
+    try {
+      return await use(info);
+    } finally {
+      const left = this.#lent.get(index)! - 1;
+      if (left > 0) this.#lent.set(index, left);
+      else this.#lent.delete(index);
+    }
+  }
+
+  async #provide(minIndex: LogIndex, admits: (info: SnapshotInfo) => boolean): Promise<SnapshotInfo | null> {
     if (this.#running !== null) await this.#running;
     const newest = (await this.#storage.snapshots.list())[0];
     if (newest !== undefined && newest.meta.index >= minIndex && admits(newest)) return newest;
-    if (!this.#mayCapture() || this.#applier.appliedIndex < minIndex) return null;
+    if (this.#applier.appliedIndex < minIndex) return null;
     const taken = await this.take();
-    return admits(taken) ? taken : null;
+    return taken.meta.index >= minIndex && admits(taken) ? taken : null;
   }
 
-  /** Takes a snapshot now, or joins the one being taken. */
+  /**
+   * Takes a snapshot as soon as one can be taken, or joins the one being taken.
+   *
+   * @throws EngineError `timeout` if what was begun to be applied or written does not end; `stopped`.
+   */
   take(): Promise<SnapshotInfo> {
-    this.#running ??= this.#take().finally(() => {
+    this.#running ??= this.#takeSoon().finally(() => {
       this.#running = null;
     });
     return this.#running;
+  }
+
+  async #takeSoon(): Promise<SnapshotInfo> {
+    const deadlineMs = this.#clock.nowMs() + this.#tuning.requestTimeoutMs;
+    while (!this.#stopped && !this.#mayCapture()) {
+      if (this.#clock.nowMs() >= deadlineMs) throw new EngineError("timeout");
+      await new Promise<void>((resolve) => this.#clock.setTimer(CAPTURE_RETRY_MS, resolve));
+    }
+    if (this.#stopped) throw new EngineError("stopped");
+    return await this.#take();
   }
 
   async #take(): Promise<SnapshotInfo> {
@@ -125,9 +166,11 @@ export class Snapshotter<R> {
   async #compact(info: SnapshotInfo): Promise<void> {
     const { log, snapshots } = this.#storage;
     for (const older of await snapshots.list()) {
-      if (older.meta.index < info.meta.index) await snapshots.drop(older);
+      const isLent = this.#lent.has(older.meta.index);
+      if (older.meta.index < info.meta.index && !isLent) await snapshots.drop(older);
     }
-    const to = info.meta.index - this.#tuning.trailingEntries;
+    // Whoever gets a snapshot needs the log from there on, or would have to be sent the next one, for ever.
+    const to = Math.min(info.meta.index - this.#tuning.trailingEntries, ...this.#lent.keys());
     if (to < this.#host.stored().firstIndex) return;
     this.#host.compacting({ index: to, term: await log.term(to), config: info.meta.config });
     await log.compact(to);
