@@ -1,4 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
+import { MemoryStorage } from "../../../src/adapters/memory/index.ts";
+import { EngineError } from "../../../src/core/errors/index.ts";
 import type { Logger, Member } from "../../../src/core/node/index.ts";
 import { EmbeddedEngine, type EmbeddedOptions } from "../../../src/runtimes/node/index.ts";
 import { freePorts } from "./free-ports.ts";
@@ -122,6 +124,35 @@ describe("a single embedded engine", () => {
     expect(called).toContain(2);
     await stop(engine);
     await watching;
+  });
+});
+
+describe("an embedded engine whose disk fails", () => {
+  it("stops by itself, says so, and acknowledges nothing more", async () => {
+    class FailingStorage extends MemoryStorage {
+      failing = false;
+      override commit(...args: Parameters<MemoryStorage["commit"]>): Promise<void> {
+        return this.failing
+          ? Promise.reject(new EngineError("storageFull", { detail: "test" }))
+          : super.commit(...args);
+      }
+    }
+    const storage = new FailingStorage();
+    const lines: string[] = [];
+    const logger: Logger = { log: (level, message) => lines.push(`${level} ${message}`) };
+    const engine = await start(await tempDir(), { storage, logger });
+    await engine.waitReady(5000);
+    const failure = new Promise((resolve) => engine.onFailure(resolve));
+    storage.failing = true;
+    // Whichever of the two the driver uses for this write.
+    storage.log.append = () => Promise.reject(new EngineError("storageFull", { detail: "test" }));
+    await expect(engine.client().put("k", "v")).rejects.toMatchObject({ name: "EngineError" });
+    expect(await failure).toMatchObject({ code: "storageFull" });
+    expect(engine.isStopped).toBe(true);
+    expect(lines.some((line) => line.startsWith("error the node stops"))).toBe(true);
+    await expect(engine.client().get("k", { consistency: "eventual" })).rejects.toMatchObject({
+      name: "EngineError",
+    });
   });
 });
 

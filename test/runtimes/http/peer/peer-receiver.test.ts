@@ -43,7 +43,7 @@ async function sealedBatch(header: Partial<BatchHeader> = {}, secret = SECRET): 
   return seal(encodeBatch(full, [new Uint8Array([1]), new Uint8Array([2, 3])]), mac);
 }
 
-const problem = (reply: PeerReply) => new TextDecoder().decode(reply.body ?? undefined);
+const problem = (reply: PeerReply) => new TextDecoder().decode(Uint8Array.from(reply.body ?? []));
 
 describe("PeerReceiver", () => {
   it("delivers the frames of an authentic batch in order", async () => {
