@@ -57,7 +57,7 @@ describe("Listener", () => {
     await send(`${listener.url}/idle`, { agent });
     const slow = send(`${listener.url}/slow`, { agent });
     await started.promise;
-    const closed = listener.close(10_000);
+    const closed = listener.close(600_000);
     await expect(send(`${listener.url}/late`)).rejects.toThrow(/ECONNREFUSED/);
     finish();
     expect(await slow).toEqual([200, "finished"]);
