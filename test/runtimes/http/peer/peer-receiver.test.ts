@@ -37,7 +37,10 @@ async function setUp(secret: Uint8Array = SECRET) {
   return { receiver, delivered, lines, passTime: (ms: number) => (now += ms) };
 }
 
-async function sealedBatch(header: Partial<BatchHeader> = {}, secret = SECRET): Promise<Uint8Array> {
+async function sealedBatch(
+  header: Partial<BatchHeader> = {},
+  secret: Uint8Array = SECRET,
+): Promise<Uint8Array> {
   const full = { clusterId: 1n, groupId: "default", from: 8n, to: 7n, session: 5n, sequence: 1, ...header };
   const mac = await webPeerMac(secret, { type: "batch", clusterId: full.clusterId, groupId: full.groupId });
   return seal(encodeBatch(full, [new Uint8Array([1]), new Uint8Array([2, 3])]), mac);
