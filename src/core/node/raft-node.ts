@@ -395,7 +395,7 @@ export class RaftNode<R> {
 
   #dispatch(message: Message): void {
     // The driver moves a snapshot's bytes; the last of them announces it.
-    if (message.type === "InstallSnapshot") this.#sender.start(message.to, message.snapshot);
+    if (message.type === "InstallSnapshot") this.#sender.start(message.to, message.snapshot, message.term);
     else this.#peers.send(message.to, { type: "raft", message });
   }
 

@@ -12,6 +12,8 @@ const MAX_ATTEMPTS = 5;
 /** A transfer under way, and how its next answer reaches it. */
 interface Transfer {
   readonly id: bigint;
+  /** In which this node leads. A chunk must not claim that it comes from the leader of a later one. */
+  readonly term: Term;
   onResult: ((result: ChunkResult) => void) | null;
 }
 
@@ -59,10 +61,11 @@ export class SnapshotSender<R> {
     this.#host = host;
   }
 
-  /** The member needs a snapshot no older than `wanted`. Always ends in a report. */
-  start(to: NodeId, wanted: SnapshotMeta): void {
+  /** The member needs a snapshot no older than `wanted`, from the leader of `term`. Always ends in a report. */
+  start(to: NodeId, wanted: SnapshotMeta, term: Term): void {
+    // What is under way, perhaps from an earlier term, will end soon, and with a report.
     if (this.#transfers.has(to)) return;
-    const transfer: Transfer = { id: this.#random.id(), onResult: null };
+    const transfer: Transfer = { id: this.#random.id(), term, onResult: null };
     this.#transfers.set(to, transfer);
     this.#run(to, transfer, wanted)
       .catch((error: unknown) => {
@@ -100,7 +103,7 @@ export class SnapshotSender<R> {
       checksum: info.checksum,
     } as const;
     const exchange = (offset: number, data: Uint8Array): Promise<ChunkResult | null> =>
-      this.#exchange(to, transfer, { ...chunk, term: this.#host.term(), offset, data });
+      this.#exchange(to, transfer, { ...chunk, term: transfer.term, offset, data });
     let answer = await exchange(0, new Uint8Array(0));
     // Whenever the member's count is not where this side stands, reading starts again from there.
     for (let restarts = 0; answer?.status === "more" && restarts < MAX_ATTEMPTS; restarts++) {
@@ -127,13 +130,14 @@ export class SnapshotSender<R> {
     return null;
   }
 
-  /** Sends a chunk and waits for its answer, again and again for a while. Null: none came. */
+  /** Sends a chunk and waits for its answer, again and again for a while. Null: none came, or this term is over. */
   async #exchange(
     to: NodeId,
     transfer: Transfer,
     chunk: Extract<FrameBody, { type: "snapshotChunk" }>,
   ): Promise<ChunkResult | null> {
-    for (let attempt = 0; attempt < MAX_ATTEMPTS && !this.#stopped; attempt++) {
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      if (this.#stopped || this.#host.term() !== transfer.term) return null;
       const result = await new Promise<ChunkResult | null>((resolve) => {
         const cancel = this.#clock.setTimer(this.#answerTimeoutMs, () => resolve(null));
         transfer.onResult = (answer) => {

@@ -1,0 +1,122 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { crc32 } from "../../../../src/core/bytes/index.ts";
+import type { Cancel } from "../../../../src/core/node/index.ts";
+import { Prng } from "../../raft/harness/prng.ts";
+import { EventHeap } from "./event-heap.ts";
+import type { Life } from "./life.ts";
+
+/** More events than this at one moment of virtual time: something runs in a circle. */
+const MAX_EVENTS_AT_ONCE = 200_000;
+const ENCODER = new TextEncoder();
+
+/**
+ * Time and chance for everything in a run. One heap of events by (time, sequence); between two events every promise
+ * that can settle does, so that the same seed gives the same run, down to the last byte.
+ */
+export class World {
+  readonly random: Prng;
+  readonly seed: number;
+  readonly #events: EventHeap = new EventHeap();
+  #nowMs = 0;
+  #executed = 0;
+  #atOnce = 0;
+  #hash = 0x811c9dc5;
+
+  constructor(seed: number) {
+    this.seed = seed;
+    this.random = new Prng(seed);
+  }
+
+  get nowMs(): number {
+    return this.#nowMs;
+  }
+
+  /** Events run so far. */
+  get executed(): number {
+    return this.#executed;
+  }
+
+  /** A hash of everything that was noted, when, and in which order. */
+  get hash(): string {
+    return (this.#hash >>> 0).toString(16).padStart(8, "0");
+  }
+
+  /** Makes a fact part of the run's hash. */
+  note(what: string | Uint8Array): void {
+    const bytes = typeof what === "string" ? ENCODER.encode(what) : what;
+    this.#mix(crc32(bytes));
+    this.#mix(this.#nowMs);
+  }
+
+  #mix(value: number): void {
+    this.#hash = Math.imul(this.#hash ^ value, 0x01000193);
+  }
+
+  /** Runs `work` after `delayMs`, unless its owner is gone by then. */
+  schedule(delayMs: number, owner: Life | null, work: () => void): Cancel {
+    if (!Number.isFinite(delayMs) || delayMs < 0)
+      throw new Error(`a delay must be a time to come, not ${delayMs}`);
+    const event = this.#events.add(this.#nowMs + delayMs, () => (owner === null ? work() : owner.run(work)));
+    return () => {
+      event.canceled = true;
+    };
+  }
+
+  /** Runs the next event, and everything that follows from it at once. False if there is none. */
+  async step(): Promise<boolean> {
+    const event = this.#events.next();
+    if (event === undefined) return false;
+    this.#atOnce = event.atMs === this.#nowMs ? this.#atOnce + 1 : 0;
+    if (this.#atOnce > MAX_EVENTS_AT_ONCE) throw new Error(`time stands still at ${this.#nowMs} ms`);
+    this.#nowMs = event.atMs;
+    this.#executed++;
+    this.#mix(event.sequence);
+    event.run();
+    await nextTurn();
+    return true;
+  }
+
+  async runFor(ms: number): Promise<void> {
+    await nextTurn();
+    const end = this.#nowMs + ms;
+    for (let at = this.#events.nextAtMs(); at !== undefined && at <= end; at = this.#events.nextAtMs()) {
+      await this.step();
+    }
+    this.#nowMs = end;
+    this.#atOnce = 0;
+  }
+
+  /** Runs until `condition` holds; fails if it does not within `limitMs` of virtual time. */
+  async until(what: string, condition: () => boolean, limitMs: number = 30_000): Promise<void> {
+    await nextTurn();
+    const end = this.#nowMs + limitMs;
+    while (!condition()) {
+      const at = this.#events.nextAtMs();
+      if (at === undefined || at > end)
+        throw new Error(`${what}: not within ${limitMs} ms (seed ${this.seed})`);
+      await this.step();
+    }
+  }
+
+  /** Runs until the promise settles, and gives what it gave. */
+  async complete<T>(what: string, promise: Promise<T>, limitMs?: number): Promise<T> {
+    let settled = false;
+    const done = (): void => {
+      settled = true;
+    };
+    promise.then(done, done);
+    await this.until(what, () => settled, limitMs);
+    return await promise;
+  }
+
+  /** Runs until the promise fails, and gives the error. */
+  async failure(what: string, promise: Promise<unknown>, limitMs?: number): Promise<unknown> {
+    const outcome = promise.then(
+      (value) => ({ value }),
+      (error: unknown) => ({ error }),
+    );
+    const result = await this.complete(what, outcome, limitMs);
+    if (!("error" in result)) throw new Error(`${what}: expected to fail (seed ${this.seed})`);
+    return result.error;
+  }
+}
