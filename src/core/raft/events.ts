@@ -13,7 +13,8 @@ export type RaftEvent =
   /** Append a membership change (leader only). */
   | { readonly type: "proposeConfChange"; readonly change: ConfChange }
   /**
-   * Ask for a read index; the answer is a ReadState. `readId` must never have been used by this process. With
+   * Ask for a read index; the answer is a ReadState. `readId` must never have been used by this node, not even by a
+   * process before this one: a late answer to that would serve a read that began after it. With
    * `lease` a leader that holds its lease answers at once; one that does not confirms its lead as always.
    */
   | { readonly type: "readIndex"; readonly readId: bigint; readonly lease: boolean }

@@ -82,7 +82,7 @@ export interface TimeoutNow extends Envelope {
 /** A follower asks the leader for a read index (thesis §6.4). */
 export interface ReadIndexRequest extends Envelope {
   readonly type: "ReadIndexRequest";
-  /** Chosen by the asking node, unique for the life of its process. */
+  /** Chosen by the asking node, which never uses it again, not even after a restart. */
   readonly readId: bigint;
   /** The leader may answer from its lease, without a round of heartbeats. */
   readonly lease: boolean;

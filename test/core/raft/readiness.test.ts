@@ -98,6 +98,19 @@ describe("Readys in persistence", () => {
     expect([node.status.role, node.status.leaderId]).toEqual(["follower", 3n]);
   });
 
+  it("of something else, begun before, do not make one's own vote durable", () => {
+    const node = held();
+    node.receive(appendEntries(2n, 1, [1, 1], [command(2, 1)]));
+    node.campaign();
+    node.receive({ type: "RequestVoteResult", from: 2n, term: 2, granted: true });
+    const roles: string[] = [];
+    while (roles.at(-1) !== "leader" && node.writing.length > 0) {
+      node.persistNext();
+      roles.push(node.status.role);
+    }
+    expect([roles[0], roles.at(-1)]).toEqual(["candidate", "leader"]);
+  });
+
   it("of a leader count for its commit only when durable, not when a later term has begun", () => {
     const node = new OneNode().lead();
     node.holdDisk = true;

@@ -141,6 +141,15 @@ describe("Figure 2, Rules for servers: candidates (§5.2)", () => {
     expect([node.status.role, node.status.leaderId]).toEqual(["leader", 1n]);
   });
 
+  it("a voter's first answer in a term counts: what comes after it is a repetition", () => {
+    const node = new OneNode({ config: simpleConfig([1n, 2n, 3n, 4n, 5n]) }).campaign();
+    const answer = { type: "RequestVoteResult", term: 2 } as const;
+    node.receive({ ...answer, from: 2n, granted: true });
+    node.receive({ ...answer, from: 2n, granted: false });
+    node.receive({ ...answer, from: 3n, granted: true });
+    expect(node.status.role).toBe("leader");
+  });
+
   it("votes of an earlier term count for nothing", () => {
     const node = new OneNode().campaign();
     node.advance(ET);
@@ -238,6 +247,14 @@ describe("Figure 2, Rules for servers: leaders", () => {
     const node = new OneNode({ log: entriesOf([1, 1, 1]) }).lead();
     node.ack(2n, 5);
     expect(node.status.progress.get(2n)).toMatchObject({ match: 5, next: 6, state: "replicate" });
+  });
+
+  it("• but an acknowledgement of more than the leader has is nobody's to give", () => {
+    const node = new OneNode().lead();
+    node.ack(2n, 3);
+    expect([node.status.progress.get(2n)!.match, node.status.commitIndex]).toEqual([0, 1]);
+    node.ack(2n, 2);
+    expect([node.status.progress.get(2n)!.match, node.status.commitIndex]).toEqual([2, 2]);
   });
 
   it("• if it fails because of log inconsistency: decrement nextIndex and retry (§5.3)", () => {

@@ -534,6 +534,25 @@ describe("Thesis §4.3 Arbitrary configuration changes using joint consensus", (
     for (const id of [1, 4, 5]) expect(cluster.node(id).status.config).toEqual(simpleConfig([1n, 4n, 5n]));
   });
 
+  it("a new leader that inherits the leaving as well does not leave twice", () => {
+    const enter = confChange(
+      [
+        ["addVoter", 4n],
+        ["remove", 3n],
+      ],
+      "implicit",
+    );
+    const node = new OneNode({
+      log: [
+        { kind: "confChange", index: 2, term: 1, change: enter },
+        { kind: "confChange", index: 3, term: 1, change: confChange([]) },
+      ],
+    }).lead();
+    node.ack(2n);
+    expect(node.applied.map(({ index }) => index)).toEqual([2, 3, 4]);
+    expect([node.status.config, node.status.lastIndex]).toEqual([simpleConfig([1n, 2n, 4n]), 4]);
+  });
+
   it("a server that restarts in the middle of joint is joint still", () => {
     const cluster = ledByOne();
     cluster.proposeConfChange(1, [{ type: "addLearner", node: 3n }], "explicit");
