@@ -98,7 +98,9 @@ export class Leader implements RoleBehaviour {
     for (const [to, progress] of this.replication.peers()) {
       // Not beyond what the member is known to hold: the rest of its log may differ from this one.
       const leaderCommit = Math.min(progress.match, core.log.commitIndex);
-      core.send({ type: "Heartbeat", to, leaderCommit, round, quiesce });
+      // And nobody sleeps who lacks something: from the commit index alone it could not tell.
+      const caughtUp = progress.match === core.log.lastIndex;
+      core.send({ type: "Heartbeat", to, leaderCommit, round, quiesce: quiesce && caughtUp });
     }
     // A quorum of one needs no answer, and may never get any.
     this.#confirmReads();
@@ -217,11 +219,13 @@ export class Leader implements RoleBehaviour {
   /**
    * Whether no other leader can have been elected yet (thesis §6.4.1): a quorum answered a round that was *sent*
    * less than an election timeout ago, less the drift bound, and promised thereby to elect nobody meanwhile. A
-   * transfer overrides that promise, so after TimeoutNow was sent there is no lease in this term any more.
+   * transfer overrides that promise, so after TimeoutNow was sent there is no lease in this term any more. Nor is
+   * there one while a membership change is on its way: a voter that it leaves alone leads at once after a restart.
    */
   hasLease(): boolean {
     const core = this.#core;
     if (!this.#committedInTerm() || this.#transfer.timeoutNowSent || core.asleep) return false;
+    if (this.#pendingConfIndex > core.log.appliedIndex) return false;
     const round = this.#confirmedRound();
     if (round === Number.POSITIVE_INFINITY) return true;
     if (round < this.#leaseFloor) return false;
@@ -300,8 +304,14 @@ export class Leader implements RoleBehaviour {
       progress.ackedRound = Math.max(progress.ackedRound, message.round);
     this.#confirmReads();
     progress.probeSent = false;
+    const behind = progress.match < core.log.lastIndex;
+    if (core.asleep && behind) {
+      // A member that was away when the group went to sleep is back, and gets what it lacks.
+      core.asleep = false;
+      this.onWake();
+    }
     // Whatever was sent and not acknowledged may have been lost: an empty append finds out.
-    if (progress.match < core.log.lastIndex || progress.state === "probe") progress.resend = true;
+    if (behind || progress.state === "probe") progress.resend = true;
   }
 
   onPersisted(): void {
@@ -343,6 +353,7 @@ export class Leader implements RoleBehaviour {
 
   /** Sends what has gathered: called once for every Ready, so that one message carries all that came in before it. */
   flush(): void {
+    if (this.#core.asleep) return;
     if (this.#rounds.wantsRound && this.#committedInTerm()) this.#beginRound(false);
     this.replication.flush();
   }

@@ -2,12 +2,15 @@ import {
   BOOTSTRAP,
   type ConfChange,
   type ConfChangeStep,
+  type Entry,
+  type LogIndex,
   type Message,
   type NodeId,
   type Outcome,
   type RaftEvent,
   type RaftOptions,
   type RandomSource,
+  type Term,
   simpleConfig,
 } from "../../../../src/core/raft/index.ts";
 import { Invariants } from "./invariants.ts";
@@ -28,6 +31,10 @@ export interface ClusterOptions {
    * A fixed value per node makes it plain who campaigns first.
    */
   readonly jitter?: (node: NodeId) => number;
+  /** Logs that founding nodes begin with, by the terms of the entries from index 2 on, as in the paper's figure 7. */
+  readonly logs?: ReadonlyMap<NodeId, readonly Term[]>;
+  /** The term that founding nodes have on disk; default: that of their last entry. */
+  readonly term?: Term;
   readonly observers?: readonly Observer[];
   /** Checking that lease reads are not stale makes sense only while clocks keep to the bound. Default true. */
   readonly clocksWithinBound?: boolean;
@@ -58,9 +65,16 @@ export class Cluster implements World {
       jitter === undefined ? new Prng(seed * 1009 + Number(node)) : { next: () => jitter(node) };
     const founders = typeof voters === "number" ? range(voters) : voters;
     const start = { ...BOOTSTRAP, config: simpleConfig(founders, learners) };
-    const hardState = { term: BOOTSTRAP.term, vote: null, commit: BOOTSTRAP.index };
     for (const id of [...founders, ...learners]) {
-      this.nodes.set(id, new SimNode(id, this, hardState, start, this.#random(id)));
+      const terms = options.logs?.get(id) ?? [];
+      const hardState = {
+        term: options.term ?? terms.at(-1) ?? BOOTSTRAP.term,
+        vote: null,
+        commit: BOOTSTRAP.index,
+      };
+      const node = new SimNode(id, this, hardState, start, this.#random(id));
+      node.disk.log.append(terms.map((term, i) => commandEntry(BOOTSTRAP.index + 1 + i, term)));
+      this.nodes.set(id, node);
     }
     for (const node of this.nodes.values()) node.start();
   }
@@ -259,6 +273,10 @@ export class Cluster implements World {
     }
     throw new Error(`no leader after ${maxMs} ms`);
   }
+}
+
+function commandEntry(index: LogIndex, term: Term): Entry {
+  return { kind: "command", index, term, data: new TextEncoder().encode(`${index}.${term}`) };
 }
 
 function range(count: number): NodeId[] {

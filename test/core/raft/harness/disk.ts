@@ -1,3 +1,4 @@
+import { entryBytes } from "../../../../src/core/raft/index.ts";
 import type {
   Entry,
   HardState,
@@ -75,7 +76,7 @@ export class Disk {
     const entries: Entry[] = [];
     let bytes = 0;
     for (const entry of this.log.slice(from)) {
-      bytes += entry.kind === "command" ? entry.data.length : 0;
+      bytes += entryBytes(entry);
       if (bytes > maxBytes && entries.length > 0) break;
       entries.push(entry);
     }

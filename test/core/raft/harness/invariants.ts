@@ -54,8 +54,11 @@ export class Invariants {
   readonly #options: Omit<RaftOptions, "nodeId">;
   readonly #clocksWithinBound: boolean;
   readonly #before: Map<NodeId, Before> = new Map();
-  /** Bytes and messages that a node produced since its last step began. */
-  #sentSinceSettled = 0;
+  /**
+   * Messages that a node wrote in this step. An answer to the heartbeat that put it to sleep, late or repeated,
+   * does not count.
+   */
+  #written = 0;
   /** How many steps were checked. */
   steps = 0;
 
@@ -143,6 +146,8 @@ export class Invariants {
   #onReady(node: SimNode, ready: Ready): void {
     const before = this.#before.get(node.id);
     const { status, view } = node;
+    const messages = [...ready.messages, ...ready.messagesAfterPersist];
+    this.#written += messages.filter(({ type }) => type !== "HeartbeatResult").length;
     const leads = before?.role === "leader" && status.role === "leader" && before.term === status.term;
     if (leads) {
       this.#check(ready.snapshot === null, "S2 append-only", node, () => "a leader restored a snapshot");
@@ -179,7 +184,6 @@ export class Invariants {
   // Promises
 
   #onSent(node: SimNode, message: Message, promisedTerm: Term | undefined): void {
-    this.#sentSinceSettled++;
     const { hardState, log } = node.disk;
     const { term } = message;
     switch (message.type) {
@@ -287,7 +291,7 @@ export class Invariants {
     this.#checkTime(node, status, wasWake, before);
     const { role, term, commitIndex, appliedIndex, lastIndex, asleep } = status;
     this.#before.set(node.id, { role, term, commitIndex, appliedIndex, lastIndex, asleep });
-    this.#sentSinceSettled = 0;
+    this.#written = 0;
   }
 
   #checkOrder(node: SimNode, status: RaftStatus, before: Before | undefined): void {
@@ -408,7 +412,7 @@ export class Invariants {
       () => `leads in ${term} with votes of ${[...grants].join()}`,
     );
     for (const [index, committed] of this.#oracle.committed) {
-      if (index <= node.view.base.index) continue;
+      if (index <= node.view.base.index || this.#oracle.committedIn.get(index)! >= term) continue;
       this.#check(
         node.view.term(index) === committed,
         "S4 leader completeness",
@@ -444,6 +448,7 @@ export class Invariants {
       for (let index = this.#oracle.committedIndex + 1; index <= commitIndex; index++) {
         this.#checkQuorumHolds(node, status.config, index);
         this.#oracle.committed.set(index, node.view.term(index)!);
+        this.#oracle.committedIn.set(index, term);
       }
       const newest = node.view.term(commitIndex);
       this.#check(
@@ -507,10 +512,10 @@ export class Invariants {
     if (status.asleep) {
       this.#check(deadlineMs === null, "quiescence", node, () => `a deadline at ${deadlineMs} while asleep`);
       this.#check(
-        before?.asleep !== true || this.#sentSinceSettled === 0,
+        before?.asleep !== true || this.#written === 0,
         "quiescence",
         node,
-        () => "sends while asleep",
+        () => "writes messages while asleep",
       );
     }
     this.#check(

@@ -15,6 +15,8 @@ export class Oracle {
   readonly leaders: Map<Term, NodeId> = new Map();
   /** The term of every entry that a leader has known to be committed. */
   readonly committed: Map<LogIndex, Term> = new Map([[1, 1]]);
+  /** The term of the leader that committed it: every leader of a *later* term must have it. */
+  readonly committedIn: Map<LogIndex, Term> = new Map([[1, 1]]);
   committedIndex: LogIndex = 1;
   /** The highest term that each node ever had on its disk. */
   readonly durableTerms: Map<NodeId, Term> = new Map();

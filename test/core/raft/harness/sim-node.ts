@@ -149,9 +149,12 @@ export class SimNode {
     this.#world.observe({ type: "crashed", node: this });
   }
 
-  /** Where a snapshot became durable and the log did not follow, the log is brought in line, as a driver must. */
+  /** Where a snapshot became durable and the rest did not follow, that is brought in line, as a driver must. */
   #reconcile(): void {
-    const { snapshot, log } = this.disk;
+    const { snapshot, log, hardState } = this.disk;
+    if (hardState.term < snapshot.meta.term) {
+      this.disk.hardState = { ...hardState, term: snapshot.meta.term, vote: null };
+    }
     if (log.base.index === snapshot.meta.index) return;
     if (log.term(snapshot.meta.index) === snapshot.meta.term) log.compact(snapshot.meta);
     else log.reset(snapshot.meta);
@@ -297,18 +300,23 @@ export class SimNode {
   /** Applies up to `count` of the entries given out. */
   applyNext(count: number = this.applyQueue.length): void {
     let last = 0;
+    // One thing at a time: no other chore in the middle of a batch.
+    const wasWorking = this.#working;
+    this.#working = true;
     for (let i = 0; i < count; i++) {
       const entry = this.applyQueue.shift();
       if (entry === undefined) break;
       let config;
       if (entry.kind === "confChange") {
         const outcome = this.step({ type: "applyConfChange", change: entry.change });
-        config = outcome.ok ? outcome.config : undefined;
+        // While a later snapshot is being restored, the configuration is that snapshot's already.
+        if (outcome.ok && entry.index > this.view.base.index) config = outcome.config;
       }
       this.machine.apply(entry, config);
       this.#world.observe({ type: "applied", node: this, entry, config });
       last = entry.index;
     }
+    this.#working = wasWorking;
     if (last > 0) this.step({ type: "applied", index: last });
   }
 
