@@ -1,0 +1,83 @@
+// The process that bench/memory.ts measures: a million puts through an embedded engine, then a snapshot under load.
+
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { KvEngine } from "../src/core/node/index.ts";
+import { EmbeddedEngine } from "../src/runtimes/node/index.ts";
+import type { MemoryFindings } from "./memory.ts";
+import { keyOf, VALUE } from "./workload.ts";
+
+const KEYS = 1_000_000;
+const MB = 1 << 20;
+
+/** How long the event loop was held up at most while `work` went on. */
+async function longestPause<T>(work: () => Promise<T>): Promise<{ result: T; pauseMs: number }> {
+  const delays = monitorEventLoopDelay({ resolution: 1 });
+  delays.enable();
+  const result = await work();
+  delays.disable();
+  return { result, pauseMs: delays.max / 1e6 };
+}
+
+async function callers(count: number, call: () => Promise<boolean>): Promise<void> {
+  const caller = async (): Promise<void> => {
+    while (await call());
+  };
+  await Promise.all(Array.from({ length: count }, caller));
+}
+
+const engine = await EmbeddedEngine.start(process.argv[2]!, { env: {} });
+await engine.waitReady(10_000);
+const client = engine.client();
+const kv = engine.engine;
+if (!(kv instanceof KvEngine)) throw new TypeError("an embedded engine is a KvEngine");
+
+let next = 0;
+const startMs = performance.now();
+const filling = await longestPause(() =>
+  callers(256, async () => {
+    if (next >= KEYS) return false;
+    await client.put(keyOf(next++), VALUE);
+    return true;
+  }),
+);
+const fillMs = performance.now() - startMs;
+const { rss, heapUsed } = process.memoryUsage();
+const peakRssMb = process.resourceUsage().maxRSS / 1024;
+
+let puts = 0;
+const putUntil = (done: () => boolean): Promise<void> =>
+  callers(16, async () => {
+    await client.put(keyOf(Math.floor(Math.random() * KEYS)), VALUE);
+    puts++;
+    return !done();
+  });
+
+const quietEndMs = performance.now() + 2000;
+const before = await longestPause(() => putUntil(() => performance.now() > quietEndMs));
+
+puts = 0;
+let snapshotMs = 0;
+const during = await longestPause(async () => {
+  const begunMs = performance.now();
+  let done = false;
+  const writing = kv.takeSnapshot().finally(() => (done = true));
+  await Promise.all([writing, putUntil(() => done)]);
+  snapshotMs = performance.now() - begunMs;
+  return await writing;
+});
+
+process.send!({
+  keys: KEYS,
+  putsPerSecond: KEYS / (fillMs / 1000),
+  rssMb: rss / MB,
+  peakRssMb,
+  heapMb: heapUsed / MB,
+  longestPauseFillingMs: filling.pauseMs,
+  longestPauseBeforeMs: before.pauseMs,
+  longestPauseMs: during.pauseMs,
+  snapshotMb: during.result.size / MB,
+  snapshotMs,
+  putsMeanwhile: puts,
+} satisfies MemoryFindings);
+await engine.stop();
+process.disconnect();
