@@ -1,10 +1,10 @@
 import { compareBytes } from "../bytes/index.ts";
 import { assertNever } from "../errors/index.ts";
-import { isSingleKey, keyFromBytes, keyRange } from "./key.ts";
+import { isSingleKey, keyRange } from "./key.ts";
 import type { Keyspace } from "./keyspace.ts";
-import type { Version } from "./key-history.ts";
+import { NO_RECORD } from "./record-heap.ts";
+import type { RecordHandle, RecordHeap } from "./record-heap.ts";
 import type { Compare, CompareResult } from "./types.ts";
-import { valueView } from "./value-arena.ts";
 
 /**
  * Whether a transaction's condition holds in the present state. With a range it must hold for every key in it. A
@@ -14,30 +14,31 @@ import { valueView } from "./value-arena.ts";
 export function holds(keyspace: Keyspace, compare: Compare): boolean {
   const revision = keyspace.readRevision;
   if (isSingleKey(compare.rangeEnd)) {
-    return holdsFor(compare, keyspace.get(keyFromBytes(compare.key), revision));
+    return holdsFor(compare, keyspace.heap, keyspace.get(compare.key, revision));
   }
   let seen = false;
   let all = true;
-  keyspace.scan(keyRange(compare.key, compare.rangeEnd!), revision, (_key, version) => {
+  keyspace.scan(keyRange(compare.key, compare.rangeEnd!), revision, (handle) => {
     seen = true;
-    all = holdsFor(compare, version);
+    all = holdsFor(compare, keyspace.heap, handle);
     return all;
   });
-  return seen ? all : holdsFor(compare, null);
+  return seen ? all : holdsFor(compare, keyspace.heap, NO_RECORD);
 }
 
-function holdsFor(compare: Compare, version: Version | null): boolean {
+function holdsFor(compare: Compare, heap: RecordHeap, handle: RecordHandle): boolean {
+  const missing = handle === NO_RECORD;
   switch (compare.target) {
     case "value":
-      return version !== null && satisfies(compareBytes(valueView(version), compare.value), compare.result);
+      return !missing && satisfies(compareBytes(heap.valueView(handle), compare.value), compare.result);
     case "version":
-      return satisfies((version?.version ?? 0) - compare.version, compare.result);
+      return satisfies((missing ? 0 : heap.version(handle)) - compare.version, compare.result);
     case "create":
-      return satisfies((version?.createRevision ?? 0) - compare.createRevision, compare.result);
+      return satisfies((missing ? 0 : heap.createRevision(handle)) - compare.createRevision, compare.result);
     case "mod":
-      return satisfies((version?.modRevision ?? 0) - compare.modRevision, compare.result);
+      return satisfies((missing ? 0 : heap.modRevision(handle)) - compare.modRevision, compare.result);
     case "lease":
-      return satisfies(orderOf(version?.lease ?? 0n, compare.lease), compare.result);
+      return satisfies(orderOf(missing ? 0n : heap.lease(handle), compare.lease), compare.result);
     default:
       return assertNever(compare, "compare target");
   }

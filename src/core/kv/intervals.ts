@@ -1,7 +1,9 @@
 import { EngineError } from "../errors/index.ts";
-import { isSingleKey, keyFromBytes } from "./key.ts";
-import type { BinaryKey } from "./key.ts";
+import { isSingleKey } from "./key.ts";
 import type { RequestOp } from "./types.ts";
+
+/** A key with one character (0 to 255) for each byte, which sets can hold and `<` compares bytewise. */
+type BinaryKey = string;
 
 /** What a list of operations touches. */
 interface Touched {
@@ -26,8 +28,8 @@ function touchedBy(ops: readonly RequestOp[]): Touched {
   const deletes = new DeletedKeys();
   for (const op of ops) {
     if (op.type !== "deleteRange") continue;
-    const from = keyFromBytes(op.request.key);
-    deletes.add(from, isSingleKey(op.request.rangeEnd) ? from : keyFromBytes(op.request.rangeEnd!));
+    const from = binaryKey(op.request.key);
+    deletes.add(from, isSingleKey(op.request.rangeEnd) ? from : binaryKey(op.request.rangeEnd!));
   }
   for (const op of ops) {
     if (op.type !== "txn") continue;
@@ -41,7 +43,7 @@ function touchedBy(ops: readonly RequestOp[]): Touched {
     deletes.addAll(failure.deletes);
   }
   for (const op of ops) {
-    if (op.type === "put") addPut(keyFromBytes(op.request.key), puts, deletes);
+    if (op.type === "put") addPut(binaryKey(op.request.key), puts, deletes);
   }
   return { puts, deletes };
 }
@@ -96,4 +98,15 @@ class DeletedKeys {
     }
     return { froms, furthest };
   }
+}
+
+/** Arguments of one call of `fromCharCode`; engines limit them, at far more than this. */
+const MAX_ARGUMENTS = 4096;
+
+function binaryKey(bytes: Uint8Array): BinaryKey {
+  let key = "";
+  for (let at = 0; at < bytes.length; at += MAX_ARGUMENTS) {
+    key += String.fromCharCode(...bytes.subarray(at, at + MAX_ARGUMENTS));
+  }
+  return key;
 }

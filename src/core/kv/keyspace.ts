@@ -1,83 +1,97 @@
 import { assert } from "../errors/index.ts";
 import { ChangeLog } from "./change-log.ts";
 import { CowTree } from "./cow-tree.ts";
-import { keyToBytes } from "./key.ts";
-import type { BinaryKey, KeyRange } from "./key.ts";
-import { Version, append, newest, versionAt, withoutNewest } from "./key-history.ts";
-import type { KeyHistory } from "./key-history.ts";
-import type { KeyValue, Revision } from "./types.ts";
-import { ValueArena, valueCopy } from "./value-arena.ts";
+import type { KeyRange } from "./key.ts";
+import { NO_RECORD, RecordHeap } from "./record-heap.ts";
+import type { NewRecord, RecordHandle } from "./record-heap.ts";
+import type { Revision } from "./types.ts";
 
 /** What a store without any write is at. */
 export const FIRST_REVISION: Revision = 1;
 
-/** The keys with their history, and the log of changes, as of one revision. */
+/** The keys, their history and the log of changes as of one revision, while the keyspace moves on. */
 export interface KeyspaceView {
-  readonly tree: CowTree<KeyHistory>;
+  readonly heap: RecordHeap;
+  readonly tree: CowTree;
   readonly log: ChangeLog;
   readonly revision: Revision;
   readonly compactRevision: Revision;
 }
 
+/** The version that a reader at `revision` sees of a key, given its newest; NO_RECORD when the key was not there. */
+export function visibleAt(heap: RecordHeap, newest: RecordHandle, revision: Revision): RecordHandle {
+  let handle = newest;
+  while (handle !== NO_RECORD && heap.modRevision(handle) > revision) handle = heap.older(handle);
+  return handle === NO_RECORD || heap.isTombstone(handle) ? NO_RECORD : handle;
+}
+
 /**
- * All keys, all their retained versions, and the store's clock. Changes gather in a transaction, visible at once to
- * itself, which `commit` makes the next revision and `rollback` takes back.
+ * All keys, all their retained versions, and the store's clock. The tree has each key's newest version, from which
+ * the older ones hang. Changes gather in a transaction, visible at once to itself, which `commit` makes the next
+ * revision and `rollback` takes back.
  *
- * The visible state at a revision is a function of (revision, compactRevision) and the changes; what compaction has
- * physically removed so far never shows.
+ * What is visible at a revision is a function of (revision, compactRevision) and the changes; how much of the rest
+ * has been freed never shows. Nothing that a view could reach is freed while it is open.
  */
 export class Keyspace {
-  readonly tree: CowTree<KeyHistory> = new CowTree();
+  readonly heap: RecordHeap = new RecordHeap();
+  readonly tree: CowTree = new CowTree(this.heap);
   readonly log: ChangeLog = new ChangeLog();
-  readonly arena: ValueArena = new ValueArena();
   /** Revision of the last committed transaction. */
   revision: Revision = FIRST_REVISION;
   /** Reads below it are refused. 0: never compacted. */
   compactRevision: Revision = 0;
-  /** Bytes of keys and values, of every version still in memory. */
-  sizeBytes = 0;
   /** Position in the log of the first change of the open transaction. */
   #committedEnd = 0;
+  #openViews = 0;
 
   /** Revision that a reader inside the open transaction is at. */
   get readRevision(): Revision {
     return this.log.end > this.#committedEnd ? this.revision + 1 : this.revision;
   }
 
-  /** The key's version at `revision`; null when it was not there. */
-  get(key: BinaryKey, revision: Revision): Version | null {
-    const history = this.tree.get(key);
-    return history === undefined ? null : versionAt(history, revision);
+  get hasOpenViews(): boolean {
+    return this.#openViews > 0;
+  }
+
+  /** The key's version at `revision`; NO_RECORD when it was not there. */
+  get(key: Uint8Array, revision: Revision): RecordHandle {
+    const newest = this.tree.get(key);
+    return newest === undefined ? NO_RECORD : visibleAt(this.heap, newest, revision);
   }
 
   /** Visits the keys that were there at `revision`, ascending, until `visit` returns false. No changes meanwhile. */
-  scan(range: KeyRange, revision: Revision, visit: (key: BinaryKey, version: Version) => boolean): void {
+  scan(range: KeyRange, revision: Revision, visit: (handle: RecordHandle) => boolean): void {
     const cursor = this.tree.cursor();
     for (let more = cursor.seek(range.from); more; more = cursor.next()) {
-      const key = cursor.key;
-      if (range.to !== null && key >= range.to) return;
-      const version = versionAt(cursor.value, revision);
-      if (version !== null && !visit(key, version)) return;
+      const newest = cursor.entry;
+      if (range.to !== null && this.heap.compareKey(newest, range.to) >= 0) return;
+      const handle = visibleAt(this.heap, newest, revision);
+      if (handle !== NO_RECORD && !visit(handle)) return;
     }
   }
 
-  put(key: BinaryKey, value: Uint8Array, lease: bigint): void {
+  put(key: Uint8Array, value: Uint8Array, lease: bigint): void {
+    const { heap } = this;
     const modRevision = this.revision + 1;
-    const history = this.tree.get(key);
-    const last = history === undefined ? undefined : newest(history);
-    const lives = last !== undefined && !last.isTombstone;
-    const version = lives
-      ? new Version(modRevision, last.createRevision, last.version + 1, lease)
-      : new Version(modRevision, modRevision, 1, lease);
-    this.arena.store(value, version);
-    this.#add(key, history, version);
+    const older = this.tree.get(key) ?? NO_RECORD;
+    const lives = older !== NO_RECORD && !heap.isTombstone(older);
+    const createRevision = lives ? heap.createRevision(older) : modRevision;
+    const version = lives ? heap.version(older) + 1 : 1;
+    this.add(key, heap.create({ key, value, modRevision, createRevision, version, lease, older }));
   }
 
   /** The key must be there. */
-  delete(key: BinaryKey): void {
-    const history = this.tree.get(key);
-    assert(history !== undefined && !newest(history).isTombstone, "a key is deleted that is not there");
-    this.#add(key, history, Version.tombstone(this.revision + 1));
+  delete(key: Uint8Array): void {
+    const older = this.tree.get(key) ?? NO_RECORD;
+    assert(older !== NO_RECORD && !this.heap.isTombstone(older), "a key is deleted that is not there");
+    this.add(key, this.heap.create(tombstone(key, this.revision + 1, older)));
+  }
+
+  /** Makes a record its key's newest version, and logs it. */
+  add(key: Uint8Array, handle: RecordHandle): void {
+    this.tree.set(key, handle);
+    this.log.push(handle);
   }
 
   /** Ends the transaction; it becomes the next revision if it changed anything. */
@@ -89,37 +103,27 @@ export class Keyspace {
   /** Undoes the transaction. */
   rollback(): void {
     while (this.log.end > this.#committedEnd) {
-      const { key, version } = this.log.pop();
-      const rest = withoutNewest(this.tree.get(key)!);
-      if (rest === null) this.tree.delete(key);
-      else this.tree.set(key, rest);
-      this.forget(key, version);
+      const handle = this.log.pop();
+      const key = this.heap.keyView(handle);
+      const older = this.heap.older(handle);
+      if (older === NO_RECORD) this.tree.delete(key);
+      else this.tree.set(key, older);
+      this.heap.free(handle);
     }
   }
 
-  /** Accounts for a version that has left the tree. */
-  forget(key: BinaryKey, version: Version): void {
-    this.arena.drop(version);
-    this.sizeBytes -= key.length + version.length;
-  }
-
-  /** Everything inserted and logged so far is the committed state at `revision`. */
+  /** Everything added so far is the committed state at `revision`. */
   restored(revision: Revision): void {
     this.revision = revision;
     this.#committedEnd = this.log.end;
   }
 
-  /** Puts a version in place as it is: for restoring. */
-  insert(key: BinaryKey, history: KeyHistory | undefined, version: Version): void {
-    const changed = append(history, version);
-    if (changed !== history) this.tree.set(key, changed);
-    this.sizeBytes += key.length + version.length;
-  }
-
-  /** The committed state now, to be read while it goes on changing. Takes constant time, but for the log's chunk list. */
-  view(): KeyspaceView {
-    assert(this.log.end === this.#committedEnd, "a view is taken inside a transaction");
+  /** The committed state now. Takes no time worth mentioning; nothing is freed until it is closed. */
+  openView(): KeyspaceView {
+    assert(this.log.end === this.#committedEnd, "a view is opened inside a transaction");
+    this.#openViews++;
     return {
+      heap: this.heap,
       tree: this.tree.clone(),
       log: this.log.clone(),
       revision: this.revision,
@@ -127,22 +131,16 @@ export class Keyspace {
     };
   }
 
-  #add(key: BinaryKey, history: KeyHistory | undefined, version: Version): void {
-    this.insert(key, history, version);
-    this.log.push(key, version);
+  /** Once for each `openView`. */
+  closeView(): void {
+    assert(this.#openViews > 0, "a view is closed that was never opened");
+    this.#openViews--;
   }
 }
 
-/** What clients get: copies, so that nobody can change the store through them. */
-export function toKeyValue(key: BinaryKey, version: Version, withValue = true): KeyValue {
-  return {
-    key: keyToBytes(key),
-    value: withValue ? valueCopy(version) : NOTHING,
-    createRevision: version.createRevision,
-    modRevision: version.modRevision,
-    version: version.version,
-    lease: version.lease,
-  };
+/** A record that says that its key is gone. */
+export function tombstone(key: Uint8Array, modRevision: Revision, older: RecordHandle): NewRecord {
+  return { key, value: NOTHING, modRevision, createRevision: 0, version: 0, lease: 0n, older };
 }
 
 const NOTHING: Uint8Array = new Uint8Array(0);

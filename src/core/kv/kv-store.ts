@@ -30,7 +30,12 @@ export interface KvSnapshot {
   readonly revision: Revision;
   /** Frames of at most 256 KiB, each made when it is asked for, in well under a millisecond. */
   chunks(): Iterable<Uint8Array>;
-  /** Lets go of the state. */
+  /** The hash of this state, in steps; for large states, instead of `KvStore.hash`. */
+  hasher(): StateHasher;
+  /**
+   * Lets go of the state. Due even when it was not read to the end: nothing is freed while a snapshot is open. Once
+   * released it may not be used, nor iterators it has given.
+   */
   release(): void;
 }
 
@@ -71,7 +76,7 @@ export class KvStore {
 
   /** Bytes of keys and values in memory, history included. What compaction has yet to free counts. */
   get sizeBytes(): number {
-    return this.#keyspace.sizeBytes;
+    return this.#keyspace.heap.contentBytes;
   }
 
   /** Applies commands in order; one result for each. A command that cannot be applied changes nothing. */
@@ -102,31 +107,28 @@ export class KvStore {
     return executeTxn(this.#keyspace, request);
   }
 
-  /** Frees what compaction has hidden, looking at up to `maxKeys` keys. Returns whether there is more to do. */
-  compactStep(maxKeys: number): boolean {
-    return this.#compactor.step(maxKeys);
+  /**
+   * Frees what compaction has hidden, looking at up to `maxRecords` keys or versions. Returns whether it could go on
+   * at once: not when it is done, nor while a snapshot is open.
+   */
+  compactStep(maxRecords: number): boolean {
+    return this.#compactor.step(maxRecords);
   }
 
   /**
    * Hash of what a reader at `revision` (default: the present one) sees: equal on all replicas. Takes about a
-   * microsecond for each key; use `hasher` where that is too long at once.
+   * microsecond for each key; where that is too long at once, take a snapshot's `hasher`.
    *
    * @throws EngineError `compacted`, `futureRevision`.
    */
   hash(revision: Revision = this.revision): string {
     this.#requireReadable(revision);
-    return hashAll(new StateHasher(this.#keyspace.tree, revision));
-  }
-
-  /** The same in steps, while the store goes on. */
-  hasher(revision: Revision = this.revision): StateHasher {
-    this.#requireReadable(revision);
-    return new StateHasher(this.#keyspace.tree.clone(), revision);
+    return hashAll(new StateHasher(this.#keyspace, revision));
   }
 
   /** Captures the state now, at next to no cost. */
   snapshot(): KvSnapshot {
-    return new Snapshot(this.#keyspace.view());
+    return new Snapshot(this.#keyspace);
   }
 
   /** A way to replace the state. Until it has finished, the store keeps the old one. */
@@ -203,21 +205,40 @@ export class KvStore {
 }
 
 class Snapshot implements KvSnapshot {
-  readonly revision: Revision;
+  readonly #keyspace: Keyspace;
   #view: KeyspaceView | null;
 
-  constructor(view: KeyspaceView) {
-    this.revision = view.revision;
-    this.#view = view;
+  constructor(keyspace: Keyspace) {
+    this.#keyspace = keyspace;
+    this.#view = keyspace.openView();
   }
 
-  chunks(): Iterable<Uint8Array> {
-    assert(this.#view !== null, "a snapshot is read after its release");
-    return writeSnapshot(this.#view);
+  get revision(): Revision {
+    return this.#open().revision;
+  }
+
+  *chunks(): Generator<Uint8Array, void, undefined> {
+    const chunks = writeSnapshot(this.#open());
+    for (let next = chunks.next(); next.done !== true; next = chunks.next()) {
+      yield next.value;
+      // A release in between ends it: what it would read may be gone.
+      this.#open();
+    }
+  }
+
+  hasher(): StateHasher {
+    const view = this.#open();
+    return new StateHasher(view, view.revision);
   }
 
   release(): void {
+    if (this.#view !== null) this.#keyspace.closeView();
     this.#view = null;
+  }
+
+  #open(): KeyspaceView {
+    assert(this.#view !== null, "a snapshot is used after its release");
+    return this.#view;
   }
 }
 

@@ -1,16 +1,9 @@
-import { isSingleKey, keyFromBytes, keyRange } from "./key.ts";
-import type { BinaryKey } from "./key.ts";
-import { toKeyValue } from "./keyspace.ts";
+import { compareBytes } from "../bytes/index.ts";
+import { isSingleKey, keyRange } from "./key.ts";
 import type { Keyspace } from "./keyspace.ts";
-import type { Version } from "./key-history.ts";
+import { NO_RECORD } from "./record-heap.ts";
+import type { RecordHandle, RecordHeap } from "./record-heap.ts";
 import type { RangeRequest, RangeResponse, Revision, SortTarget } from "./types.ts";
-import { compareSpans } from "./value-arena.ts";
-
-/** A key found, before it is copied out. */
-interface Found {
-  readonly key: BinaryKey;
-  readonly version: Version;
-}
 
 /** Why a read at `revision` (0 or less: the latest) cannot be served by a store at `current`; null when it can. */
 export function checkReadRevision(
@@ -33,12 +26,13 @@ export function executeRange(keyspace: Keyspace, request: RangeRequest): RangeRe
   const { found, count } = collect(keyspace, request, revision, keep);
   if (request.countOnly) return { kvs: [], more: false, count };
 
-  const chosen = hasFilters(request) ? found.filter(({ version }) => passes(version, request)) : found;
-  sort(chosen, request);
+  const { heap } = keyspace;
+  const chosen = hasFilters(request) ? found.filter((handle) => passes(heap, handle, request)) : found;
+  sort(heap, chosen, request);
   const more = limit > 0 && chosen.length > limit;
   if (more) chosen.length = limit;
   const withValues = request.keysOnly !== true;
-  return { kvs: chosen.map(({ key, version }) => toKeyValue(key, version, withValues)), more, count };
+  return { kvs: chosen.map((handle) => heap.toKeyValue(handle, withValues)), more, count };
 }
 
 function collect(
@@ -46,20 +40,19 @@ function collect(
   request: RangeRequest,
   revision: Revision,
   keep: number,
-): { found: Found[]; count: number } {
-  const found: Found[] = [];
+): { found: RecordHandle[]; count: number } {
+  const found: RecordHandle[] = [];
   let count = 0;
   if (isSingleKey(request.rangeEnd)) {
-    const key = keyFromBytes(request.key);
-    const version = keyspace.get(key, revision);
-    if (version !== null) {
+    const handle = keyspace.get(request.key, revision);
+    if (handle !== NO_RECORD) {
       count = 1;
-      if (keep > 0) found.push({ key, version });
+      if (keep > 0) found.push(handle);
     }
     return { found, count };
   }
-  keyspace.scan(keyRange(request.key, request.rangeEnd!), revision, (key, version) => {
-    if (found.length < keep) found.push({ key, version });
+  keyspace.scan(keyRange(request.key, request.rangeEnd!), revision, (handle) => {
+    if (found.length < keep) found.push(handle);
     count++;
     return true;
   });
@@ -83,10 +76,10 @@ function hasFilters(request: RangeRequest): boolean {
   );
 }
 
-function passes(version: Version, request: RangeRequest): boolean {
+function passes(heap: RecordHeap, handle: RecordHandle, request: RangeRequest): boolean {
   return (
-    within(version.modRevision, request.minModRevision, request.maxModRevision) &&
-    within(version.createRevision, request.minCreateRevision, request.maxCreateRevision)
+    within(heap.modRevision(handle), request.minModRevision, request.maxModRevision) &&
+    within(heap.createRevision(handle), request.minCreateRevision, request.maxCreateRevision)
   );
 }
 
@@ -96,7 +89,7 @@ function within(revision: Revision, min: Revision | undefined, max: Revision | u
 }
 
 /** Sorts in place; among equals, by key. */
-function sort(found: Found[], request: RangeRequest): void {
+function sort(heap: RecordHeap, found: RecordHandle[], request: RangeRequest): void {
   const target = request.sortTarget ?? "key";
   const order = request.sortOrder ?? "none";
   if (target === "key") {
@@ -104,16 +97,14 @@ function sort(found: Found[], request: RangeRequest): void {
     return;
   }
   const ascending = COMPARATORS[target];
-  found.sort(
-    order === "descend"
-      ? (a, b) => ascending(b.version, a.version)
-      : (a, b) => ascending(a.version, b.version),
-  );
+  found.sort(order === "descend" ? (a, b) => ascending(heap, b, a) : (a, b) => ascending(heap, a, b));
 }
 
-const COMPARATORS: Readonly<Record<Exclude<SortTarget, "key">, (a: Version, b: Version) => number>> = {
-  version: (a, b) => a.version - b.version,
-  create: (a, b) => a.createRevision - b.createRevision,
-  mod: (a, b) => a.modRevision - b.modRevision,
-  value: compareSpans,
+type Comparator = (heap: RecordHeap, a: RecordHandle, b: RecordHandle) => number;
+
+const COMPARATORS: Readonly<Record<Exclude<SortTarget, "key">, Comparator>> = {
+  version: (heap, a, b) => heap.version(a) - heap.version(b),
+  create: (heap, a, b) => heap.createRevision(a) - heap.createRevision(b),
+  mod: (heap, a, b) => heap.modRevision(a) - heap.modRevision(b),
+  value: (heap, a, b) => compareBytes(heap.valueView(a), heap.valueView(b)),
 };

@@ -1,8 +1,7 @@
 import type { ByteReader, ByteWriter } from "../bytes/index.ts";
-import { keyFromBytes, keyToBytes } from "./key.ts";
-import type { BinaryKey } from "./key.ts";
-import { Version } from "./key-history.ts";
-import { valueView } from "./value-arena.ts";
+import { tombstone } from "./keyspace.ts";
+import { NO_RECORD } from "./record-heap.ts";
+import type { NewRecord, RecordHandle, RecordHeap } from "./record-heap.ts";
 
 /*
  * A snapshot is a sequence of frames:
@@ -35,42 +34,35 @@ const TOMBSTONE = 1;
 const LEASE = 2;
 
 /** No less than what `writeRecord` will write. */
-export function recordSizeBound(key: BinaryKey, version: Version): number {
+export function recordSizeBound(heap: RecordHeap, handle: RecordHandle): number {
   // Flags, two lengths, three numbers of up to 8 bytes, a lease.
-  return key.length + version.length + 1 + 16 + 24 + 8;
+  return heap.keyLength(handle) + heap.valueLength(handle) + 1 + 16 + 24 + 8;
 }
 
-export function writeRecord(writer: ByteWriter, key: BinaryKey, version: Version): void {
-  const hasLease = version.lease !== 0n;
-  writer.u8((version.isTombstone ? TOMBSTONE : 0) | (hasLease ? LEASE : 0));
-  writer.bytes(keyToBytes(key)).uint(version.modRevision);
-  if (version.isTombstone) return;
-  writer.uint(version.createRevision).uint(version.version);
-  if (hasLease) writer.u64(version.lease);
-  writer.bytes(valueView(version));
+export function writeRecord(writer: ByteWriter, heap: RecordHeap, handle: RecordHandle): void {
+  const isTombstone = heap.isTombstone(handle);
+  const lease = heap.lease(handle);
+  writer.u8((isTombstone ? TOMBSTONE : 0) | (lease !== 0n ? LEASE : 0));
+  writer.bytes(heap.keyView(handle)).uint(heap.modRevision(handle));
+  if (isTombstone) return;
+  writer.uint(heap.createRevision(handle)).uint(heap.version(handle));
+  if (lease !== 0n) writer.u64(lease);
+  writer.bytes(heap.valueView(handle));
 }
 
-/** A record read back. The version has no value yet: `value` is a view of the input. */
-export interface SnapshotRecord {
-  readonly key: BinaryKey;
-  readonly version: Version;
-  readonly value: Uint8Array;
-}
-
-export function readRecord(reader: ByteReader): SnapshotRecord {
+/** Key and value are views of the input; `older` is not in it. */
+export function readRecord(reader: ByteReader): NewRecord {
   const flags = reader.u8();
   if (flags > LEASE) reader.fail(`unknown flags ${flags}`);
-  const key = keyFromBytes(reader.bytes());
-  if (key === "") reader.fail("a key is empty");
+  const key = reader.bytes();
+  if (key.length === 0) reader.fail("a key is empty");
   const modRevision = reader.uint();
-  if (flags === TOMBSTONE) return { key, version: Version.tombstone(modRevision), value: NOTHING };
+  if (flags === TOMBSTONE) return tombstone(key, modRevision, NO_RECORD);
   const createRevision = reader.uint();
   const version = reader.uint();
   const lease = flags === LEASE ? reader.i64() : 0n;
   if (createRevision < 2 || createRevision > modRevision || version < 1) {
     reader.fail("a key's counters contradict each other");
   }
-  return { key, version: new Version(modRevision, createRevision, version, lease), value: reader.bytes() };
+  return { key, value: reader.bytes(), modRevision, createRevision, version, lease, older: NO_RECORD };
 }
-
-const NOTHING: Uint8Array = new Uint8Array(0);

@@ -1,9 +1,8 @@
 import { ByteReader, crc32 } from "../bytes/index.ts";
 import { EngineError } from "../errors/index.ts";
 import { FIRST_REVISION, Keyspace } from "./keyspace.ts";
-import type { BinaryKey } from "./key.ts";
-import { newest } from "./key-history.ts";
-import type { Version } from "./key-history.ts";
+import { NO_RECORD } from "./record-heap.ts";
+import type { NewRecord, RecordHandle } from "./record-heap.ts";
 import {
   FRAME,
   FRAME_HEAD_BYTES,
@@ -13,7 +12,6 @@ import {
   SNAPSHOT_VERSION,
   readRecord,
 } from "./snapshot-format.ts";
-import type { SnapshotRecord } from "./snapshot-format.ts";
 
 /**
  * Builds a keyspace from a snapshot's bytes, in chunks of whatever size. It believes nothing: sums, order, counters
@@ -31,7 +29,7 @@ export class SnapshotReader {
   #revision = 0;
   #baseCount = 0;
   #changeCount = 0;
-  #lastKey: BinaryKey = "";
+  #lastKey: RecordHandle = NO_RECORD;
   #lastModRevision = 0;
 
   /** @throws EngineError `storageCorrupt` or `malformed`; the reader is of no use then. */
@@ -113,43 +111,42 @@ export class SnapshotReader {
     this.#stage = "base";
   }
 
-  #addBase(record: SnapshotRecord, reader: ByteReader): void {
-    const { key, version } = record;
-    if (version.isTombstone || version.modRevision >= this.#keyspace.compactRevision) {
+  #addBase(record: NewRecord, reader: ByteReader): void {
+    const { heap, tree, compactRevision } = this.#keyspace;
+    if (record.version === 0 || record.modRevision >= compactRevision) {
       reader.fail("a key is not as of the compacted revision");
     }
-    if (key <= this.#lastKey) reader.fail("keys are not in order");
-    this.#lastKey = key;
-    this.#keyspace.arena.store(record.value, version);
-    this.#keyspace.insert(key, undefined, version);
+    if (this.#lastKey !== NO_RECORD && heap.compareKey(this.#lastKey, record.key) >= 0) {
+      reader.fail("keys are not in order");
+    }
+    this.#lastKey = heap.create(record);
+    tree.set(record.key, this.#lastKey);
     this.#baseCount++;
   }
 
-  #addChange(record: SnapshotRecord, reader: ByteReader): void {
-    const { key, version } = record;
-    const step = version.modRevision - this.#lastModRevision;
+  #addChange(record: NewRecord, reader: ByteReader): void {
+    const { heap, tree } = this.#keyspace;
+    const step = record.modRevision - this.#lastModRevision;
     const first = this.#changeCount === 0;
-    if (step < (first ? 1 : 0) || step > 1 || version.modRevision > this.#revision) {
+    if (step < (first ? 1 : 0) || step > 1 || record.modRevision > this.#revision) {
       reader.fail("changes are not in the order of their revisions");
     }
-    const history = this.#keyspace.tree.get(key);
-    const previous = history === undefined ? null : newest(history);
-    if (!this.#follows(previous, version)) reader.fail("a key's versions contradict each other");
-    this.#lastModRevision = version.modRevision;
-    this.#keyspace.arena.store(record.value, version);
-    this.#keyspace.insert(key, history, version);
-    this.#keyspace.log.push(key, version);
+    const older = tree.get(record.key) ?? NO_RECORD;
+    if (!this.#follows(older, record)) reader.fail("a key's versions contradict each other");
+    this.#lastModRevision = record.modRevision;
+    this.#keyspace.add(record.key, heap.create({ ...record, older }));
     this.#changeCount++;
   }
 
-  #follows(previous: Version | null, version: Version): boolean {
+  #follows(older: RecordHandle, record: NewRecord): boolean {
+    const { heap, compactRevision } = this.#keyspace;
     // What a change at the compacted revision replaced is gone.
-    if (previous === null && version.modRevision === this.#keyspace.compactRevision) return true;
-    const lived = previous !== null && !previous.isTombstone;
-    if (version.isTombstone) return lived;
+    if (older === NO_RECORD && record.modRevision === compactRevision) return true;
+    const lived = older !== NO_RECORD && !heap.isTombstone(older);
+    if (record.version === 0) return lived;
     return lived
-      ? version.createRevision === previous.createRevision && version.version === previous.version + 1
-      : version.createRevision === version.modRevision && version.version === 1;
+      ? record.createRevision === heap.createRevision(older) && record.version === heap.version(older) + 1
+      : record.createRevision === record.modRevision && record.version === 1;
   }
 
   #readEnd(reader: ByteReader): void {

@@ -1,8 +1,8 @@
 import { ByteWriter, crc32 } from "../bytes/index.ts";
+import { visibleAt } from "./keyspace.ts";
 import type { KeyspaceView } from "./keyspace.ts";
-import type { BinaryKey } from "./key.ts";
-import { versionAt } from "./key-history.ts";
-import type { Version } from "./key-history.ts";
+import { NO_RECORD } from "./record-heap.ts";
+import type { RecordHandle, RecordHeap } from "./record-heap.ts";
 import {
   FRAME,
   FRAME_HEAD_BYTES,
@@ -26,37 +26,38 @@ export function* writeSnapshot(view: KeyspaceView): Generator<Uint8Array, void, 
   const frames = new FrameWriter();
   frames.content.u32(SNAPSHOT_MAGIC).u8(SNAPSHOT_VERSION).uint(view.revision).uint(view.compactRevision);
   yield frames.take(FRAME.header);
-  const baseCount = yield* writeRecords(frames, FRAME.base, baseRecords(view));
-  const changeCount = yield* writeRecords(frames, FRAME.changes, changeRecords(view));
+  const baseCount = yield* writeRecords(frames, FRAME.base, view.heap, baseRecords(view));
+  const changeCount = yield* writeRecords(frames, FRAME.changes, view.heap, changeRecords(view));
   frames.content.uint(baseCount).uint(changeCount);
   yield frames.take(FRAME.end);
 }
 
-/** A candidate, or null for a key without anything to write. */
-type Candidate = readonly [BinaryKey, Version] | null;
-
-function* baseRecords(view: KeyspaceView): Generator<Candidate, void, undefined> {
+/** One for each key: NO_RECORD where there is nothing to write. */
+function* baseRecords(view: KeyspaceView): Generator<RecordHandle, void, undefined> {
   // Before the first compaction everything is in the log.
   if (view.compactRevision === 0) return;
   const cursor = view.tree.cursor();
   while (cursor.next()) {
-    const version = versionAt(cursor.value, view.compactRevision);
-    yield version !== null && version.modRevision < view.compactRevision ? [cursor.key, version] : null;
+    const handle = visibleAt(view.heap, cursor.entry, view.compactRevision);
+    yield handle !== NO_RECORD && view.heap.modRevision(handle) < view.compactRevision ? handle : NO_RECORD;
   }
 }
 
-function* changeRecords(view: KeyspaceView): Generator<Candidate, void, undefined> {
-  const { log } = view;
-  for (let at = log.positionOf(view.compactRevision); at < log.end; at++) {
-    yield [log.keyAt(at), log.versionAt(at)];
-  }
+function* changeRecords({
+  heap,
+  log,
+  compactRevision,
+}: KeyspaceView): Generator<RecordHandle, void, undefined> {
+  const first = log.find((handle) => heap.modRevision(handle) >= compactRevision);
+  for (let at = first; at < log.end; at++) yield log.at(at);
 }
 
 /** Yields frames; returns the number of records. */
 function* writeRecords(
   frames: FrameWriter,
   kind: number,
-  candidates: Iterable<Candidate>,
+  heap: RecordHeap,
+  candidates: Iterable<RecordHandle>,
 ): Generator<Uint8Array, number, undefined> {
   let count = 0;
   let visits = 0;
@@ -65,11 +66,9 @@ function* writeRecords(
       yield frames.take(kind);
       visits = 1;
     }
-    if (candidate === null) continue;
-    const [key, version] = candidate;
-    const size = recordSizeBound(key, version);
-    if (frames.room < size && !frames.isEmpty) yield frames.take(kind);
-    writeRecord(frames.content, key, version);
+    if (candidate === NO_RECORD) continue;
+    if (frames.room < recordSizeBound(heap, candidate) && !frames.isEmpty) yield frames.take(kind);
+    writeRecord(frames.content, heap, candidate);
     while (frames.overflows) yield frames.takePart(kind);
     count++;
   }

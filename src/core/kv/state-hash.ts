@@ -1,12 +1,10 @@
 import { ByteWriter } from "../bytes/index.ts";
-import type { CowTree } from "./cow-tree.ts";
-import { keyToBytes } from "./key.ts";
-import type { BinaryKey } from "./key.ts";
-import { versionAt } from "./key-history.ts";
-import type { KeyHistory, Version } from "./key-history.ts";
+import { visibleAt } from "./keyspace.ts";
+import type { KeyspaceView } from "./keyspace.ts";
+import { NO_RECORD } from "./record-heap.ts";
+import type { RecordHandle, RecordHeap } from "./record-heap.ts";
 import type { TreeCursor } from "./tree-cursor.ts";
 import type { Revision } from "./types.ts";
-import { valueView } from "./value-arena.ts";
 
 /**
  * Hashes what a reader at `revision` sees: every key with its value, revisions, version and lease. Equal states give
@@ -15,16 +13,18 @@ import { valueView } from "./value-arena.ts";
  */
 export class StateHasher {
   readonly #revision: Revision;
-  readonly #cursor: TreeCursor<KeyHistory>;
+  readonly #heap: RecordHeap;
+  readonly #cursor: TreeCursor;
   readonly #record = new ByteWriter();
   #more: boolean;
   #low: number;
   #high: number;
 
-  /** @param tree must not change until the hash is done; a clone if need be. */
-  constructor(tree: CowTree<KeyHistory>, revision: Revision) {
+  /** @param state must not change until the hash is done. */
+  constructor(state: Pick<KeyspaceView, "heap" | "tree">, revision: Revision) {
     this.#revision = revision;
-    this.#cursor = tree.cursor();
+    this.#heap = state.heap;
+    this.#cursor = state.tree.cursor();
     this.#more = this.#cursor.next();
     this.#low = 0x243f6a88;
     this.#high = 0x85a308d3;
@@ -33,8 +33,8 @@ export class StateHasher {
   /** Takes in up to `maxKeys` more keys. Returns whether some are left. */
   step(maxKeys: number): boolean {
     for (let left = maxKeys; this.#more && left > 0; left--) {
-      const version = versionAt(this.#cursor.value, this.#revision);
-      if (version !== null) this.#addKey(this.#cursor.key, version);
+      const handle = visibleAt(this.#heap, this.#cursor.entry, this.#revision);
+      if (handle !== NO_RECORD) this.#addKey(handle);
       this.#more = this.#cursor.next();
     }
     return this.#more;
@@ -46,14 +46,11 @@ export class StateHasher {
     return hex(finish(this.#high ^ this.#low)) + hex(finish(this.#low + this.#high));
   }
 
-  #addKey(key: BinaryKey, version: Version): void {
+  #addKey(handle: RecordHandle): void {
+    const heap = this.#heap;
     const record = this.#record.clear();
-    record
-      .bytes(keyToBytes(key))
-      .uint(version.modRevision)
-      .uint(version.createRevision)
-      .uint(version.version);
-    record.u64(version.lease).bytes(valueView(version));
+    record.bytes(heap.keyView(handle)).uint(heap.modRevision(handle)).uint(heap.createRevision(handle));
+    record.uint(heap.version(handle)).u64(heap.lease(handle)).bytes(heap.valueView(handle));
     this.#add(record.view());
   }
 

@@ -1,57 +1,54 @@
-import type { BinaryKey } from "./key.ts";
 import { childIndex, lowerBound } from "./tree-node.ts";
-import type { TreeNode } from "./tree-node.ts";
+import type { Entry, KeySource, TreeNode } from "./tree-node.ts";
 
 /**
  * Walks a {@link CowTree} in key order, both ways. Every move returns whether there is an entry to look at, and
- * `key` and `value` may be read only then. Valid until the tree changes.
+ * `entry` may be read only then. Valid until the tree changes.
  */
-export class TreeCursor<V> {
-  readonly #root: TreeNode<V>;
+export class TreeCursor {
+  readonly #keys: KeySource;
+  readonly #root: TreeNode;
   /** Inner nodes from the root down, and the child taken in each. */
-  readonly #path: TreeNode<V>[] = [];
+  readonly #path: TreeNode[] = [];
   readonly #taken: number[] = [];
-  #leaf: TreeNode<V>;
+  #leaf: TreeNode;
   #at = -1;
 
-  constructor(root: TreeNode<V>) {
+  constructor(keys: KeySource, root: TreeNode) {
+    this.#keys = keys;
     this.#root = root;
     this.#leaf = root;
     this.#descend(root, "first");
   }
 
-  get key(): BinaryKey {
-    return this.#leaf.keys[this.#at]!;
-  }
-
-  get value(): V {
-    return this.#leaf.values![this.#at]!;
+  get entry(): Entry {
+    return this.#leaf.entries[this.#at]!;
   }
 
   /** To the first entry whose key is not less than `key`. */
-  seek(key: BinaryKey): boolean {
+  seek(key: Uint8Array): boolean {
     this.#find(key);
-    this.#at = lowerBound(this.#leaf.keys, key) - 1;
+    this.#at = lowerBound(this.#keys, this.#leaf.entries, key) - 1;
     return this.next();
   }
 
   /** To the last entry whose key is less than `key`; null: to the last entry of all. */
-  seekBefore(key: BinaryKey | null): boolean {
+  seekBefore(key: Uint8Array | null): boolean {
     if (key === null) {
       this.#reset();
       this.#descend(this.#root, "last");
-      this.#at = this.#leaf.keys.length;
+      this.#at = this.#leaf.entries.length;
     } else {
       this.#find(key);
-      this.#at = lowerBound(this.#leaf.keys, key);
+      this.#at = lowerBound(this.#keys, this.#leaf.entries, key);
     }
     return this.previous();
   }
 
   next(): boolean {
-    while (++this.#at >= this.#leaf.keys.length) {
+    while (++this.#at >= this.#leaf.entries.length) {
       if (!this.#turn(1)) {
-        this.#at = this.#leaf.keys.length;
+        this.#at = this.#leaf.entries.length;
         return false;
       }
     }
@@ -74,11 +71,11 @@ export class TreeCursor<V> {
   }
 
   /** To the leaf where `key` is or would be. */
-  #find(key: BinaryKey): void {
+  #find(key: Uint8Array): void {
     this.#reset();
     let node = this.#root;
     while (node.children !== null) {
-      const i = childIndex(node.keys, key);
+      const i = childIndex(node.separators, key);
       this.#path.push(node);
       this.#taken.push(i);
       node = node.children[i]!;
@@ -97,7 +94,7 @@ export class TreeCursor<V> {
         this.#path.length = level + 1;
         this.#taken.length = level + 1;
         this.#descend(child, direction === 1 ? "first" : "last");
-        this.#at = direction === 1 ? -1 : this.#leaf.keys.length;
+        this.#at = direction === 1 ? -1 : this.#leaf.entries.length;
         return true;
       }
       level--;
@@ -105,7 +102,7 @@ export class TreeCursor<V> {
     return false;
   }
 
-  #descend(from: TreeNode<V>, end: "first" | "last"): void {
+  #descend(from: TreeNode, end: "first" | "last"): void {
     let node = from;
     while (node.children !== null) {
       const i = end === "first" ? 0 : node.children.length - 1;

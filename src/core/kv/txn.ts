@@ -1,14 +1,13 @@
 import { EngineError, assertNever } from "../errors/index.ts";
 import { holds } from "./compare.ts";
-import { isSingleKey, keyFromBytes, keyRange } from "./key.ts";
-import type { BinaryKey } from "./key.ts";
-import { toKeyValue } from "./keyspace.ts";
+import { isSingleKey, keyRange } from "./key.ts";
 import type { Keyspace } from "./keyspace.ts";
 import { checkReadRevision, executeRange } from "./range.ts";
+import { NO_RECORD } from "./record-heap.ts";
+import type { RecordHandle } from "./record-heap.ts";
 import type {
   DeleteRangeRequest,
   DeleteRangeResponse,
-  KeyValue,
   KvErrorCode,
   PutRequest,
   PutResponse,
@@ -17,7 +16,6 @@ import type {
   TxnRequest,
   TxnResponse,
 } from "./types.ts";
-import { valueView } from "./value-arena.ts";
 
 /** A command whose effects, if any, were undone. Stays inside this box. */
 export class Refused extends EngineError {
@@ -67,7 +65,7 @@ function checkPlan(keyspace: Keyspace, plan: TxnPlan): void {
         checkRange(keyspace, step.request.revision ?? 0);
         break;
       case "put":
-        checkPut(keyspace, keyFromBytes(step.request.key), step.request);
+        checkPut(keyspace, step.request);
         break;
       case "deleteRange":
         break;
@@ -105,47 +103,48 @@ function checkRange(keyspace: Keyspace, revision: number): void {
   if (problem !== null) throw new Refused(problem);
 }
 
-function checkPut(keyspace: Keyspace, key: BinaryKey, request: PutRequest): void {
+/** Returns the key's present version, if the request needs it. */
+function checkPut(keyspace: Keyspace, request: PutRequest): RecordHandle {
   if ((request.lease ?? 0n) !== 0n) throw new Refused("leaseNotFound");
-  if (request.ignoreValue || request.ignoreLease) {
-    if (keyspace.get(key, keyspace.readRevision) === null) throw new Refused("keyNotFound");
-  }
+  const ignores = request.ignoreValue === true || request.ignoreLease === true;
+  if (!ignores && request.prevKv !== true) return NO_RECORD;
+  const previous = keyspace.get(request.key, keyspace.readRevision);
+  if (ignores && previous === NO_RECORD) throw new Refused("keyNotFound");
+  return previous;
 }
 
 /** @throws Refused before any effect. */
 export function executePut(keyspace: Keyspace, request: PutRequest): PutResponse {
-  const key = keyFromBytes(request.key);
+  const { heap } = keyspace;
   // Again inside a transaction: a deletion that came earlier in it may have taken the key away.
-  checkPut(keyspace, key, request);
-  const needsPrevious = request.prevKv || request.ignoreValue || request.ignoreLease;
-  const previous = needsPrevious ? keyspace.get(key, keyspace.readRevision) : null;
-  const prevKv = request.prevKv && previous !== null ? toKeyValue(key, previous) : null;
-  const value = request.ignoreValue && previous !== null ? valueView(previous) : (request.value ?? NOTHING);
-  const lease = request.ignoreLease && previous !== null ? previous.lease : (request.lease ?? 0n);
-  keyspace.put(key, value, lease);
+  const previous = checkPut(keyspace, request);
+  const prevKv = request.prevKv && previous !== NO_RECORD ? heap.toKeyValue(previous) : null;
+  const value = request.ignoreValue ? heap.valueView(previous) : (request.value ?? NOTHING);
+  const lease = request.ignoreLease ? heap.lease(previous) : (request.lease ?? 0n);
+  keyspace.put(request.key, value, lease);
   return prevKv === null ? NO_PREVIOUS : { prevKv };
 }
 
 export function executeDeleteRange(keyspace: Keyspace, request: DeleteRangeRequest): DeleteRangeResponse {
-  const keys: BinaryKey[] = [];
-  const prevKvs: KeyValue[] = [];
+  const { heap } = keyspace;
+  const found = deletedBy(keyspace, request);
+  const prevKvs = request.prevKv ? found.map((handle) => heap.toKeyValue(handle)) : [];
+  for (const handle of found) keyspace.delete(heap.keyView(handle));
+  return { deleted: found.length, prevKvs };
+}
+
+function deletedBy(keyspace: Keyspace, { key, rangeEnd }: DeleteRangeRequest): RecordHandle[] {
   const revision = keyspace.readRevision;
-  if (isSingleKey(request.rangeEnd)) {
-    const key = keyFromBytes(request.key);
-    const version = keyspace.get(key, revision);
-    if (version !== null) {
-      keys.push(key);
-      if (request.prevKv) prevKvs.push(toKeyValue(key, version));
-    }
-  } else {
-    keyspace.scan(keyRange(request.key, request.rangeEnd!), revision, (key, version) => {
-      keys.push(key);
-      if (request.prevKv) prevKvs.push(toKeyValue(key, version));
-      return true;
-    });
+  if (isSingleKey(rangeEnd)) {
+    const handle = keyspace.get(key, revision);
+    return handle === NO_RECORD ? [] : [handle];
   }
-  for (const key of keys) keyspace.delete(key);
-  return { deleted: keys.length, prevKvs };
+  const found: RecordHandle[] = [];
+  keyspace.scan(keyRange(key, rangeEnd!), revision, (handle) => {
+    found.push(handle);
+    return true;
+  });
+  return found;
 }
 
 const NOTHING: Uint8Array = new Uint8Array(0);
