@@ -19,7 +19,7 @@ const CLOCK_DRIFT_BOUND_MS = 100;
 const MAX_RATE_ERROR = 0.05;
 const MAX_NODES = 6;
 /** After faults have healed a group must be whole again within this many election timeouts. */
-export const CONVERGENCE_TIMEOUTS = 20;
+export const CONVERGENCE_TIMEOUTS = 8;
 
 /** How a run went. */
 export interface RunReport {
