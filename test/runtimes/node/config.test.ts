@@ -133,6 +133,16 @@ describe("sources", () => {
     expect(() => load([...open, "--insecure=false"])).toThrow(/reachable from other machines/);
   });
 
+  it("know loopback by all its names, and nothing else for it", () => {
+    for (const host of ["localhost", "LOCALHOST", "127.0.0.1", "127.8.9.10", "[::1]"]) {
+      expect(() => load([`--listen-client-urls=http://${host}:1`])).not.toThrow();
+    }
+    for (const host of ["10.0.0.1", "[::2]", "0.0.0.0", "[::]", "[::ffff:10.0.0.1]"]) {
+      const args = [`--listen-client-urls=http://${host}:1`, "--advertise-client-urls=http://h:1"];
+      expect(() => load(args)).toThrow(/is reachable from other machines/);
+    }
+  });
+
   it("give way to --help", () => {
     expect(loadServerConfig(["--name", "x", "--help"], {})).toBeNull();
     expect(loadServerConfig(["-h"], {})).toBeNull();

@@ -26,6 +26,14 @@ export interface PosterReply {
   readonly body: Uint8Array;
 }
 
+interface Target {
+  readonly hostname: string;
+  readonly port: string;
+  readonly path: string;
+}
+
+const MAX_TARGETS = 256;
+
 /** Path of the peer route below a member's peer URL. */
 export const PEER_PATH = "/raft";
 
@@ -35,6 +43,7 @@ export const PEER_PATH = "/raft";
  */
 export class PeerPoster {
   readonly #options: PosterOptions;
+  readonly #targets = new Map<string, Target>();
   readonly #http: HttpAgent;
   readonly #https: HttpsAgent;
 
@@ -56,13 +65,13 @@ export class PeerPoster {
   post(peerUrl: string, body: Uint8Array): Promise<PosterReply> {
     const secure = peerUrl.startsWith("https:");
     const options = {
+      ...this.#target(peerUrl),
       method: "POST",
       agent: secure ? this.#https : this.#http,
       headers: { "content-type": PEER_CONTENT_TYPE, "content-length": body.length },
     };
     return new Promise((resolve, reject) => {
-      const url = new URL(PEER_PATH, peerUrl);
-      const request = secure ? httpsRequest(url, options) : httpRequest(url, options);
+      const request = secure ? httpsRequest(options) : httpRequest(options);
       const timer = setTimeout(
         () => request.destroy(new Error(`no answer within ${this.#options.totalTimeoutMs} ms`)),
         this.#options.totalTimeoutMs,
@@ -80,6 +89,18 @@ export class PeerPoster {
       });
       request.end(body);
     });
+  }
+
+  /** Taken apart once: a peer's URL is the same for thousands of requests a second. */
+  #target(peerUrl: string): Target {
+    const known = this.#targets.get(peerUrl);
+    if (known !== undefined) return known;
+    const { hostname, port } = new URL(peerUrl);
+    // A URL writes an IPv6 address in brackets, a socket wants it without.
+    const target = { hostname: hostname.replace(/^\[(.*)\]$/, "$1"), port, path: PEER_PATH };
+    if (this.#targets.size >= MAX_TARGETS) this.#targets.clear();
+    this.#targets.set(peerUrl, target);
+    return target;
   }
 
   /** Drops all connections, and with them the requests under way. */
