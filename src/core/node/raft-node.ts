@@ -278,7 +278,7 @@ export class RaftNode<R> {
     try {
       const nowMs = this.#options.clock.nowMs();
       // While enough is being written, proposals gather and go together into the next write.
-      if (this.#persister.inflight < this.tuning.maxInflightReadys) this.#router.flush(nowMs);
+      if (this.#persister.writing < this.tuning.maxInflightReadys) this.#router.flush(nowMs);
       if (this.#reads.hasQueued) {
         this.#reads.ask(
           (readId, lease) => this.#raft.step({ type: "readIndex", readId, lease }, nowMs),
@@ -386,8 +386,12 @@ export class RaftNode<R> {
   }
 
   #readLog(request: LogReadRequest): void {
+    const { term } = this.#raft;
     readForMember(this.#options.storage.log, request, () => this.#raft)
-      .then((event) => this.#input(() => this.#step(event)))
+      .then((event) => {
+        // For this term's leader: a later one, even on this node, may have replaced what was read.
+        if (this.#raft.term === term) this.#input(() => this.#step(event));
+      })
       .catch((error: unknown) => this.#fail(error));
   }
 
