@@ -21,8 +21,9 @@ interface Served {
   readonly log: Promise<string>;
 }
 
-function spawnCli(args: readonly string[], env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, [MAIN, ...args], {
+function spawnCli(args: readonly string[], env: Record<string, string> = {}, prefix: readonly string[] = []) {
+  const [program, ...rest] = [...prefix, process.execPath, MAIN, ...args];
+  const child = spawn(program!, rest, {
     env: { PATH: process.env["PATH"], NODE_NO_WARNINGS: "1", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -30,12 +31,12 @@ function spawnCli(args: readonly string[], env: Record<string, string> = {}) {
   return { child, exited, output: text(child.stdout), log: text(child.stderr) };
 }
 
-async function serve(dataDir: string): Promise<Served> {
+async function serve(dataDir: string, prefix: readonly string[] = []): Promise<Served> {
   const [port, peerPort] = await freePorts(2);
   const url = `http://127.0.0.1:${port}`;
   const peerUrl = `http://127.0.0.1:${peerPort}`;
   const flags = [`--listen-client-urls=${url}`, `--listen-peer-urls=${peerUrl}`, `--data-dir=${dataDir}`];
-  const started = spawnCli(["serve", ...flags, "--log-format=json"], { ETCD_NAME: "n1" });
+  const started = spawnCli(["serve", ...flags, "--log-format=json"], { ETCD_NAME: "n1" }, prefix);
   await vi.waitFor(async () => expect((await fetch(`${url}/health`)).status).toBe(200), {
     timeout: 15_000,
     interval: 50,
@@ -189,6 +190,19 @@ describe("d-engine serve", () => {
     expect(await second.log).toMatch(/did not start.*in use by another process/);
     first.child.kill("SIGINT");
     expect(await first.exited).toBe(0);
+  });
+
+  it("ends with status 1 when its disk fails, and says that the write's outcome is not known", async () => {
+    // A limit on the size of files stands in for a full disk.
+    const server = await serve(await tempDir(), ["sh", "-c", 'ulimit -f 2000; exec "$0" "$@"']);
+    const terminal = new FakeTerminal({}, new Uint8Array(900_000));
+    let exitCode = 0;
+    for (let i = 0; i < 10 && exitCode === 0; i++) {
+      exitCode = await run(["put", `k${i}`, "-", `--endpoints=${server.url}`], terminal);
+    }
+    expect(exitCode).toBe(5);
+    expect(await server.exited).toBe(1);
+    expect(await server.log).toMatch(/"level":"error","message":"the node stops because of a failure"/);
   });
 
   it("prints its help, its version and every setting it has", async () => {
