@@ -30,7 +30,7 @@ export interface NodeTuning {
   readonly maxPendingRequests: number;
   /** Frames and events waiting to be processed; more frames are dropped. */
   readonly maxQueuedEvents: number;
-  /** Readys being persisted at the same time. */
+  /** Writes to the log under way at the same time, before proposals wait to go together into the next. */
   readonly maxInflightReadys: number;
   /** Take a snapshot once this many bytes of commands were applied since the last one... */
   readonly snapshotBytes: number;

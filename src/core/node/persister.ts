@@ -16,6 +16,7 @@ export class Persister {
   readonly #onPersisted: (ready: Ready) => void;
   readonly #onFailure: (error: unknown) => void;
   #writes: Write[] = [];
+  #writing = 0;
   /** Settles when everything begun so far is durable. */
   #everything: Promise<unknown> = Promise.resolve();
   /** A write that the ones after it must wait for. */
@@ -36,6 +37,11 @@ export class Persister {
     return this.#writes.length;
   }
 
+  /** Those of them that have something to write, and not only wait for those before them. */
+  get writing(): number {
+    return this.#writing;
+  }
+
   /** Begins to persist. Reports at once if there is nothing to write and nothing to wait for. */
   persist(ready: Ready): void {
     const begun = this.#begin(ready);
@@ -43,10 +49,12 @@ export class Persister {
     const write: Write = { ready, done: begun === null };
     this.#writes.push(write);
     if (begun === null) return;
+    this.#writing++;
     this.#everything = Promise.all([this.#everything, begun]);
     begun.then(
       () => {
         write.done = true;
+        this.#writing--;
         this.#report();
       },
       (error: unknown) => this.#onFailure(error),

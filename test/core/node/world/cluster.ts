@@ -80,6 +80,22 @@ export class Cluster {
     return this.leader()!;
   }
 
+  /** Runs until every member that is up has told the group its client URLs. */
+  async announced(): Promise<void> {
+    for (const engine of this.up()) {
+      for (let waited = 0; !(await this.#knowsAll(engine)); waited += 20) {
+        if (waited > 10_000) throw new Error("the members do not learn each other's addresses");
+        await this.world.runFor(20);
+      }
+    }
+  }
+
+  async #knowsAll(engine: KvEngine): Promise<boolean> {
+    const { members } = await this.world.complete("the members", engine.memberList());
+    const addressed = members.filter(({ clientUrls }) => clientUrls.length > 0).map(({ id }) => id);
+    return this.up().every(({ nodeId }) => addressed.includes(nodeId));
+  }
+
   up(): KvEngine[] {
     return [...this.nodes.values()].filter((node) => node.isUp).map((node) => node.engine!);
   }

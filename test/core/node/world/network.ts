@@ -29,8 +29,11 @@ export interface Travelling {
   readonly frame: Uint8Array;
 }
 
-/** What to do with a frame: let it go its way, lose it, keep it for later, or deliver it after given delays. */
-export type FrameVerdict = "pass" | "drop" | "hold" | readonly number[];
+/**
+ * What to do with a frame: let it go its way, lose it, keep it for later, deliver it after given delays, or deliver
+ * another in its place.
+ */
+export type FrameVerdict = "pass" | "drop" | "hold" | readonly number[] | Uint8Array;
 
 interface Port {
   readonly life: Life;
@@ -47,6 +50,7 @@ export class Network {
   readonly #ports: Map<NodeId, Port> = new Map();
   readonly #cuts: Set<string> = new Set();
   readonly #peers: Map<NodeId, ReadonlyMap<NodeId, readonly string[]>> = new Map();
+  readonly #observers: ((travelling: Travelling) => void)[] = [];
   #held: Travelling[] = [];
   framesSent = 0;
 
@@ -72,6 +76,11 @@ export class Network {
         return Promise.resolve();
       },
     };
+  }
+
+  /** Shows every frame that is sent. */
+  observe(observer: (travelling: Travelling) => void): void {
+    this.#observers.push(observer);
   }
 
   /** The addresses that a node was told last. */
@@ -104,9 +113,11 @@ export class Network {
 
   #send(travelling: Travelling): void {
     this.framesSent++;
+    for (const observe of this.#observers) observe(travelling);
     const verdict = this.onFrame(travelling);
     if (verdict === "hold") this.#held.push(travelling);
     else if (verdict === "pass") this.#passOn(travelling);
+    else if (verdict instanceof Uint8Array) this.#passOn({ ...travelling, frame: verdict });
     else if (verdict !== "drop") for (const delayMs of verdict) this.#deliverAfter(delayMs, travelling);
   }
 

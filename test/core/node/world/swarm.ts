@@ -5,6 +5,7 @@ import { checkFinalState, checkRegisters } from "./check.ts";
 import { Cluster } from "./cluster.ts";
 import { History } from "./history.ts";
 import { CALM } from "./network.ts";
+import { watchPromises } from "./promises.ts";
 import type { SimNode } from "./sim-node.ts";
 
 /** Election timeout of every node; the other times are measured in it. */
@@ -46,6 +47,7 @@ export class Swarm {
   readonly #random: Prng;
   readonly #appetite: Appetite;
   readonly #wrong: string[] = [];
+  readonly #brokenPromises: readonly string[];
   readonly #counts: Record<string, number> = {};
   /** Members that were removed for certain; they stay down. */
   readonly #gone: Set<NodeId> = new Set();
@@ -79,6 +81,7 @@ export class Swarm {
       },
     });
     this.history = new History(this.cluster.world);
+    this.#brokenPromises = watchPromises(this.cluster);
   }
 
   async run(virtualMs: number): Promise<SwarmResult> {
@@ -298,7 +301,7 @@ export class Swarm {
       this.#wrong.push(String(error));
     }
     for (const node of cluster.nodes.values()) if (node.engine?.isStopped === true) this.#blame(node);
-    this.#wrong.push(...checkRegisters(history));
+    this.#wrong.push(...checkRegisters(history), ...this.#brokenPromises);
   }
 
   /** What stops by itself is started again, as a supervisor would. */

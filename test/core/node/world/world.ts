@@ -101,10 +101,10 @@ export class World {
   /** Runs until the promise settles, and gives what it gave. */
   async complete<T>(what: string, promise: Promise<T>, limitMs?: number): Promise<T> {
     let settled = false;
-    const done = (): void => {
+    const settle = (): void => {
       settled = true;
     };
-    promise.then(done, done);
+    promise.then(settle, settle);
     await this.until(what, () => settled, limitMs);
     return await promise;
   }
