@@ -65,6 +65,12 @@ export async function errorOf(cluster: Cluster, call: Promise<unknown>): Promise
   return error;
 }
 
+/** For a call whose end is looked at later: until then its failure is nobody's business. */
+export function later<T>(call: Promise<T>): Promise<T> {
+  call.catch(() => {});
+  return call;
+}
+
 export function bodyOf({ frame }: Travelling): FrameBody {
   return decodeFrame(frame).body;
 }
