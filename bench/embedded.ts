@@ -63,6 +63,7 @@ async function measure(report: Report, pace: Pace, target: string, member: Membe
   }
   for (const operation of OPERATIONS) {
     for (const callers of CALLERS) {
+      if (!pace.selects({ operation, callers, target })) continue;
       const measured = await member.order<Measured>({
         type: "run",
         operation,

@@ -36,7 +36,9 @@ export async function httpLoad(load: Load): Promise<Measured> {
   const untilMs = fromMs + load.durationMs;
   const recorder = new Recorder(fromMs, untilMs);
   const cpuAt = (atMs: number): Promise<number | null> =>
-    new Promise((resolve) => setTimeout(() => resolve(cpuOf(load.serverPids)), atMs - performance.now()));
+    new Promise((resolve) =>
+      setTimeout(() => resolve(cpuOf(load.serverPids)), Math.max(0, atMs - performance.now())),
+    );
   const cpu = Promise.all([cpuAt(fromMs), cpuAt(untilMs)]);
   try {
     await Promise.all(sockets.map((socket) => drive(socket, load, recorder, untilMs)));

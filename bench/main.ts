@@ -2,6 +2,7 @@
 //
 //     npm run bench                             everything, some four minutes
 //     npm run bench -- embedded http            some sections: embedded, http, etcd, memory
+//     npm run bench -- http --only "put 64"     some rows
 //     npm run bench -- http --versus ../other   against another checkout of d-engine
 //
 // 8-byte keys, 256-byte values. Servers, clients and whatever else runs share the machine, so a throughput says
@@ -15,7 +16,7 @@ import { benchHttp } from "./http.ts";
 import { benchMemory } from "./memory.ts";
 import { Report } from "./report.ts";
 import { engineProgram, etcdProgram, type Program } from "./servers.ts";
-import type { Pace } from "./workload.ts";
+import { type Pace, selector } from "./workload.ts";
 
 const SECTIONS = ["embedded", "http", "etcd", "memory"];
 
@@ -25,6 +26,7 @@ async function main(): Promise<void> {
     options: {
       seconds: { type: "string", default: "0.8" },
       rounds: { type: "string", default: "3" },
+      only: { type: "string", default: "" },
       versus: { type: "string" },
       json: { type: "string" },
     },
@@ -33,7 +35,12 @@ async function main(): Promise<void> {
   if (unknown !== undefined) throw new Error(`no section ${unknown}; there are ${SECTIONS.join(", ")}`);
   const wants = (section: string): boolean => positionals.length === 0 || positionals.includes(section);
   const seconds = Number(values.seconds);
-  const pace: Pace = { warmupMs: 200, durationMs: seconds * 1000, rounds: Number(values.rounds) };
+  const pace: Pace = {
+    selects: selector(values.only),
+    warmupMs: 200,
+    durationMs: seconds * 1000,
+    rounds: Number(values.rounds),
+  };
   if (!(seconds > 0) || !(pace.rounds >= 1))
     throw new Error("--seconds and --rounds must be positive numbers");
 

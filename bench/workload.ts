@@ -15,9 +15,25 @@ export function keyOf(i: number): string {
   return `k${String(i).padStart(7, "0")}`;
 }
 
-/** How long to measure. */
+/** What to measure, and how long. */
 export interface Pace {
+  readonly selects: (row: RowName) => boolean;
   readonly warmupMs: number;
   readonly durationMs: number;
   readonly rounds: number;
+}
+
+export interface RowName {
+  readonly operation: Operation;
+  readonly callers: number;
+  readonly target: string;
+}
+
+/** Selects the rows that every one of these words names something of: "put 64 leader", say. */
+export function selector(words: string): Pace["selects"] {
+  const wanted = words.split(" ").filter((word) => word !== "");
+  return ({ operation, callers, target }) =>
+    wanted.every(
+      (word) => word === operation || word === String(callers) || target.split(" ").includes(word),
+    );
 }
