@@ -21,12 +21,19 @@ interface Served {
   readonly log: Promise<string>;
 }
 
+/** Whatever becomes of a test, its servers do not outlive it. */
+const children: ChildProcess[] = [];
+afterAll(() => {
+  for (const child of children) child.kill("SIGKILL");
+});
+
 function spawnCli(args: readonly string[], env: Record<string, string> = {}, prefix: readonly string[] = []) {
   const [program, ...rest] = [...prefix, process.execPath, MAIN, ...args];
   const child = spawn(program!, rest, {
     env: { PATH: process.env["PATH"], NODE_NO_WARNINGS: "1", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
+  children.push(child);
   const exited = new Promise<number | null>((resolve) => child.once("exit", (code) => resolve(code)));
   return { child, exited, output: text(child.stdout), log: text(child.stderr) };
 }
