@@ -140,9 +140,11 @@ function benchRestore(chunks: readonly Uint8Array[]): KvStore {
 }
 
 function benchHash(store: KvStore): void {
-  const hasher = store.hasher();
+  const snapshot = store.snapshot();
+  const hasher = snapshot.hasher();
   const watch = new Stopwatch();
   while (watch.time(() => hasher.step(1000)));
+  snapshot.release();
   watch.report(`state hash ${hasher.digest()}, keys`, store.keyCount);
 }
 
