@@ -15,7 +15,7 @@ interface Touched {
  * Refuses a list of operations that puts a key twice, or puts and deletes it (etcd: checkIntervals, letter by
  * letter, order included). Nested transactions count with both branches, which may share keys with each other. Two
  * things pass, as in etcd: what an earlier nested transaction puts a later one may delete; and a delete with the
- * open end `\0` counts as its first key alone.
+ * open end `\0` counts as one of nothing, since that end is taken for an ordinary key.
  *
  * @throws EngineError `duplicateKey`.
  */
@@ -28,8 +28,9 @@ function touchedBy(ops: readonly RequestOp[]): Touched {
   const deletes = new DeletedKeys();
   for (const op of ops) {
     if (op.type !== "deleteRange") continue;
-    const from = binaryKey(op.request.key);
-    deletes.add(from, isSingleKey(op.request.rangeEnd) ? from : binaryKey(op.request.rangeEnd!));
+    const { key, rangeEnd } = op.request;
+    if (isSingleKey(rangeEnd)) deletes.addKey(binaryKey(key));
+    else deletes.addRange(binaryKey(key), binaryKey(rangeEnd!));
   }
   for (const op of ops) {
     if (op.type !== "txn") continue;
@@ -53,27 +54,30 @@ function addPut(key: BinaryKey, puts: Set<BinaryKey>, deletes: DeletedKeys): voi
   puts.add(key);
 }
 
-/** A union of half-open ranges, each of which contains its first key whatever its end. */
+/** A union of single keys and half-open ranges. */
 class DeletedKeys {
-  readonly #firstKeys = new Set<BinaryKey>();
+  readonly #keys = new Set<BinaryKey>();
   readonly #ranges: { readonly from: BinaryKey; readonly to: BinaryKey }[] = [];
   /** The ranges sorted, with each one's furthest end so far; made when first asked for. */
   #sorted: { readonly froms: BinaryKey[]; readonly furthest: BinaryKey[] } | null = null;
 
-  add(from: BinaryKey, to: BinaryKey): void {
-    this.#firstKeys.add(from);
+  addKey(key: BinaryKey): void {
+    this.#keys.add(key);
+  }
+
+  addRange(from: BinaryKey, to: BinaryKey): void {
     if (to > from) this.#ranges.push({ from, to });
     this.#sorted = null;
   }
 
   addAll(other: DeletedKeys): void {
-    for (const key of other.#firstKeys) this.#firstKeys.add(key);
+    for (const key of other.#keys) this.#keys.add(key);
     for (const range of other.#ranges) this.#ranges.push(range);
     this.#sorted = null;
   }
 
   has(key: BinaryKey): boolean {
-    if (this.#firstKeys.has(key)) return true;
+    if (this.#keys.has(key)) return true;
     if (this.#ranges.length === 0) return false;
     const { froms, furthest } = (this.#sorted ??= this.#sort());
     let low = 0;

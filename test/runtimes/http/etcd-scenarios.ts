@@ -155,6 +155,13 @@ export const SCENARIOS: readonly Scenario[] = [
       txn(
         '{"success":[{"request_put":{"key":"YQ=="}},{"request_txn":{"failure":[{"request_put":{"key":"YQ=="}}]}}]}',
       ),
+      // Neither an inverted range nor one with an open end collides with its own first key.
+      txn(
+        '{"success":[{"request_put":{"key":"YQ=="}},{"request_delete_range":{"key":"YQ==","range_end":"QQ=="}}]}',
+      ),
+      txn(
+        '{"success":[{"request_put":{"key":"YQ=="}},{"request_delete_range":{"key":"YQ==","range_end":"AA=="}}]}',
+      ),
       txn('{"success":[{"request_put":{"value":"YQ=="}}]}'),
       txn('{"success":[{"request_range":{"range_end":"YQ=="}}]}'),
       txn('{"success":[{"request_delete_range":{}}]}'),
