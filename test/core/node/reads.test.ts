@@ -133,8 +133,7 @@ describe("a follower asks the leader for a read index", () => {
     const [{ nodeId }] = cluster.followers() as [KvEngine];
     const toFollower = (travelling: Travelling, type: Message["type"]): boolean =>
       travelling.to === nodeId && messageOf(travelling)?.type === type;
-    cluster.network.onFrame = (travelling) =>
-      toFollower(travelling, "ReadIndexResult") ? "hold" : "pass";
+    cluster.network.onFrame = (travelling) => (toFollower(travelling, "ReadIndexResult") ? "hold" : "pass");
     void later(get(cluster.engine(nodeId), "k"));
     await cluster.world.runFor(60);
     cluster.node(nodeId).crash();
@@ -219,7 +218,10 @@ test("a new leader answers no read before it has committed an entry of its own t
   cluster.network.onFrame = (travelling) => {
     const message = messageOf(travelling);
     const tellsOfCommit =
-      message !== null && "leaderCommit" in message && travelling.to === next.nodeId && message.type === "AppendEntries";
+      message !== null &&
+      "leaderCommit" in message &&
+      travelling.to === next.nodeId &&
+      message.type === "AppendEntries";
     return tellsOfCommit && message.entries.length === 0 ? "drop" : "pass";
   };
   const acknowledged = put(leader, "k", "new");
@@ -228,7 +230,8 @@ test("a new leader answers no read before it has committed an entry of its own t
   const handedOver = leader.transferLeadership(next.nodeId);
   await cluster.world.until("the next leader", () => next.status().role === "leader");
   const reads = (["linearizable", "lease"] as const).map((consistency) => get(next, "k", { consistency }));
-  for (const read of reads) expect(await cluster.world.complete("a read", read)).toMatchObject({ value: "new" });
+  for (const read of reads)
+    expect(await cluster.world.complete("a read", read)).toMatchObject({ value: "new" });
   await cluster.world.complete("the transfer", handedOver);
 });
 
