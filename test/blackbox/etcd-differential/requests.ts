@@ -1,0 +1,174 @@
+import type { Seeded } from "../support/random.ts";
+
+/** A request as it goes over the wire. */
+export interface Request {
+  readonly path: string;
+  readonly body: object;
+}
+
+/** Where the store stands, so that some revisions are real, some compacted and some of the future. */
+export interface Horizon {
+  readonly revision: number;
+  readonly compacted: number;
+}
+
+type Fields = Record<string, unknown>;
+
+/** Few keys, so that requests meet: text, bytes that are no text, and prefixes of each other. */
+const KEYS: readonly string[] = [
+  "a",
+  "a\0",
+  "aa",
+  "ab",
+  "b",
+  "b\xff",
+  "b\xff\xff",
+  "c",
+  "\0",
+  "\xff",
+  "longer/key/1",
+];
+const VALUES: readonly string[] = [
+  "",
+  "1",
+  "2",
+  "10",
+  "\0",
+  "\xff\x80",
+  "a value of some length that is the same",
+];
+const RESULTS: readonly string[] = ["EQUAL", "GREATER", "LESS", "NOT_EQUAL"];
+const ORDERS: readonly string[] = ["NONE", "ASCEND", "DESCEND"];
+const TARGETS: readonly string[] = ["KEY", "VERSION", "CREATE", "MOD", "VALUE"];
+
+/** Draws requests of every kind, most of them sensible, many about the edges. */
+export class Requests {
+  readonly #random: Seeded;
+
+  constructor(random: Seeded) {
+    this.#random = random;
+  }
+
+  next(horizon: Horizon): Request {
+    const dice = this.#random.next();
+    if (dice < 0.3) return { path: "/v3/kv/put", body: this.#put() };
+    if (dice < 0.6) return { path: "/v3/kv/range", body: this.#range(horizon) };
+    if (dice < 0.72) return { path: "/v3/kv/deleterange", body: this.#deleteRange() };
+    if (dice < 0.98) return { path: "/v3/kv/txn", body: this.#txn(horizon, 0) };
+    return { path: "/v3/kv/compaction", body: this.#compaction(horizon) };
+  }
+
+  #put(): Fields {
+    const fields: Fields = { key: this.#key(), value: this.#value() };
+    if (this.#sometimes(0.3)) fields["prev_kv"] = true;
+    if (this.#sometimes(0.08)) fields["ignore_value"] = true;
+    if (this.#sometimes(0.05)) delete fields["value"];
+    if (this.#sometimes(0.04)) fields["ignore_lease"] = true;
+    if (this.#sometimes(0.02)) fields["lease"] = String(this.#random.below(3));
+    return fields;
+  }
+
+  #range(horizon: Horizon): Fields {
+    const fields: Fields = { ...this.#bounds() };
+    if (this.#sometimes(0.4)) fields["limit"] = this.#random.below(4);
+    if (this.#sometimes(0.4)) fields["revision"] = String(this.#revision(horizon));
+    if (this.#sometimes(0.3)) fields["sort_order"] = this.#random.pick(ORDERS);
+    if (this.#sometimes(0.3)) fields["sort_target"] = this.#random.pick(TARGETS);
+    if (this.#sometimes(0.1)) fields["keys_only"] = true;
+    if (this.#sometimes(0.1)) fields["count_only"] = true;
+    for (const filter of ["min_mod", "max_mod", "min_create", "max_create"]) {
+      if (this.#sometimes(0.08)) fields[`${filter}_revision`] = String(this.#revision(horizon));
+    }
+    return fields;
+  }
+
+  #deleteRange(): Fields {
+    const fields: Fields = { ...(this.#sometimes(0.6) ? { key: this.#key() } : this.#bounds()) };
+    if (this.#sometimes(0.4)) fields["prev_kv"] = true;
+    return fields;
+  }
+
+  /** Without negative revisions: etcd means the latest by them, but inside a transaction calls them compacted. */
+  #rangeInTxn(horizon: Horizon): Fields {
+    const fields = this.#range(horizon);
+    return Number(fields["revision"]) < 0 ? { ...fields, revision: "0" } : fields;
+  }
+
+  #txn(horizon: Horizon, depth: number): Fields {
+    return {
+      compare: this.#list(3, () => this.#compare(horizon)),
+      success: this.#list(4, () => this.#operation(horizon, depth)),
+      failure: this.#list(4, () => this.#operation(horizon, depth)),
+    };
+  }
+
+  #compare(horizon: Horizon): Fields {
+    const fields: Fields = { key: this.#key(), result: this.#random.pick(RESULTS) };
+    if (this.#sometimes(0.2)) fields["range_end"] = this.#key();
+    const revision = String(this.#revision(horizon));
+    switch (this.#random.below(5)) {
+      case 0:
+        return { ...fields, target: "VERSION", version: this.#random.below(4) };
+      case 1:
+        return { ...fields, target: "CREATE", create_revision: this.#sometimes(0.4) ? "0" : revision };
+      case 2:
+        return { ...fields, target: "MOD", mod_revision: this.#sometimes(0.4) ? "0" : revision };
+      case 3:
+        return { ...fields, target: "LEASE", lease: "0" };
+      default:
+        return { ...fields, target: "VALUE", value: this.#value() };
+    }
+  }
+
+  #operation(horizon: Horizon, depth: number): Fields {
+    const dice = this.#random.next();
+    if (dice < 0.4) return { request_put: this.#put() };
+    if (dice < 0.7) return { request_range: this.#rangeInTxn(horizon) };
+    if (dice < 0.85 || depth > 1) return { request_delete_range: this.#deleteRange() };
+    return { request_txn: this.#txn(horizon, depth + 1) };
+  }
+
+  #compaction({ revision, compacted }: Horizon): Fields {
+    const near = this.#sometimes(0.2) ? compacted : revision - this.#random.below(20) + 1;
+    // At 0 the first compaction of an etcd succeeds, and does nothing; there is no use in doing that alike.
+    return { revision: String(Math.max(1, near)), ...(this.#sometimes(0.5) ? { physical: true } : {}) };
+  }
+
+  #bounds(): Fields {
+    const dice = this.#random.next();
+    if (dice < 0.3) return { key: this.#key() };
+    if (dice < 0.45) return { key: base64("\0"), range_end: base64("\0") };
+    if (dice < 0.6) return { key: this.#key(), range_end: base64("\0") };
+    // As likely the wrong way round.
+    return { key: this.#key(), range_end: this.#key() };
+  }
+
+  #revision({ revision, compacted }: Horizon): number {
+    const dice = this.#random.next();
+    if (dice < 0.1) return this.#random.below(3) - 1;
+    if (dice < 0.2) return revision + this.#random.below(3) - 1;
+    if (dice < 0.3) return compacted + this.#random.below(3) - 1;
+    return compacted + this.#random.below(Math.max(1, revision - compacted + 1));
+  }
+
+  #key(): string {
+    return this.#sometimes(0.01) ? "" : base64(this.#random.pick(KEYS));
+  }
+
+  #value(): string {
+    return base64(this.#random.pick(VALUES));
+  }
+
+  #list<T>(limit: number, draw: () => T): T[] {
+    return Array.from({ length: this.#random.below(limit) }, draw);
+  }
+
+  #sometimes(probability: number): boolean {
+    return this.#random.chance(probability);
+  }
+}
+
+/** Each character stands for one byte. */
+function base64(bytes: string): string {
+  return Buffer.from(bytes, "latin1").toString("base64");
+}
