@@ -50,7 +50,10 @@ export class MemberOperations<R> {
   async #handOver(id: NodeId, call: CallOptions): Promise<void> {
     const { nodeId } = this.#node.status();
     const successor = nodeId === id ? this.mostCaughtUpVoter() : null;
-    if (successor !== null) await this.transferLeadership(successor, call);
+    if (successor === null) return;
+    await this.transferLeadership(successor, call);
+    // Before it has committed an entry of its own the new leader refuses every change (thesis §4.1, Ongaro 2015).
+    await this.#node.barrier("linearizable", call);
   }
 
   /** The voter, other than this node, that lags least; null if there is none. Only a leader knows. */

@@ -128,7 +128,11 @@ export class Proposals<R> {
     const pending = id.proposer === this.#session ? this.#pending.get(id.sequence) : undefined;
     if (pending === undefined || pending.sentIn === null) return;
     if (code !== "notLeader") {
-      pending.waiter.fail(code, detail, retryAfterMs > 0 ? retryAfterMs : undefined);
+      pending.waiter.fail(
+        code,
+        detail === "" ? undefined : detail,
+        retryAfterMs > 0 ? retryAfterMs : undefined,
+      );
       return;
     }
     this.#renew(pending);
