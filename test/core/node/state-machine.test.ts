@@ -183,6 +183,39 @@ describe("a snapshot", () => {
   });
 });
 
+test("a member that applies slowly does not take changes of members for news that a snapshot has overtaken", async () => {
+  const machines = new Machines({
+    seed: 8,
+    raft: { ...FAST, tailBytes: 1 },
+    tuning: { trailingEntries: 0 },
+  });
+  const { cluster } = machines;
+  await machines.startAll();
+  const { node } = await machines.elected();
+  const slow = cluster.others(node.status().nodeId)[0]!;
+  cluster.node(slow).crash();
+  const { node: follower, machine } = await machines.start(slow, 300);
+  await machines.converged();
+  const change = async (type: "addLearner" | "remove"): Promise<void> => {
+    await cluster.world.complete("a change", node.changeMembers([{ type, node: 9n }], []));
+  };
+  const commands = Array.from({ length: 5 }, (_, i) => node.propose(bytes(`command ${i}`)));
+  await cluster.world.complete("the commands", Promise.all(commands));
+  await change("addLearner");
+  // It knows that the change is committed, and is at work on what comes before it.
+  await cluster.world.runFor(100);
+  expect(follower.status().commitIndex).toBe(node.status().commitIndex);
+  expect(machine.isInside).toBe(true);
+  cluster.network.partition([slow], cluster.others(slow));
+  await change("remove");
+  await cluster.world.complete("a snapshot", node.takeSnapshot());
+  cluster.network.heal();
+  await machines.converged();
+  expect(cluster.node(slow).lines.some((line) => line.includes("snapshot restored"))).toBe(true);
+  expect(follower.status().config).toEqual(node.status().config);
+  expect(follower.members()).toEqual(node.members());
+});
+
 describe("a state machine that throws", () => {
   test("stops its node, ends what waits, and lets the others go on", async () => {
     const machines = new Machines({ seed: 4 });
