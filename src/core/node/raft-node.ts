@@ -1,6 +1,7 @@
-import { assert, AssertionError, EngineError } from "../errors/index.ts";
+import { AssertionError, EngineError } from "../errors/index.ts";
 import {
   type ConfChangeStep,
+  type LogIndex,
   type LogReadRequest,
   type Message,
   type NodeId,
@@ -12,6 +13,7 @@ import {
 } from "../raft/index.ts";
 import { Alarm } from "./alarm.ts";
 import { Applier } from "./applier.ts";
+import { ApplyLoop } from "./apply-loop.ts";
 import type { CallOptions, Consistency, Member } from "./engine.ts";
 import type { MemberUpdate } from "./frames.ts";
 import { Listeners } from "./listeners.ts";
@@ -59,6 +61,7 @@ export class RaftNode<R> {
   readonly #applier: Applier<R>;
   readonly #peers: PeerPort;
   readonly #persister: Persister;
+  readonly #applyLoop: ApplyLoop<R>;
   readonly #proposals: Proposals<R>;
   readonly #router: ProposalRouter<R>;
   readonly #reads: Reads;
@@ -69,8 +72,6 @@ export class RaftNode<R> {
   readonly #deadline: Alarm;
   readonly #sweeper: Alarm;
   #soft: SoftState = { role: "follower", leaderId: null };
-  #applyQueue: Ready[] = [];
-  #applying = false;
   #scheduled = false;
   #pumping = false;
   #stopped = false;
@@ -101,6 +102,12 @@ export class RaftNode<R> {
       (ready) => this.#onPersisted(ready),
       (error) => this.#fail(error),
     );
+    this.#applyLoop = new ApplyLoop(this.#applier, this.#persister, storage.snapshots, {
+      isStopped: () => this.#stopped,
+      restored: (info) => this.#onRestored(info),
+      applied: (index) => this.#onApplied(index),
+      fail: (error) => this.#fail(error),
+    });
     const { maxPendingRequests, requestTimeoutMs } = this.tuning;
     const electionTimeoutMs = this.raftOptions.electionTimeoutMs;
     this.#proposals = new Proposals(random.id(), maxPendingRequests, requestTimeoutMs);
@@ -303,7 +310,7 @@ export class RaftNode<R> {
     if (ready.softState !== null) this.#onSoftState(ready.softState);
     for (const message of ready.messages) this.#dispatch(message);
     this.#persister.persist(ready);
-    if (ready.committed.length > 0 || ready.snapshot !== null) this.#applyLater(ready);
+    this.#applyLoop.push(ready);
     for (const state of ready.readStates) this.#reads.onReadState(state, this.#applier.appliedIndex);
     for (const request of ready.logReads) this.#readLog(request);
   }
@@ -344,39 +351,17 @@ export class RaftNode<R> {
 
   // Applying
 
-  #applyLater(ready: Ready): void {
-    this.#applyQueue.push(ready);
-    if (this.#applying) return;
-    this.#applying = true;
-    this.#applyAll().catch((error: unknown) => this.#fail(error));
+  #onApplied(index: LogIndex): void {
+    this.#proposals.termApplied(this.#applier.appliedTerm);
+    this.#reads.onApplied(index);
+    this.#input(() => this.#step({ type: "applied", index }));
+    this.#snapshotter.poll();
   }
 
-  async #applyAll(): Promise<void> {
-    for (let ready = this.#applyQueue.shift(); ready !== undefined; ready = this.#applyQueue.shift()) {
-      if (this.#stopped) return;
-      if (ready.snapshot !== null) await this.#restore(ready.snapshot.index);
-      if (ready.committed.length > 0) await this.#applier.apply(ready.committed);
-      if (this.#stopped) return;
-      const index = this.#applier.appliedIndex;
-      this.#proposals.termApplied(this.#applier.appliedTerm);
-      this.#reads.onApplied(index);
-      this.#input(() => this.#step({ type: "applied", index }));
-      this.#snapshotter.poll();
-    }
-    // In the same turn as the last look at the queue: what is put there from now on finds nobody at work.
-    this.#applying = false;
-  }
-
-  async #restore(index: number): Promise<void> {
-    const { storage, logger } = this.#options;
-    // Not before the log begins anew behind the snapshot: then a crash from here on finds both.
-    await this.#persister.settled();
-    const info = (await storage.snapshots.list()).find(({ meta }) => meta.index === index);
-    assert(info !== undefined, "an accepted snapshot is in the store");
-    await this.#applier.restore(info, storage.snapshots.read(info));
-    this.#proposals.restored(info.meta.term);
+  #onRestored({ meta, size }: SnapshotInfo): void {
+    this.#proposals.restored(meta.term);
     this.#onMembership();
-    logger.log("info", "snapshot restored", { index, bytes: info.size });
+    this.#options.logger.log("info", "snapshot restored", { index: meta.index, bytes: size });
   }
 
   #onMembership(): void {

@@ -2,6 +2,7 @@ import { assertNever } from "../errors/index.ts";
 import { isJoint, isVoter } from "./cluster-config.ts";
 import { changeConfig } from "./conf-change.ts";
 import type { Core, RoleBehaviour } from "./core.ts";
+import { Departure } from "./departure.ts";
 import type { Outcome, Rejection } from "./events.ts";
 import type { Message } from "./messages.ts";
 import type { Progress } from "./progress.ts";
@@ -20,6 +21,7 @@ export class Leader implements RoleBehaviour {
   readonly #core: Core;
   readonly #rounds: Rounds = new Rounds();
   readonly #transfer: LeadershipTransfer;
+  readonly #departure: Departure = new Departure();
   /** The empty entry of this term: once it is committed, so is everything before it. */
   readonly #noopIndex: LogIndex;
   /** No membership change is proposed before this index is applied. */
@@ -101,6 +103,7 @@ export class Leader implements RoleBehaviour {
       // And nobody sleeps who lacks something: from the commit index alone it could not tell.
       const caughtUp = progress.match === core.log.lastIndex;
       core.send({ type: "Heartbeat", to, leaderCommit, round, quiesce: quiesce && caughtUp });
+      this.#departure.onHeartbeat(to, round, leaderCommit);
     }
     // A quorum of one needs no answer, and may never get any.
     this.#confirmReads();
@@ -112,7 +115,8 @@ export class Leader implements RoleBehaviour {
     const { nowMs, log, options, config } = this.#core;
     if (options.quiesceAfterMs === 0 || nowMs - this.#lastActivityMs < options.quiesceAfterMs) return false;
     if (log.appliedIndex < log.lastIndex || isJoint(config)) return false;
-    if (this.#rounds.pendingReads > 0 || this.#transfer.target !== null) return false;
+    if (this.#rounds.pendingReads > 0 || this.#transfer.target !== null || this.#departure.begun)
+      return false;
     for (const [, progress] of this.replication.peers()) {
       const live = nowMs - progress.lastHeardMs < options.electionTimeoutMs;
       if (live && progress.match < log.lastIndex) return false;
@@ -138,13 +142,11 @@ export class Leader implements RoleBehaviour {
 
   propose(commands: readonly Uint8Array[]): Outcome {
     const core = this.#core;
-    const refusal = this.#transferRefusal();
+    const refusal = this.#refusal();
     if (refusal !== null) return { ok: false, rejection: refusal };
     let bytes = 0;
     for (const data of commands) bytes += data.length;
-    const full = this.#uncommittedBytes + bytes > core.options.maxUncommittedBytes;
-    // One proposal is let through however large it is, when nothing else is waiting.
-    if (bytes > 0 && this.#uncommittedBytes > 0 && full) {
+    if (bytes > 0 && this.#isFull(bytes)) {
       return { ok: false, rejection: { reason: "backPressure", uncommittedBytes: this.#uncommittedBytes } };
     }
     const index = core.log.lastIndex + 1;
@@ -152,9 +154,18 @@ export class Leader implements RoleBehaviour {
     return { ok: true, index };
   }
 
+  /** One proposal is let through however large it is, when nothing else is waiting. */
+  #isFull(bytes: number): boolean {
+    const { log, options } = this.#core;
+    if (this.#uncommittedBytes > 0 && this.#uncommittedBytes + bytes > options.maxUncommittedBytes)
+      return true;
+    // Also where a quorum is fast and this node's state machine is not: what it has yet to apply stays in memory.
+    return log.appliedIndex < log.commitIndex && log.unappliedBytes + bytes > options.maxUnappliedBytes;
+  }
+
   proposeConfChange(change: ConfChange): Outcome {
     const core = this.#core;
-    const refusal = this.#transferRefusal() ?? this.#confChangeRefusal(change);
+    const refusal = this.#refusal() ?? this.#confChangeRefusal(change);
     if (refusal !== null) return { ok: false, rejection: refusal };
     const index = core.log.lastIndex + 1;
     this.#append({ kind: "confChange", index, term: core.term, change });
@@ -184,7 +195,9 @@ export class Leader implements RoleBehaviour {
     return live && progress.match + options.promotionMaxLag >= log.lastIndex;
   }
 
-  #transferRefusal(): Rejection | null {
+  /** Why nothing can be proposed now. */
+  #refusal(): Rejection | null {
+    if (this.#departure.begun) return { reason: "notLeader", leaderId: null };
     const { target } = this.#transfer;
     return target === null ? null : { reason: "transferring", target };
   }
@@ -197,6 +210,7 @@ export class Leader implements RoleBehaviour {
 
   transferLeadership(target: NodeId): Outcome {
     this.#lastActivityMs = this.#core.nowMs;
+    if (this.#departure.begun) return { ok: false, rejection: { reason: "notLeader", leaderId: null } };
     return this.#transfer.begin(target, this.replication.get(target));
   }
 
@@ -204,6 +218,7 @@ export class Leader implements RoleBehaviour {
 
   read(read: PendingRead, lease: boolean): Outcome {
     const core = this.#core;
+    if (this.#departure.begun) return { ok: false, rejection: { reason: "notLeader", leaderId: null } };
     if (lease && this.hasLease()) {
       this.#answer(read, core.log.commitIndex);
       return { ok: true };
@@ -225,7 +240,7 @@ export class Leader implements RoleBehaviour {
   hasLease(): boolean {
     const core = this.#core;
     if (!this.#committedInTerm() || this.#transfer.timeoutNowSent || core.asleep) return false;
-    if (this.#pendingConfIndex > core.log.appliedIndex) return false;
+    if (this.#pendingConfIndex > core.log.appliedIndex || this.#departure.begun) return false;
     const round = this.#confirmedRound();
     if (round === Number.POSITIVE_INFINITY) return true;
     if (round < this.#leaseFloor) return false;
@@ -297,12 +312,14 @@ export class Leader implements RoleBehaviour {
       this.replication.onAppendEntriesResult(message, progress);
       this.#advanceCommit();
       this.#transfer.onProgress(message.from, progress);
+      if (this.#departure.canTell(message.from, progress.match)) this.#beginRound(false);
       return;
     }
     // A round this leader never began would come from nobody honest.
     if (message.round <= this.#rounds.current)
       progress.ackedRound = Math.max(progress.ackedRound, message.round);
     this.#confirmReads();
+    if (this.#departure.isKnown(core.config, this.replication)) return core.become.follow(core.term, null);
     progress.probeSent = false;
     const behind = progress.match < core.log.lastIndex;
     if (core.asleep && behind) {
@@ -331,15 +348,14 @@ export class Leader implements RoleBehaviour {
   onConfig(): void {
     const core = this.#core;
     this.replication.onConfig();
-    if (!isVoter(core.config, core.id)) {
-      // Removed or demoted: tell the others what is committed, then leave (thesis §4.2.2).
-      this.replication.flush();
-      return core.become.follow(core.term, null);
-    }
     this.#transfer.onConfig();
     // A smaller quorum may have been reached already.
     this.#advanceCommit();
     this.#confirmReads();
+    if (isVoter(core.config, core.id)) return;
+    // Tell the others what is committed; they know when they answer this round.
+    this.#departure.begin(this.#pendingConfIndex);
+    this.#beginRound(false);
   }
 
   /** Commits what a quorum holds, if it is of this term (paper §5.4.2, figure 8). */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { type Outcome, type Ready, simpleConfig } from "../../../../src/core/raft/index.ts";
 import { Cluster } from "../harness/cluster.ts";
 import { appendEntries, command, entriesOf, ET, OneNode } from "../one-node.ts";
 
@@ -212,6 +213,25 @@ describe("Thesis §10.2.2 Batching and pipelining", () => {
     node.ack(2n);
     expect(node.status.uncommittedBytes).toBe(0);
     expect(node.propose("b").ok).toBe(true);
+  });
+
+  it("back-pressure also where the quorum is quick and this node's own state machine is not", () => {
+    const node = new OneNode({ config: simpleConfig([1n]), options: { maxUnappliedBytes: 1000 } }).lead();
+    const propose = (): Outcome =>
+      node.raft.step({ type: "propose", commands: [new Uint8Array(600)] }, node.nowMs);
+    // Committed and handed out, but nobody says that it was applied.
+    const carryOut = (): Ready | null => {
+      const ready = node.raft.ready();
+      if (ready !== null) node.raft.step({ type: "persisted", number: ready.number }, node.nowMs);
+      return ready;
+    };
+    expect(propose().ok).toBe(true);
+    let index = 0;
+    for (let ready = carryOut(); ready !== null; ready = carryOut())
+      index = ready.committed.at(-1)?.index ?? index;
+    expect(propose()).toMatchObject({ ok: false, rejection: { reason: "backPressure" } });
+    node.raft.step({ type: "applied", index }, node.nowMs);
+    expect(propose().ok).toBe(true);
   });
 
   it("back-pressure is counted anew by each leader, from what it really has uncommitted", () => {

@@ -297,6 +297,9 @@ describe("Thesis §4.2.2 Removing the current leader", () => {
     node.change(["remove", 1n]);
     node.read(1n);
     node.ack(2n);
+    expect([node.status.config.voters, node.status.role]).toEqual([[2n, 3n], "leader"]);
+    // It waits for those who stay to know; here they cannot be reached.
+    node.advance(ET);
     expect([node.status.role, node.readStates]).toEqual(["follower", [{ readId: 1n, index: null }]]);
   });
 
