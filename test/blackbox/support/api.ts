@@ -18,14 +18,19 @@ const GIVE_UP_MS = 4000;
  * Sends one request, once. The rule by which its end is judged is the one that clients are told: code 14 and a
  * broken connection leave a write unknown, every other error means that nothing was changed.
  */
-export async function call(url: string, path: string, body: object): Promise<Outcome> {
+export async function call(
+  url: string,
+  path: string,
+  body: object,
+  giveUpMs: number = GIVE_UP_MS,
+): Promise<Outcome> {
   let status: number;
   let text: string;
   try {
     const response = await fetch(`${url}/v3/${path}`, {
       method: "POST",
       body: JSON.stringify(body),
-      signal: AbortSignal.timeout(GIVE_UP_MS),
+      signal: AbortSignal.timeout(giveUpMs),
     });
     status = response.status;
     text = await response.text();
