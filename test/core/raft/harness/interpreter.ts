@@ -12,6 +12,7 @@ import { InvariantError } from "./invariants.ts";
 import type { Packet } from "./network.ts";
 import type { SimNode } from "./sim-node.ts";
 import { entryText } from "./state-machine.ts";
+import type { StoredLog } from "./stored-log.ts";
 import { Story, configText, messageText } from "./story.ts";
 
 /** A scenario's line that cannot be understood. */
@@ -304,7 +305,18 @@ const COMMANDS: Record<string, Command> = {
   log: (run, words) => {
     const ids = words.ids();
     const nodes = ids.length > 0 ? ids.map((id) => run.cluster.node(id)) : [...run.cluster.nodes.values()];
-    return nodes.map((node) => `${node.id} log ${logText(node)}`);
+    return nodes.map((node) => `${node.id} log ${logText(node.view)}`);
+  },
+  // durable 1: what is on a node's disk
+  durable: (run, words) => {
+    const { id, disk } = run.cluster.node(words.id());
+    const { term, vote, commit } = disk.hardState;
+    return [`${id} disk term ${term} vote ${vote ?? "-"} commit ${commit}, log ${logText(disk.log)}`];
+  },
+  // persisted 1: up to where a node takes its own log to be durable
+  persisted: (run, words) => {
+    const { id, status } = run.cluster.node(words.id());
+    return [`${id} counts on its log up to ${status.persistedIndex}`];
   },
   // progress 1: what a leader knows of the others
   progress: (run, words) =>
@@ -351,11 +363,11 @@ function statusText(node: SimNode): string {
   return `${node.id} ${role}${leader}, term ${term} vote ${vote ?? "-"}, log to ${lastIndex}/${lastTerm} commit ${commitIndex} applied ${appliedIndex}, ${configText(config)}${sleep}`;
 }
 
-function logText({ view }: SimNode): string {
-  const entries = view
-    .slice(view.base.index + 1)
+function logText(log: StoredLog): string {
+  const entries = log
+    .slice(log.base.index + 1)
     .map((entry) => `${entry.index}/${entry.term} ${entryText(entry)}`);
-  return [`(${view.base.index}/${view.base.term})`, ...entries].join(", ");
+  return [`(${log.base.index}/${log.base.term})`, ...entries].join(", ");
 }
 
 /** A scenario's file: blocks of commands and what they print. */

@@ -72,7 +72,10 @@ export class RandomRun {
 
   run(actions = 1500): RunReport {
     for (const node of this.cluster.nodes.values()) this.#makeManual(node);
-    for (let i = 0; i < actions; i++) this.#act();
+    for (let i = 0; i < actions; i++) {
+      this.#act();
+      this.#tempt();
+    }
     const recoveryTimeouts = this.#heal();
     return {
       seed: this.#seed,
@@ -116,6 +119,7 @@ export class RandomRun {
       { weight: usual(10), run: () => this.#quietSpell() },
       { weight: usual(40), run: () => this.#propose() },
       { weight: usual(15), run: () => this.#read() },
+      { weight: usual(2), run: () => this.#depose() },
       { weight: usual(10), run: () => this.#onNode((node) => node.answerLogRead()) },
       { weight: usual(10), run: () => this.#onNode((node) => node.report()) },
       { weight: fault(30), run: () => this.#deliver(1) },
@@ -135,6 +139,17 @@ export class RandomRun {
       { weight: fault(5), run: () => this.#unreachable() },
       { weight: usual(2), run: () => this.#onNode((node) => this.#makeManual(node)) },
     ];
+  }
+
+  /** Where two take themselves for the leader, whoever asks the older one must not be told the past. */
+  #tempt(): void {
+    const leaders = this.cluster.up.filter(({ paused, status }) => !paused && status.role === "leader");
+    if (leaders.length < 2) return;
+    this.#mark("twoLeaders");
+    for (const { id } of leaders) {
+      if (this.#random.chance(0.3)) this.cluster.read(id, true);
+      if (this.#random.chance(0.1)) this.cluster.read(id, false);
+    }
   }
 
   // Actions
@@ -187,6 +202,27 @@ export class RandomRun {
       this.cluster.settle();
       this.cluster.advance(this.#random.int(40), false);
     }
+  }
+
+  /** A leader is cut off with proposals that go nowhere, written or not, and comes back to another leader's log. */
+  #depose(): void {
+    const leader = this.cluster.leader();
+    if (leader === null || leader.paused) return;
+    const others = [...this.cluster.nodes.keys()].filter((id) => id !== leader.id);
+    this.cluster.partition([leader.id], others);
+    for (let i = this.#random.int(4); i >= 0; i--) this.cluster.propose(leader.id, this.#command());
+    for (let i = 0; i < 60; i++) {
+      for (const node of this.cluster.up) {
+        if (node === leader || node.paused) continue;
+        while (node.disk.pending.length > 0) node.persistNext();
+        while (node.applyQueue.length > 0) node.applyNext();
+      }
+      if (this.#random.chance(0.1)) this.#propose();
+      this.cluster.settle();
+      this.cluster.advance(this.#random.int(60), false);
+      this.#tempt();
+    }
+    this.cluster.heal();
   }
 
   #propose(): void {
@@ -263,7 +299,8 @@ export class RandomRun {
   }
 
   #changeClock(): void {
-    const rate = 1 + (this.#random.next() * 2 - 1) * MAX_RATE_ERROR;
+    const error = this.#random.pick([-1, 0, 1, this.#random.next() * 2 - 1]);
+    const rate = 1 + error * MAX_RATE_ERROR;
     this.#onNode((node) => node.clock.setRate(rate, this.cluster.nowMs));
   }
 

@@ -13,7 +13,6 @@ import { entryText } from "./state-machine.ts";
 /** Tells what happens in a cluster, one line for each effect. */
 export class Story {
   lines: string[] = [];
-  readonly #config: Map<bigint, string> = new Map();
   readonly #asleep: Set<bigint> = new Set();
 
   readonly observe: Observer = (event) => {
