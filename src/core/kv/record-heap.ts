@@ -111,6 +111,10 @@ export class RecordHeap {
   /** Nobody may use the handle from now on. */
   free(handle: RecordHandle): void {
     const slab = this.#slabOf(handle);
+    const modAt = (baseOf(handle) >>> 3) + F64.mod;
+    assert(!Number.isNaN(slab.f64[modAt]), "a record is freed twice");
+    // So that whoever uses the handle all the same does not go far.
+    slab.f64[modAt] = Number.NaN;
     const size = roundUp(this.#sizeOf(handle));
     this.#contentBytes -= this.keyLength(handle) + this.valueLength(handle);
     this.#liveBytes -= size;

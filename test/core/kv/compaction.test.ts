@@ -2,6 +2,9 @@ import { describe, expect, it } from "vitest";
 import { KvStore } from "../../../src/core/kv/index.ts";
 import { Compactor } from "../../../src/core/kv/compaction.ts";
 import { Keyspace } from "../../../src/core/kv/keyspace.ts";
+import { SnapshotReader } from "../../../src/core/kv/snapshot-reader.ts";
+import { writeSnapshot } from "../../../src/core/kv/snapshot-writer.ts";
+import { StateHasher } from "../../../src/core/kv/state-hash.ts";
 import { randomNumbers } from "./random-numbers.ts";
 import { bytes, compact, del, put, read, restored, snapshotOf, txn } from "./support.ts";
 
@@ -13,6 +16,20 @@ function finish(store: KvStore, step = 100): void {
 function liveBytes(store: KvStore): number {
   const { kvs } = store.range({ key: bytes("\0"), rangeEnd: bytes("\0") });
   return kvs.reduce((sum, kv) => sum + kv.key.length + kv.value.length, 0);
+}
+
+/** By way of a snapshot, which reads all that the log and the tree have. */
+function copyOf(keyspace: Keyspace): Keyspace {
+  const reader = new SnapshotReader();
+  for (const chunk of writeSnapshot(keyspace.openView())) reader.push(chunk);
+  keyspace.closeView();
+  return reader.finish();
+}
+
+function hashOf(keyspace: Keyspace): string {
+  const hasher = new StateHasher(keyspace, keyspace.revision);
+  while (hasher.step(1000));
+  return hasher.digest();
 }
 
 describe("compaction", () => {
@@ -71,10 +88,12 @@ describe("compaction", () => {
     again();
     compact(store, store.revision);
     finish(store, 1);
+    expect(restored(snapshotOf(store)).hash()).toBe(store.hash());
     again();
     expect(read(store, "b", "", { revision: 3 })).toEqual(["b=2"]);
     compact(store, store.revision);
     finish(store, 1);
+    expect(restored(snapshotOf(store)).hash()).toBe(store.hash());
     put(store, "c");
     compact(store, store.revision);
     finish(store, 1);
@@ -114,9 +133,10 @@ describe("compaction", () => {
         keyspace.commit();
         values.set(key, value);
       }
-      keyspace.compactRevision = keyspace.revision;
+      keyspace.compactRevision = keyspace.revision - random(300);
       while (compactor.step(500));
       expect(keyspace.heap.needsEvacuation()).toBe(false);
+      expect(hashOf(copyOf(keyspace))).toBe(hashOf(keyspace));
     }
     const wrong = [...values].filter(([key, value]) => {
       const handle = keyspace.get(bytes(key), keyspace.revision);
@@ -130,7 +150,10 @@ describe("compaction", () => {
       const store = new KvStore();
       for (let i = 0; i < 100; i++) put(store, `key ${i % 10}`, `value ${i}`);
       del(store, "key 1", "key 4");
-      compact(store, 90);
+      const deleteAll = { type: "deleteRange", request: { key: bytes("a"), rangeEnd: bytes("\0") } } as const;
+      txn(store, { success: [deleteAll, { type: "put", request: { key: bytes("key 5") } }] });
+      compact(store, store.revision);
+      put(store, "key 6", "later");
       return store;
     };
     const [lazy, eager] = [make(), make()];

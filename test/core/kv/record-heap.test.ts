@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { compareBytes } from "../../../src/core/bytes/index.ts";
+import { AssertionError } from "../../../src/core/errors/index.ts";
 import { NO_RECORD, RecordHeap } from "../../../src/core/kv/record-heap.ts";
 import type { NewRecord, RecordHandle } from "../../../src/core/kv/record-heap.ts";
 import { bytes } from "./support.ts";
@@ -133,5 +134,15 @@ describe("RecordHeap", () => {
       expect(handle).toBeLessThanOrEqual(highest + (1 << 14));
       heap.free(handle);
     }
+    for (let i = 0; i < 20_000; i++) heap.free(heap.create(small("small")));
+    expect(heap.create(small("last"))).toBeLessThanOrEqual(highest + (4 << 14));
+    expect(heap.needsEvacuation()).toBe(false);
+  });
+
+  it("frees a record once", () => {
+    const heap = new RecordHeap();
+    const handle = heap.create(small("key"));
+    heap.free(handle);
+    expect(() => heap.free(handle)).toThrow(AssertionError);
   });
 });

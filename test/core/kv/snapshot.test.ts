@@ -103,18 +103,20 @@ describe("a snapshot", () => {
     );
   });
 
-  it("keeps nothing of the pieces it was restored from", () => {
+  it.each([1000, 300_000])("keeps nothing of the pieces of up to %i bytes it was restored from", (size) => {
+    const store = exampleStore();
+    put(store, "large", "x".repeat(600_000));
     const copy = new KvStore();
     const restorer = copy.restorer();
-    for (const chunk of snapshotOf(exampleStore())) {
-      for (let at = 0; at < chunk.length; at += 1000) {
-        const piece = chunk.slice(at, at + 1000);
+    for (const chunk of snapshotOf(store)) {
+      for (let at = 0; at < chunk.length; at += size) {
+        const piece = chunk.slice(at, at + size);
         restorer.push(piece);
         piece.fill(0);
       }
     }
     restorer.finish();
-    expect(copy.hash()).toBe(exampleStore().hash());
+    expect(copy.hash()).toBe(store.hash());
   });
 
   it("comes in chunks of at most 256 KiB, even where one value is larger", () => {
@@ -137,6 +139,25 @@ describe("a snapshot", () => {
     const sizes = snapshotOf(store).map((chunk) => chunk.length);
     expect(sizes.filter((size) => size < 50).length).toBeGreaterThanOrEqual(4);
     expect(restored(snapshotOf(store)).hash()).toBe(store.hash());
+  });
+
+  it("of many keys shows none of the writes between its chunks", () => {
+    const store = new KvStore();
+    for (let i = 0; i < 6000; i++) put(store, `key ${i}`, "x".repeat(300));
+    compact(store, store.revision);
+    put(store, "one", "more");
+    const hash = store.hash();
+    const snapshot = store.snapshot();
+    const chunks: Uint8Array[] = [];
+    for (const chunk of snapshot.chunks()) {
+      chunks.push(chunk);
+      for (let i = 0; i < 300; i++) put(store, `key ${i * 19} and ${chunks.length}`, "new");
+      for (let i = 0; i < 300; i++) put(store, `key ${i * 17}`, "changed");
+      del(store, `key ${chunks.length}`, `key ${chunks.length + 1}`);
+    }
+    snapshot.release();
+    expect(chunks.length).toBeGreaterThan(5);
+    expect(restored(chunks).hash()).toBe(hash);
   });
 
   it("has a hash of its own, in steps", () => {
