@@ -6,6 +6,7 @@ import type { PeerHandler } from "../http/peer/index.ts";
 import type { ServerConfig } from "./config/server-config.ts";
 import { Listener } from "./listener.ts";
 import { peerListener } from "./peer-route.ts";
+import { type ConnectionTaker, peerStreams } from "./peer-stream-route.ts";
 
 export interface DoorsOptions {
   readonly config: ServerConfig;
@@ -30,6 +31,7 @@ export class Doors {
   #clients: RequestListener = starting;
   #peers: RequestListener = starting;
   #both: RequestListener = starting;
+  #streams: ConnectionTaker | null = null;
 
   private constructor(options: DoorsOptions) {
     this.#options = options;
@@ -47,7 +49,14 @@ export class Doors {
         const handle: RequestListener = listenClientUrls.includes(url)
           ? (request, response) => doors.#both(request, response)
           : (request, response) => doors.#peers(request, response);
-        doors.#forPeers.push(await Listener.open({ url, tls: peerTls, handle }));
+        const connections: ConnectionTaker = {
+          wants: (request) => doors.#streams?.wants(request) === true,
+          take: (request, connection, head) => {
+            if (doors.#streams === null) connection.destroy();
+            else doors.#streams.take(request, connection, head);
+          },
+        };
+        doors.#forPeers.push(await Listener.open({ url, tls: peerTls, handle, connections }));
       }
     } catch (error) {
       await doors.close(0);
@@ -64,6 +73,7 @@ export class Doors {
   servePeers(receive: PeerHandler): void {
     const { maxPeerBytes } = this.#options;
     this.#peers = peerListener(receive, maxPeerBytes);
+    this.#streams = peerStreams(receive, maxPeerBytes);
     this.#both = peerListener(receive, maxPeerBytes, (request, response) => this.#clients(request, response));
   }
 

@@ -5,15 +5,19 @@ import {
   type ServerOptions,
 } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
+import type { Duplex } from "node:stream";
 import { EngineError } from "../../core/errors/index.ts";
 import type { TlsConfig } from "./config/server-config.ts";
 import { hostAndPort, isHttps } from "./config/urls.ts";
+import type { ConnectionTaker } from "./peer-stream-route.ts";
 
 export interface ListenerOptions {
   readonly url: string;
   /** Needed for https. */
   readonly tls: TlsConfig | null;
   readonly handle: RequestListener;
+  /** Takes over connections that are to change their protocol; absent: none does. */
+  readonly connections?: ConnectionTaker;
 }
 
 /** Sockets that one listener holds at the same time. */
@@ -36,10 +40,18 @@ const LIMITS: ServerOptions = {
 export class Listener {
   readonly url: string;
   readonly #server: Server;
+  /** Connections that are no longer the HTTP server's. */
+  readonly #takenOver = new Set<Duplex>();
 
-  private constructor(url: string, server: Server) {
+  private constructor({ url, connections }: ListenerOptions, server: Server) {
     this.url = url;
     this.#server = server;
+    if (connections === undefined) return;
+    server.on("upgrade", (request, connection, head) => {
+      this.#takenOver.add(connection);
+      connection.on("close", () => this.#takenOver.delete(connection));
+      connections.take(request, connection, head);
+    });
   }
 
   /** Rejects with `invalidConfig` when the address cannot be listened on, or the certificate is none. */
@@ -55,13 +67,14 @@ export class Listener {
         resolve();
       });
     });
-    return new Listener(options.url, server);
+    return new Listener(options, server);
   }
 
   /** Takes no more connections, lets requests under way finish for up to `graceMs`, then drops the rest. */
   async close(graceMs: number): Promise<void> {
     if (!this.#server.listening) return;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const connection of this.#takenOver) connection.destroy();
     // A connection falls idle when its last answer is out, and would then be kept for the next request.
     const idle = setInterval(() => this.#server.closeIdleConnections(), IDLE_CHECK_MS);
     const rest = setTimeout(() => this.#server.closeAllConnections(), graceMs);
@@ -71,11 +84,15 @@ export class Listener {
   }
 }
 
-function createServer({ url, tls, handle }: ListenerOptions): Server {
-  if (!isHttps(url)) return createHttpServer(LIMITS, handle);
+function createServer({ url, tls, handle, connections }: ListenerOptions): Server {
+  const options: ServerOptions =
+    connections === undefined
+      ? LIMITS
+      : { ...LIMITS, shouldUpgradeCallback: (request) => connections.wants(request) };
+  if (!isHttps(url)) return createHttpServer(options, handle);
   if (tls === null) throw new EngineError("invalidConfig", { detail: `${url} has no certificate` });
   try {
-    return createHttpsServer({ ...LIMITS, ...serverTls(tls) }, handle);
+    return createHttpsServer({ ...options, ...serverTls(tls) }, handle);
   } catch (cause) {
     const detail = `${url}: the certificate or its key is unusable: ${(cause as Error).message}`;
     throw new EngineError("invalidConfig", { detail, cause });

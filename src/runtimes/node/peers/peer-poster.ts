@@ -1,5 +1,6 @@
 import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import type { Socket } from "node:net";
 import { PEER_CONTENT_TYPE } from "../../http/peer/index.ts";
 
 /** Certificates for connections to other members' https URLs, in PEM. */
@@ -88,6 +89,28 @@ export class PeerPoster {
         });
       });
       request.end(body);
+    });
+  }
+
+  /** Changes a connection over to another protocol; null when the other side answers anything but that it will. */
+  upgrade(peerUrl: string, protocol: string): Promise<Socket | null> {
+    const secure = peerUrl.startsWith("https:");
+    const options = {
+      ...this.#target(peerUrl),
+      agent: secure ? this.#https : this.#http,
+      headers: { connection: "Upgrade", upgrade: protocol },
+      timeout: this.#options.idleTimeoutMs,
+    };
+    return new Promise((resolve, reject) => {
+      const request = secure ? httpsRequest(options) : httpRequest(options);
+      request.on("upgrade", (_response, socket) => resolve(socket as Socket));
+      request.on("response", (response) => {
+        response.resume();
+        resolve(null);
+      });
+      request.on("timeout", () => request.destroy(new Error("no answer")));
+      request.on("error", reject);
+      request.end();
     });
   }
 

@@ -13,6 +13,7 @@ import { LimitedLog, type PeerHandler, PeerReceiver } from "../../http/peer/inde
 import { nodePeerMac } from "./node-mac.ts";
 import { LINK_LIMITS, type LinkLimits, type LinkStats, PeerLink } from "./peer-link.ts";
 import { type PeerClientTls, PeerPoster } from "./peer-poster.ts";
+import { PeerWay } from "./peer-way.ts";
 
 export interface PeerTransportOptions {
   readonly identity: StoreIdentity;
@@ -37,7 +38,9 @@ export interface PeerTransportOptions {
 export class PeerTransport implements Transport {
   readonly #options: PeerTransportOptions;
   readonly #links = new Map<NodeId, PeerLink>();
+  readonly #ways = new Map<NodeId, PeerWay>();
   readonly #poster: PeerPoster;
+  readonly #idleTimeoutMs: number;
   readonly #receiver: PeerReceiver;
   readonly #log: LimitedLog;
   readonly #batchMac: ReturnType<typeof nodePeerMac>;
@@ -49,6 +52,7 @@ export class PeerTransport implements Transport {
     const { identity, secret, clock, logger } = options;
     const { clusterId, groupId, nodeId } = identity;
     const idleTimeoutMs = options.idleTimeoutMs ?? 2000;
+    this.#idleTimeoutMs = idleTimeoutMs;
     this.#log = new LimitedLog(logger, () => clock.nowMs());
     this.#batchMac = nodePeerMac(secret, { type: "batch", clusterId, groupId });
     this.#poster = new PeerPoster({
@@ -95,6 +99,8 @@ export class PeerTransport implements Transport {
       if (peers.has(node)) continue;
       link.close();
       this.#links.delete(node);
+      this.#ways.get(node)?.close();
+      this.#ways.delete(node);
     }
     this.#connect(peers);
   }
@@ -103,6 +109,8 @@ export class PeerTransport implements Transport {
     this.#stopped = true;
     for (const link of this.#links.values()) link.close();
     this.#links.clear();
+    for (const way of this.#ways.values()) way.close();
+    this.#ways.clear();
     this.#poster.close();
     return Promise.resolve();
   }
@@ -123,13 +131,15 @@ export class PeerTransport implements Transport {
 
   #link(peer: NodeId, urls: readonly string[]): PeerLink {
     const { identity, clock, random, limits } = this.#options;
+    const way = new PeerWay(this.#poster, clock, this.#idleTimeoutMs);
+    this.#ways.set(peer, way);
     const options = {
       clusterId: identity.clusterId,
       groupId: identity.groupId,
       self: identity.nodeId,
       peer,
       mac: this.#batchMac,
-      poster: this.#poster,
+      poster: way,
       clock,
       random,
       log: this.#log,
