@@ -233,7 +233,7 @@ export class PartitionSearch<State, Input, Output> {
     const flow = this.#flow;
     const { state, used } = frame.reached[frame.at]!;
     const value = this.#valueOf[state]!;
-    if (value === -1 || flow.isWanted(value, used) || flow.isAnyShunned(value, used)) return false;
+    if (value === -1 || flow.isWanted(value, used) || flow.isAnyShunned(used)) return false;
     this.#tallyReady(frame);
     const isSatisfied = (gift: number): boolean =>
       flow.demand(gift) === (this.#ready.get(gift) ?? 0) && !flow.mayUnknownNeed(gift, used);

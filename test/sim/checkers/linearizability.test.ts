@@ -364,6 +364,33 @@ describe("keys with revisions", () => {
     expect(checkLinearizability(kv, [open, saw(2, 1)]).verdict).toBe("violation");
   });
 
+  it("does not pin a revision that belongs to a later put", () => {
+    const history = [
+      at(1, 0).kv(put("a"), { type: "put", revision: 0 }),
+      at(2, 0, 100).kv(get(), { type: "get", kv: { value: "a", modRevision: 10, version: 1 } }),
+      at(3, 10, 11).kv({ type: "delete", key: KEY }, { type: "delete", deleted: true, revision: 5 }),
+    ];
+    const later = at(3, 20, 21).kv(put("a"), { type: "put", revision: 10 });
+    expect(checkLinearizability(kv, [...history, later]).verdict).toBe("ok");
+    expect(checkLinearizability(kv, history).verdict).toBe("violation");
+  });
+
+  it("learns from a swap that was refused what a revision is not", () => {
+    const refused = (callAt: number, modRevision: number) =>
+      at(2, callAt, callAt + 1).kv(
+        { type: "cas", key: KEY, expected: { modRevision }, value: "z" },
+        { type: "cas", swapped: false },
+      );
+    const history = [at(1, 0).kv(put("a"), { type: "put", revision: 0 }), refused(2, 0), refused(4, 2)];
+    const saw = (modRevision: number) =>
+      at(2, 6, 7).kv(get(), { type: "get", kv: { value: "a", modRevision, version: 1 } });
+    const then = (revision: number) => at(2, 6, 7).kv(put("b"), { type: "put", revision });
+    expect(checkLinearizability(kv, [...history, saw(3)]).verdict).toBe("ok");
+    expect(checkLinearizability(kv, [...history, saw(2)]).verdict).toBe("violation");
+    expect(checkLinearizability(kv, [...history, then(4)]).verdict).toBe("ok");
+    expect(checkLinearizability(kv, [...history, then(3)]).verdict).toBe("violation");
+  });
+
   /** The revision is part of the state, and that of an unknown change is guessed from all that matter. */
   interface Concrete {
     readonly value: string | null;

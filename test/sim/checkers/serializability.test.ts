@@ -191,6 +191,16 @@ describe("lists that contradict themselves", () => {
     );
   });
 
+  it("draws no conclusion from lists whose order is in doubt", () => {
+    const history = together(
+      [append("x", 1)],
+      [append("x", 2), append("y", 9)],
+      [read("x", 1, 2)],
+      [read("x", 2, 1), read("y", 9)],
+    );
+    expect(names(history)).toEqual(["incompatible-order"]);
+  });
+
   it("lost-append: acknowledged, and gone", () => {
     const history = inTurn([append("x", 1)], [append("x", 2)], [read("x", 2)]);
     expect(names(history)).toContain("lost-append");

@@ -99,11 +99,9 @@ export class ValueFlow {
     return this.#demand[value]!;
   }
 
-  /** Whether an operation still to be placed shuns a value that the object has or may come to have. */
-  isAnyShunned(current: number, used: BitSet): boolean {
-    return this.#shunned.some(
-      (value) => this.#aversion[value]! > 0 && (value === current || this.#canCome(value, used)),
-    );
+  /** Whether an operation still to be placed shuns a value that the object may come to have. */
+  isAnyShunned(used: BitSet): boolean {
+    return this.#shunned.some((value) => this.#aversion[value]! > 0 && this.#canCome(value, used));
   }
 
   /** Whether an operation may still need the value. */
