@@ -55,7 +55,8 @@ export interface Member {
   readonly isLearner: boolean;
 }
 
-export interface EngineStatus {
+/** Where a member stands, whatever its state machine is. */
+export interface ReplicaStatus {
   readonly clusterId: bigint;
   readonly groupId: string;
   readonly nodeId: NodeId;
@@ -67,9 +68,12 @@ export interface EngineStatus {
   readonly appliedIndex: LogIndex;
   readonly lastIndex: LogIndex;
   readonly firstIndex: LogIndex;
+  readonly isLearner: boolean;
+}
+
+export interface EngineStatus extends ReplicaStatus {
   readonly revision: Revision;
   readonly compactRevision: Revision;
-  readonly isLearner: boolean;
   /** Estimated bytes of the state in memory. */
   readonly dbSize: number;
   /** Hash of the latest state at `revision`; equal on all members at the same revision. */

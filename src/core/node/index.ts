@@ -6,6 +6,7 @@ export type {
   Member,
   MemberAddRequest,
   ReadOptions,
+  ReplicaStatus,
   ResponseHeader,
   WithHeader,
 } from "./engine.ts";
@@ -31,6 +32,7 @@ export type {
 } from "./ports.ts";
 export type { AppliedCommand, StateMachine, StateSnapshot } from "./state-machine.ts";
 export { KvEngine } from "./kv-engine.ts";
+export { Replica } from "./replica.ts";
 export { RaftNode } from "./raft-node.ts";
 export type { NodeEvents } from "./raft-node.ts";
 export { Listeners } from "./listeners.ts";
