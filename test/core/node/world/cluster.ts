@@ -72,7 +72,8 @@ export class Cluster {
   async elected(ids?: readonly NodeId[], limitMs?: number): Promise<KvEngine> {
     const followsOne = (): boolean => {
       const leader = this.leader();
-      if (leader === null) return false;
+      // One that is being removed leads on until the others are known to know; that is not whom they elect.
+      if (leader === null || ids?.includes(leader.nodeId) === false) return false;
       const engines = ids?.map((id) => this.node(id).engine) ?? this.up();
       return engines.every((engine) => engine?.leaderId === leader.nodeId);
     };
