@@ -1,19 +1,16 @@
 import { TreeCursor } from "./tree-cursor.ts";
-import { TreeNode, childIndex, lowerBound } from "./tree-node.ts";
+import { MAX_LENGTH, TreeNode } from "./tree-node.ts";
 import type { Entry, KeySource, Owner } from "./tree-node.ts";
 
-/** Most entries or separators of a node. More of them cost more per insertion and copy, fewer more levels. */
-const MAX_LENGTH = 128;
 /** A shorter node is joined with a neighbour. Far below half, so that it does not split again at once. */
-const MIN_LENGTH = MAX_LENGTH / 4;
+const MIN_LENGTH: number = MAX_LENGTH / 4;
 
 /**
  * An ordered set of entries, at most one for each key: a B+tree whose nodes belong to the tree that made them.
  * `clone` shares every node, at no cost, with a second tree; from then on each of the two copies a shared node
  * before it changes it, and changes its own nodes in place.
  *
- * Entries are numbers and their keys lie elsewhere, so that a large tree is a few plain arrays to the garbage
- * collector.
+ * Entries are numbers and their keys lie elsewhere, so that a large tree is little to the garbage collector.
  */
 export class CowTree {
   readonly #keys: KeySource;
@@ -23,7 +20,7 @@ export class CowTree {
 
   constructor(keys: KeySource) {
     this.#keys = keys;
-    this.#root = TreeNode.leaf(this.#owner, []);
+    this.#root = TreeNode.leaf(this.#owner, keys, NO_ENTRIES);
   }
 
   /** Number of entries. */
@@ -34,17 +31,17 @@ export class CowTree {
   /** The entry with this key. */
   get(key: Uint8Array): Entry | undefined {
     let node = this.#root;
-    while (node.children !== null) node = node.children[childIndex(node.separators, key)]!;
-    const i = lowerBound(this.#keys, node.entries, key);
-    const entry = node.entries[i];
-    return entry !== undefined && this.#keys.compareKey(entry, key) === 0 ? entry : undefined;
+    while (node.children !== null) node = node.children[node.childFor(this.#keys, key)]!;
+    const i = node.find(this.#keys, key);
+    return i < 0 ? undefined : node.entries![i];
   }
 
   /** Adds an entry, in place of the one with the same key if there is one. `key` is the entry's key. */
   set(key: Uint8Array, entry: Entry): void {
     const root = (this.#root = this.#own(this.#root));
     const split = this.#insert(root, key, entry);
-    if (split !== null) this.#root = TreeNode.inner(this.#owner, [split.separator], [root, split.right]);
+    if (split === null) return;
+    this.#root = TreeNode.inner(this.#owner, this.#keys, [split.separator], [root, split.right]);
   }
 
   /** Returns whether there was an entry with this key. */
@@ -79,88 +76,123 @@ export class CowTree {
     return node.owner === this.#owner ? node : node.copy(this.#owner);
   }
 
+  #ownChild(parent: TreeNode, i: number): TreeNode {
+    const child = this.#own(parent.children![i]!);
+    parent.children![i] = child;
+    return child;
+  }
+
   /** `node` is owned. Returns the right half when it had to split. */
   #insert(node: TreeNode, key: Uint8Array, entry: Entry): Split | null {
     if (node.children === null) return this.#insertIntoLeaf(node, key, entry);
-    const i = childIndex(node.separators, key);
-    const child = (node.children[i] = this.#own(node.children[i]!));
-    const split = this.#insert(child, key, entry);
+    const i = node.childFor(this.#keys, key);
+    const split = this.#insert(this.#ownChild(node, i), key, entry);
     if (split === null) return null;
-    node.separators.splice(i, 0, split.separator);
-    node.children.splice(i + 1, 0, split.right);
-    return node.separators.length > MAX_LENGTH ? this.#splitInner(node, splitPoint(node, i)) : null;
+    node.spliceChildren(this.#keys, i, 0, [split.separator], [split.right]);
+    return node.length > MAX_LENGTH ? this.#splitInner(node, splitPoint(node, i)) : null;
   }
 
   #insertIntoLeaf(leaf: TreeNode, key: Uint8Array, entry: Entry): Split | null {
-    const { entries } = leaf;
-    const i = lowerBound(this.#keys, entries, key);
-    if (i < entries.length && this.#keys.compareKey(entries[i]!, key) === 0) {
-      entries[i] = entry;
+    const found = leaf.find(this.#keys, key);
+    if (found >= 0) {
+      leaf.entries![found] = entry;
       return null;
     }
     this.#size++;
-    if (i === entries.length) entries.push(entry);
-    else entries.splice(i, 0, entry);
-    return entries.length > MAX_LENGTH ? this.#splitLeaf(leaf, splitPoint(leaf, i)) : null;
+    leaf.insertEntry(this.#keys, ~found, key, entry);
+    return leaf.length > MAX_LENGTH ? this.#splitLeaf(leaf, splitPoint(leaf, ~found)) : null;
   }
 
   /** `leaf` keeps the first `at` entries. */
   #splitLeaf(leaf: TreeNode, at: number): Split {
-    const right = TreeNode.leaf(this.#owner, leaf.entries.slice(at));
-    // A slice rather than a shorter length: an array that has grown keeps its spare room otherwise.
-    leaf.entries = leaf.entries.slice(0, at);
-    return { separator: this.#keys.keyCopy(right.entries[0]!), right };
+    const entries = leaf.entries!.slice(0, leaf.length);
+    leaf.setEntries(this.#keys, entries.subarray(0, at));
+    const right = TreeNode.leaf(this.#owner, this.#keys, entries.subarray(at));
+    return { separator: this.#keys.keyCopy(entries[at]!), right };
   }
 
   /** `inner` keeps the first `at` separators and one child more; the separator after them moves up. */
   #splitInner(inner: TreeNode, at: number): Split {
-    const separator = inner.separators[at]!;
-    const right = TreeNode.inner(this.#owner, inner.separators.slice(at + 1), inner.children!.slice(at + 1));
-    inner.separators = inner.separators.slice(0, at);
-    inner.children = inner.children!.slice(0, at + 1);
-    return { separator, right };
+    const { separators, children, length } = inner;
+    const [separator, ...rest] = separators!.slice(at);
+    const right = TreeNode.inner(this.#owner, this.#keys, rest, children!.slice(at + 1));
+    inner.spliceChildren(this.#keys, at, length - at, [], []);
+    return { separator: separator!, right };
   }
 
   /** `node` is owned and has the key below it. */
   #remove(node: TreeNode, key: Uint8Array): void {
     if (node.children === null) {
-      node.entries.splice(lowerBound(this.#keys, node.entries, key), 1);
+      node.removeEntry(node.find(this.#keys, key));
       return;
     }
-    const i = childIndex(node.separators, key);
-    const child = (node.children[i] = this.#own(node.children[i]!));
+    const i = node.childFor(this.#keys, key);
+    const child = this.#ownChild(node, i);
     this.#remove(child, key);
     if (child.length < MIN_LENGTH && node.children.length > 1) this.#join(node, i === 0 ? 0 : i - 1);
   }
 
   /** Makes one node of children `i` and `i + 1`, or two of about equal length when one could not hold it all. */
   #join(parent: TreeNode, i: number): void {
-    const left = (parent.children![i] = this.#own(parent.children![i]!));
-    const right = parent.children![i + 1]!;
-    if (left.children === null) {
-      left.entries = left.entries.concat(right.entries);
-    } else {
-      left.separators = [...left.separators, parent.separators[i]!, ...right.separators];
-      left.children = left.children.concat(right.children!);
+    const [left, right] = [parent.children![i]!, parent.children![i + 1]!];
+    const joined = left.children === null ? this.#joinLeaves(left, right) : this.#joinInner(parent, i);
+    parent.children![i] = joined.left;
+    const { split } = joined;
+    if (split === null) parent.spliceChildren(this.#keys, i, 1, [], []);
+    else parent.spliceChildren(this.#keys, i, 1, [split.separator], [split.right]);
+  }
+
+  #joinLeaves(left: TreeNode, right: TreeNode): Joined {
+    const entries = new Uint32Array(left.length + right.length);
+    entries.set(left.entries!.subarray(0, left.length));
+    entries.set(right.entries!.subarray(0, right.length), left.length);
+    if (entries.length <= MAX_LENGTH) {
+      return { left: TreeNode.leaf(this.#owner, this.#keys, entries), split: null };
     }
-    if (left.length <= MAX_LENGTH) {
-      parent.separators.splice(i, 1);
-      parent.children!.splice(i + 1, 1);
-      return;
+    const middle = entries.length >>> 1;
+    const split = {
+      separator: this.#keys.keyCopy(entries[middle]!),
+      right: TreeNode.leaf(this.#owner, this.#keys, entries.subarray(middle)),
+    };
+    return { left: TreeNode.leaf(this.#owner, this.#keys, entries.subarray(0, middle)), split };
+  }
+
+  #joinInner(parent: TreeNode, i: number): Joined {
+    const [left, right] = [parent.children![i]!, parent.children![i + 1]!];
+    const separators = [...left.separators!, parent.separators![i]!, ...right.separators!];
+    const children = [...left.children!, ...right.children!];
+    if (separators.length <= MAX_LENGTH) {
+      return { left: TreeNode.inner(this.#owner, this.#keys, separators, children), split: null };
     }
-    const middle = left.length >>> 1;
-    const split = left.children === null ? this.#splitLeaf(left, middle) : this.#splitInner(left, middle);
-    parent.separators[i] = split.separator;
-    parent.children![i + 1] = split.right;
+    const middle = separators.length >>> 1;
+    const split = {
+      separator: separators[middle]!,
+      right: TreeNode.inner(
+        this.#owner,
+        this.#keys,
+        separators.slice(middle + 1),
+        children.slice(middle + 1),
+      ),
+    };
+    const rest = [separators.slice(0, middle), children.slice(0, middle + 1)] as const;
+    return { left: TreeNode.inner(this.#owner, this.#keys, ...rest), split };
   }
 }
 
+/** What goes to the right of a node that could not hold everything. */
 interface Split {
   readonly separator: Uint8Array;
   readonly right: TreeNode;
+}
+
+interface Joined {
+  readonly left: TreeNode;
+  readonly split: Split | null;
 }
 
 /** Half; but keys that arrive in order leave full nodes behind them. `inserted` is where the newest one went. */
 function splitPoint(node: TreeNode, inserted: number): number {
   return inserted === node.length - 1 ? node.length - 2 : node.length >>> 1;
 }
+
+const NO_ENTRIES: Uint32Array = new Uint32Array(0);

@@ -1,4 +1,5 @@
 import { assert } from "../errors/index.ts";
+import { headOf } from "./tree-node.ts";
 import type { KeyValue, Revision } from "./types.ts";
 
 /*
@@ -183,6 +184,11 @@ export class RecordHeap {
       if (difference !== 0) return difference;
     }
     return length - key.length;
+  }
+
+  /** Six bytes of the key from `skip` on, as `headOf` in tree-node.ts has it. */
+  keyHead(handle: RecordHandle, skip: number): number {
+    return headOf(this.keyView(handle), skip);
   }
 
   /** A key for the caller to keep. */

@@ -1,4 +1,3 @@
-import { childIndex, lowerBound } from "./tree-node.ts";
 import type { Entry, KeySource, TreeNode } from "./tree-node.ts";
 
 /**
@@ -22,13 +21,13 @@ export class TreeCursor {
   }
 
   get entry(): Entry {
-    return this.#leaf.entries[this.#at]!;
+    return this.#leaf.entries![this.#at]!;
   }
 
   /** To the first entry whose key is not less than `key`. */
   seek(key: Uint8Array): boolean {
     this.#find(key);
-    this.#at = lowerBound(this.#keys, this.#leaf.entries, key) - 1;
+    this.#at = this.#positionOf(key) - 1;
     return this.next();
   }
 
@@ -37,18 +36,18 @@ export class TreeCursor {
     if (key === null) {
       this.#reset();
       this.#descend(this.#root, "last");
-      this.#at = this.#leaf.entries.length;
+      this.#at = this.#leaf.length;
     } else {
       this.#find(key);
-      this.#at = lowerBound(this.#keys, this.#leaf.entries, key);
+      this.#at = this.#positionOf(key);
     }
     return this.previous();
   }
 
   next(): boolean {
-    while (++this.#at >= this.#leaf.entries.length) {
+    while (++this.#at >= this.#leaf.length) {
       if (!this.#turn(1)) {
-        this.#at = this.#leaf.entries.length;
+        this.#at = this.#leaf.length;
         return false;
       }
     }
@@ -65,6 +64,12 @@ export class TreeCursor {
     return true;
   }
 
+  /** Where in the leaf the key is or would be. */
+  #positionOf(key: Uint8Array): number {
+    const i = this.#leaf.find(this.#keys, key);
+    return i < 0 ? ~i : i;
+  }
+
   #reset(): void {
     this.#path.length = 0;
     this.#taken.length = 0;
@@ -75,7 +80,7 @@ export class TreeCursor {
     this.#reset();
     let node = this.#root;
     while (node.children !== null) {
-      const i = childIndex(node.separators, key);
+      const i = node.childFor(this.#keys, key);
       this.#path.push(node);
       this.#taken.push(i);
       node = node.children[i]!;
@@ -94,7 +99,7 @@ export class TreeCursor {
         this.#path.length = level + 1;
         this.#taken.length = level + 1;
         this.#descend(child, direction === 1 ? "first" : "last");
-        this.#at = direction === 1 ? -1 : this.#leaf.entries.length;
+        this.#at = direction === 1 ? -1 : this.#leaf.length;
         return true;
       }
       level--;

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { compareBytes } from "../../../src/core/bytes/index.ts";
 import { CowTree } from "../../../src/core/kv/cow-tree.ts";
 import type { TreeCursor } from "../../../src/core/kv/tree-cursor.ts";
+import { headOf } from "../../../src/core/kv/tree-node.ts";
 import type { KeySource } from "../../../src/core/kv/tree-node.ts";
 import { randomNumbers } from "./random-numbers.ts";
 
@@ -20,6 +21,7 @@ function keyOf(number: number): Uint8Array {
 
 const keys: KeySource = {
   compareKey: (entry, key) => compareBytes(keyOf(Math.floor(entry / VARIANTS)), key),
+  keyHead: (entry, skip) => headOf(keyOf(Math.floor(entry / VARIANTS)), skip),
   keyCopy: (entry) => keyOf(Math.floor(entry / VARIANTS)),
 };
 
