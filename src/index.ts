@@ -1,7 +1,8 @@
-export { EmbeddedEngine } from "./runtimes/node/index.ts";
+export { EmbeddedEngine, EmbeddedStateMachine } from "./runtimes/node/index.ts";
 export type { EmbeddedOptions, LeaderInfo } from "./runtimes/node/index.ts";
 export { Client, TxnBuilder } from "./core/node/index.ts";
 export type {
+  AppliedCommand,
   Bytes,
   CallOptions,
   ClientOptions,
@@ -14,8 +15,11 @@ export type {
   Member,
   MemberAddRequest,
   ReadOptions,
+  ReplicaStatus,
   ResponseHeader,
   Scan,
+  StateMachine,
+  StateSnapshot,
   StorageEngine,
   TxnResult,
 } from "./core/node/index.ts";

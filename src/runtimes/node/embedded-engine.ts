@@ -1,16 +1,8 @@
-import { EngineError } from "../../core/errors/index.ts";
-import { Client, type Engine, type Member } from "../../core/node/index.ts";
-import type { NodeId, Term } from "../../core/raft/index.ts";
-import { loadEmbeddedConfig } from "./config/load-config.ts";
-import type { EmbeddedOptions } from "./embedded-options.ts";
-import { NodeHost } from "./node-host.ts";
-import { nodeLogger } from "./node-logger.ts";
-
-/** Who leads, and in which term. */
-export interface LeaderInfo {
-  readonly id: NodeId;
-  readonly term: Term;
-}
+import { Client, type Engine, type KvEngine } from "../../core/node/index.ts";
+import { EmbeddedMember } from "./embedded-member.ts";
+import { type EmbeddedOptions, embeddedHostOptions } from "./embedded-options.ts";
+import { startKvHost } from "./kv-host.ts";
+import type { NodeHost } from "./node-host.ts";
 
 /**
  * A member of a cluster inside this process.
@@ -30,13 +22,13 @@ export interface LeaderInfo {
  *   peerSecretFile: "./peer-secret",
  * });
  */
-export class EmbeddedEngine {
-  readonly #host: NodeHost;
+export class EmbeddedEngine extends EmbeddedMember {
+  readonly #engine: KvEngine;
   readonly #client: Client;
-  #stopped = false;
 
-  private constructor(host: NodeHost) {
-    this.#host = host;
+  private constructor(host: NodeHost<KvEngine>) {
+    super(host);
+    this.#engine = host.engine;
     this.#client = new Client(host.engine, { maxTxnOps: host.config.maxTxnOps });
   }
 
@@ -47,30 +39,7 @@ export class EmbeddedEngine {
    * @throws EngineError `invalidConfig`, `storageLocked`, `storageForeign`, `storageCorrupt`: nothing was changed.
    */
   static async start(dataDir: string, options: EmbeddedOptions = {}): Promise<EmbeddedEngine> {
-    const { logger: givenLogger, storage, env = process.env, ...settings } = options;
-    const { config, warnings } = loadEmbeddedConfig({ ...settings, dataDir }, env);
-    const format = config.logFormat ?? (process.stderr.isTTY ? "text" : "json");
-    const logger = givenLogger ?? nodeLogger({ level: config.logLevel, format });
-    for (const warning of warnings) logger.log("warn", warning);
-    const host = await NodeHost.start({
-      config,
-      logger,
-      replaceGlobals: false,
-      ...(storage === undefined ? {} : { storage }),
-    });
-    return new EmbeddedEngine(host);
-  }
-
-  /**
-   * Resolves once there is a leader and this member has caught up with it.
-   *
-   * @throws EngineError `timeout`, `noLeader`.
-   */
-  async waitReady(timeoutMs: number): Promise<LeaderInfo> {
-    await this.#host.engine.ready(timeoutMs);
-    const { leaderInfo } = this;
-    if (leaderInfo === null) throw new EngineError("noLeader");
-    return leaderInfo;
+    return new EmbeddedEngine(await startKvHost(embeddedHostOptions(dataDir, options)));
   }
 
   /** The everyday methods. Cheap, and always the same. */
@@ -80,82 +49,6 @@ export class EmbeddedEngine {
 
   /** Everything that etcd's API can do, in its terms. */
   get engine(): Engine {
-    return this.#host.engine;
-  }
-
-  get nodeId(): NodeId {
-    return this.#host.engine.nodeId;
-  }
-
-  get isLeader(): boolean {
-    return this.#host.engine.isLeader;
-  }
-
-  get leaderId(): NodeId | null {
-    return this.#host.engine.leaderId;
-  }
-
-  get leaderInfo(): LeaderInfo | null {
-    const { leaderId, term } = this.#host.engine.status();
-    return leaderId === null ? null : { id: leaderId, term };
-  }
-
-  /** Calls back whenever the leader changes, null when there is none; returns the way to stop. */
-  onLeaderChange(listener: (leader: LeaderInfo | null) => void): () => void {
-    return this.#host.engine.onLeaderChange((id) => {
-      listener(id === null ? null : { id, term: this.#host.engine.status().term });
-    });
-  }
-
-  /** Calls back whenever the membership changes; returns the way to stop. */
-  onMembershipChange(listener: (members: readonly Member[]) => void): () => void {
-    return this.#host.engine.onMembershipChange(listener);
-  }
-
-  /**
-   * The members now, and again after each change until the loop is left or the engine stops. A slow reader sees the
-   * latest membership, not every one on the way.
-   */
-  async *watchMembership(): AsyncGenerator<readonly Member[], void, undefined> {
-    const { engine } = this.#host;
-    let latest: readonly Member[] | null = null;
-    let wake = (): void => undefined;
-    const stopListening = [
-      engine.onMembershipChange((members) => {
-        latest = members;
-        wake();
-      }),
-      this.#host.onStopped(() => wake()),
-    ];
-    try {
-      const { members: present } = await engine.memberList({ consistency: "eventual" });
-      latest ??= present;
-      while (!this.isStopped) {
-        if (latest === null) {
-          await new Promise<void>((resolve) => (wake = resolve));
-        } else {
-          const members = latest;
-          latest = null;
-          yield members;
-        }
-      }
-    } finally {
-      for (const stop of stopListening) stop();
-    }
-  }
-
-  /** Calls back when the member has stopped by itself, because its disk failed or an invariant broke. */
-  onFailure(listener: (error: unknown) => void): () => void {
-    return this.#host.engine.onFailure(listener);
-  }
-
-  get isStopped(): boolean {
-    return this.#stopped || this.#host.engine.isStopped;
-  }
-
-  /** Hands leadership over if there is somebody to take it, and lets go of files and sockets. */
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    await this.#host.stop();
+    return this.#engine;
   }
 }

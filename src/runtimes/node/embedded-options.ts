@@ -1,5 +1,7 @@
 import type { Consistency, Logger, LogLevel, StorageEngine } from "../../core/node/index.ts";
-import type { LogFormat } from "./node-logger.ts";
+import { loadEmbeddedConfig } from "./config/load-config.ts";
+import type { BaseHostOptions } from "./node-host.ts";
+import { type LogFormat, nodeLogger } from "./node-logger.ts";
 
 /**
  * Settings of an embedded engine: those of `d-engine serve` in camelCase. What is not given is taken from `ETCD_...`
@@ -51,4 +53,14 @@ export interface EmbeddedOptions {
   readonly storage?: StorageEngine;
   /** Default: the process's environment. */
   readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+/** What a host is to be told, from what an embedding application said. @throws EngineError `invalidConfig`. */
+export function embeddedHostOptions(dataDir: string, options: EmbeddedOptions): BaseHostOptions {
+  const { logger: givenLogger, storage, env = process.env, ...settings } = options;
+  const { config, warnings } = loadEmbeddedConfig({ ...settings, dataDir }, env);
+  const format = config.logFormat ?? (process.stderr.isTTY ? "text" : "json");
+  const logger = givenLogger ?? nodeLogger({ level: config.logLevel, format });
+  for (const warning of warnings) logger.log("warn", warning);
+  return { config, logger, replaceGlobals: false, ...(storage === undefined ? {} : { storage }) };
 }

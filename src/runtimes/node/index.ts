@@ -1,12 +1,15 @@
 export { EmbeddedEngine } from "./embedded-engine.ts";
-export type { LeaderInfo } from "./embedded-engine.ts";
+export { EmbeddedMember } from "./embedded-member.ts";
+export type { LeaderInfo } from "./embedded-member.ts";
+export { EmbeddedStateMachine } from "./embedded-state-machine.ts";
 export type { EmbeddedOptions } from "./embedded-options.ts";
 export type { ClusterAddresses, InitialMember } from "./config/cluster-addresses.ts";
 export { loadServerConfig } from "./config/load-config.ts";
 export type { LoadedConfig } from "./config/load-config.ts";
 export type { ServerConfig, TlsConfig } from "./config/server-config.ts";
+export { startKvHost } from "./kv-host.ts";
 export { NodeHost } from "./node-host.ts";
-export type { HostOptions } from "./node-host.ts";
+export type { BaseHostOptions, Hosted, HostOptions } from "./node-host.ts";
 export { nodeBase64 } from "./node-base64.ts";
 export { nodeClock } from "./node-clock.ts";
 export { nodeLogger } from "./node-logger.ts";

@@ -1,17 +1,27 @@
 import { openSqliteStorage } from "../../adapters/sqlite/index.ts";
-import { KvEngine, Listeners, type Logger, type Member, type StorageEngine } from "../../core/node/index.ts";
+import {
+  Listeners,
+  type Logger,
+  type Member,
+  type NodeOptions,
+  type Replica,
+  type StorageEngine,
+} from "../../core/node/index.ts";
 import type { ServerConfig } from "./config/server-config.ts";
 import { Doors } from "./doors.ts";
 import { formatId } from "./identity.ts";
-import { nodeBase64 } from "./node-base64.ts";
 import { nodeClock } from "./node-clock.ts";
 import { nodeRandom } from "./node-random.ts";
 import type { PeerClientTls } from "./peers/peer-poster.ts";
 import { PeerTransport } from "./peers/peer-transport.ts";
 import { resolveIdentity } from "./resolve-identity.ts";
-import { VERSION } from "./version.ts";
 
-export interface HostOptions {
+/** What a host runs: a replica, and what stands on it. */
+export interface Hosted {
+  readonly replica: Replica<unknown>;
+}
+
+export interface BaseHostOptions {
   readonly config: ServerConfig;
   readonly logger: Logger;
   /** See Doors. */
@@ -20,29 +30,34 @@ export interface HostOptions {
   readonly storage?: StorageEngine;
 }
 
+export interface HostOptions<E extends Hosted> extends BaseHostOptions {
+  /** Starts what this node is to run. */
+  readonly start: (options: NodeOptions) => Promise<E>;
+  /** Lets clients in once it runs. Absent: only other members are served. */
+  readonly serveClients?: (engine: E, doors: Doors, transport: PeerTransport) => Promise<void>;
+}
+
 /** Requests under way at a stop may take this long to finish. */
 const CLOSE_GRACE_MS = 3000;
 
-/** One node on plain Node: its stores, its way to the others, its engine and its listening sockets. */
-export class NodeHost {
+/** One node on plain Node: its stores, its way to the others, what it runs, and its listening sockets. */
+export class NodeHost<E extends Hosted> {
   readonly config: ServerConfig;
-  readonly engine: KvEngine;
+  readonly engine: E;
   readonly #logger: Logger;
-  readonly #transport: PeerTransport;
   readonly #doors: Doors;
   readonly #stopListeners = new Listeners<void>();
   #stopping: Promise<void> | null = null;
 
-  private constructor(options: HostOptions, engine: KvEngine, transport: PeerTransport, doors: Doors) {
-    this.config = options.config;
-    this.#logger = options.logger;
+  private constructor({ config, logger }: HostOptions<E>, engine: E, doors: Doors) {
+    this.config = config;
+    this.#logger = logger;
     this.engine = engine;
-    this.#transport = transport;
     this.#doors = doors;
   }
 
   /** Starts everything, or nothing: what had been started is stopped again when a later step fails. */
-  static async start(options: HostOptions): Promise<NodeHost> {
+  static async start<E extends Hosted>(options: HostOptions<E>): Promise<NodeHost<E>> {
     const { config, logger } = options;
     const undo: (() => Promise<unknown>)[] = [];
     try {
@@ -59,13 +74,13 @@ export class NodeHost {
         logger,
         ...tls,
       });
-      let engine: KvEngine | null = null;
+      let engine: E | null = null;
       const transport = new PeerTransport({
         identity,
         secret: config.peerSecret,
         ...tls,
         maxBodyBytes: maxPeerBytes,
-        members: () => (engine === null ? Promise.resolve(null) : knownMembers(engine)),
+        members: () => Promise.resolve(engine === null ? null : knownMembers(engine.replica)),
         contacts,
         clock: nodeClock,
         random: nodeRandom,
@@ -76,7 +91,7 @@ export class NodeHost {
       undo.push(() => transport.stop());
       // Open before the node runs: its first messages are answered by others at once.
       doors.servePeers(transport.receive);
-      engine = await KvEngine.start({
+      engine = await options.start({
         identity,
         founders,
         self: { name: config.name, clientUrls: config.advertiseClientUrls },
@@ -87,9 +102,9 @@ export class NodeHost {
         logger,
         ...engineSettings(config),
       });
-      const host = new NodeHost(options, engine, transport, doors);
+      const host = new NodeHost(options, engine, doors);
       undo.push(() => host.stop({ transferLeadership: false }));
-      await host.#open(engine);
+      await host.#open(() => options.serveClients?.(host.engine, doors, transport));
       return host;
     } catch (error) {
       for (const step of undo.reverse()) await step().catch(() => undefined);
@@ -108,10 +123,11 @@ export class NodeHost {
     return this.#stopListeners.add(listener);
   }
 
-  async #open(engine: KvEngine): Promise<void> {
+  async #open(serveClients: () => Promise<void> | undefined): Promise<void> {
     const { config } = this;
-    const { clusterId, nodeId } = engine.status();
-    engine.onFailure(() => this.#stopListeners.emit());
+    const { replica } = this.engine;
+    const { clusterId, nodeId } = replica.identity;
+    replica.onFailure(() => this.#stopListeners.emit());
     this.#logger.log("info", "node started", {
       name: config.name,
       nodeId,
@@ -119,45 +135,25 @@ export class NodeHost {
       dataDir: config.dataDir,
       listening: this.#doors.urls,
     });
-    if (config.listenClientUrls.length > 0) await this.#serveClients(engine);
-    this.#keepPeerUrlsTrue(engine);
-  }
-
-  async #serveClients(engine: KvEngine): Promise<void> {
-    const { config } = this;
-    // Loaded only here: an engine that serves nobody over HTTP has no use for a metrics library.
-    const { nodeMetrics } = await import("./metrics.ts");
-    const metrics = nodeMetrics(engine, this.#transport);
-    this.#doors.serveClients({
-      engine: metrics.engine,
-      auth: {
-        ...(config.clientToken === null ? {} : { clientToken: config.clientToken }),
-        // The configuration was refused unless this is safe, or someone said so.
-        allowInsecure: true,
-      },
-      version: VERSION,
-      metrics: metrics.render,
-      limits: { maxRequestBytes: Math.ceil(config.maxRequestBytes * 1.4) + (64 << 10) },
-      base64: nodeBase64,
-      logger: this.#logger,
-    });
+    await serveClients();
+    this.#keepPeerUrlsTrue(replica);
   }
 
   /**
    * A single node that was given another address says so to the membership by itself, and so can grow by a change of
    * its configuration. With others around that is an operator's act, as in etcd: they might lose sight of it.
    */
-  #keepPeerUrlsTrue(engine: KvEngine): void {
+  #keepPeerUrlsTrue(replica: Replica<unknown>): void {
     const { advertisePeerUrls } = this.config;
     if (advertisePeerUrls.length === 0) return;
-    const { nodeId } = engine;
+    const { nodeId } = replica;
     const update = async (): Promise<void> => {
-      await engine.ready(this.config.electionTimeoutMs * 10);
-      const { members } = await engine.memberList();
+      await replica.ready(this.config.electionTimeoutMs * 10);
+      const members = replica.members();
       const known = members.find(({ id }) => id === nodeId)?.peerUrls;
       if (known === undefined || sameSet(known, advertisePeerUrls)) return;
       if (members.length === 1) {
-        await engine.memberUpdate(nodeId, advertisePeerUrls);
+        await replica.memberUpdate(nodeId, advertisePeerUrls);
         this.#logger.log("info", "peer URLs changed", { from: known, to: advertisePeerUrls });
       } else {
         this.#logger.log("warn", "the members know this one under other peer URLs", {
@@ -168,22 +164,22 @@ export class NodeHost {
       }
     };
     update().catch((error: unknown) => {
-      if (!engine.isStopped) this.#logger.log("debug", "peer URLs could not be compared", { error });
+      if (!replica.isStopped) this.#logger.log("debug", "peer URLs could not be compared", { error });
     });
   }
 
   async #stop(options: { readonly transferLeadership?: boolean }): Promise<void> {
     // While this node still leads, what clients have asked for is soonest done.
     await this.#doors.closeToClients(CLOSE_GRACE_MS);
-    await this.engine.stop(options);
+    await this.engine.replica.stop(options);
     await this.#doors.close(CLOSE_GRACE_MS);
-    this.#logger.log("info", "node stopped", { nodeId: this.engine.nodeId });
+    this.#logger.log("info", "node stopped", { nodeId: this.engine.replica.nodeId });
     this.#stopListeners.emit();
   }
 }
 
-async function knownMembers(engine: KvEngine): Promise<readonly Member[] | null> {
-  const { members } = await engine.memberList({ consistency: "eventual" });
+function knownMembers(replica: Replica<unknown>): readonly Member[] | null {
+  const members = replica.members();
   return members.length === 0 ? null : members;
 }
 
@@ -198,7 +194,7 @@ function peerClientTls({ peerTls }: ServerConfig): { readonly tls?: PeerClientTl
   return { tls: { cert, key, ...(ca === null ? {} : { ca }) } };
 }
 
-function engineSettings(config: ServerConfig): Pick<Parameters<typeof KvEngine.start>[0], "raft" | "tuning"> {
+function engineSettings(config: ServerConfig): Pick<NodeOptions, "raft" | "tuning"> {
   const { heartbeatIntervalMs, electionTimeoutMs } = config;
   return {
     raft: { heartbeatIntervalMs, electionTimeoutMs, clockDriftBoundMs: electionTimeoutMs / 10 },

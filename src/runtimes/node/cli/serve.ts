@@ -1,8 +1,9 @@
 import { EngineError } from "../../../core/errors/index.ts";
-import type { Logger } from "../../../core/node/index.ts";
+import type { KvEngine, Logger } from "../../../core/node/index.ts";
 import { loadServerConfig } from "../config/load-config.ts";
 import { SECTIONS, SETTINGS, UNSUPPORTED } from "../config/settings.ts";
-import { NodeHost } from "../node-host.ts";
+import { startKvHost } from "../kv-host.ts";
+import type { NodeHost } from "../node-host.ts";
 import { nodeLogger } from "../node-logger.ts";
 import { ExitCode } from "./exit-codes.ts";
 import type { Terminal } from "./terminal.ts";
@@ -15,9 +16,9 @@ export async function serve(args: readonly string[], { env }: Terminal): Promise
   const format = config.logFormat ?? (process.stderr.isTTY ? "text" : "json");
   const logger = nodeLogger({ level: config.logLevel, format });
   for (const warning of warnings) logger.log("warn", warning);
-  let host: NodeHost;
+  let host: NodeHost<KvEngine>;
   try {
-    host = await NodeHost.start({ config, logger, replaceGlobals: true });
+    host = await startKvHost({ config, logger, replaceGlobals: true });
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
     logger.log("error", "the server did not start", { problem: error.message });
@@ -30,7 +31,7 @@ export async function serve(args: readonly string[], { env }: Terminal): Promise
  * Waits for a signal or a failure. The first SIGTERM or SIGINT stops gracefully, a second one at once. A node whose
  * disk failed or whose invariant broke must not go on: the process ends, and whoever supervises it decides.
  */
-async function untilStopped(host: NodeHost, logger: Logger): Promise<ExitCode> {
+async function untilStopped(host: NodeHost<KvEngine>, logger: Logger): Promise<ExitCode> {
   let signalled = false;
   const failed = new Promise<ExitCode>((resolve) => {
     host.engine.onFailure(() => resolve(ExitCode.failed));

@@ -1,0 +1,32 @@
+import { KvEngine } from "../../core/node/index.ts";
+import { nodeBase64 } from "./node-base64.ts";
+import { type BaseHostOptions, NodeHost } from "./node-host.ts";
+import { VERSION } from "./version.ts";
+
+/** A node that runs the key-value store, and serves it over HTTP where its configuration says so. */
+export async function startKvHost(options: BaseHostOptions): Promise<NodeHost<KvEngine>> {
+  const { config, logger } = options;
+  return await NodeHost.start({
+    ...options,
+    start: (nodeOptions) => KvEngine.start(nodeOptions),
+    serveClients: async (engine, doors, transport) => {
+      if (config.listenClientUrls.length === 0) return;
+      // Loaded only here: an engine that serves nobody over HTTP has no use for a metrics library.
+      const { nodeMetrics } = await import("./metrics.ts");
+      const metrics = nodeMetrics(engine, transport);
+      doors.serveClients({
+        engine: metrics.engine,
+        auth: {
+          ...(config.clientToken === null ? {} : { clientToken: config.clientToken }),
+          // The configuration was refused unless this is safe, or someone said so.
+          allowInsecure: true,
+        },
+        version: VERSION,
+        metrics: metrics.render,
+        limits: { maxRequestBytes: Math.ceil(config.maxRequestBytes * 1.4) + (64 << 10) },
+        base64: nodeBase64,
+        logger,
+      });
+    },
+  });
+}
