@@ -2,9 +2,9 @@ import { expect, test } from "vitest";
 import { Swarm, type SwarmResult } from "./world/swarm.ts";
 
 /** Virtual time under faults, in each run; peace comes on top. */
-const VIRTUAL_MS = 8_000;
-const BATCHES = [1, 11, 21, 31, 41, 51];
-const BATCH = 10;
+const VIRTUAL_MS = 6_000;
+const BATCHES = [1, 6, 11, 16, 21, 26, 31, 36];
+const BATCH = 5;
 
 async function run(seed: number): Promise<SwarmResult> {
   return await new Swarm(seed).run(VIRTUAL_MS);
@@ -23,8 +23,8 @@ test.each(BATCHES)("whatever happens, nothing acknowledged is lost (seeds from %
   }
   expect(wrong).toEqual([]);
   // A run in which hardly anything succeeds shows nothing.
-  expect(writes).toBeGreaterThan(1000);
-  expect(reads).toBeGreaterThan(1000);
+  expect(writes).toBeGreaterThan(300);
+  expect(reads).toBeGreaterThan(300);
 });
 
 test("a transfer of a snapshot that outlives its leader's term does not speak for the next one", async () => {
