@@ -10,17 +10,25 @@ export type {
   Engine,
   EngineStatus,
   GetOptions,
+  LogBounds,
   Logger,
   LogLevel,
+  LogStore,
   Member,
   MemberAddRequest,
+  MetaState,
+  MetaStore,
   ReadOptions,
   ReplicaStatus,
   ResponseHeader,
   Scan,
+  SnapshotInfo,
+  SnapshotStore,
+  SnapshotWriter,
   StateMachine,
   StateSnapshot,
   StorageEngine,
+  StoreIdentity,
   TxnResult,
 } from "./core/node/index.ts";
 export type {
@@ -39,6 +47,15 @@ export type {
   TxnRequest,
   TxnResponse,
 } from "./core/kv/index.ts";
-export type { NodeId, Term } from "./core/raft/index.ts";
+export type {
+  ClusterConfig,
+  ConfChange,
+  Entry,
+  HardState,
+  LogIndex,
+  NodeId,
+  SnapshotMeta,
+  Term,
+} from "./core/raft/index.ts";
 export { AssertionError, EngineError, ERRORS } from "./core/errors/index.ts";
 export type { ErrorCode, ErrorDetails } from "./core/errors/index.ts";

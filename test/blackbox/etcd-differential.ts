@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { replyLine } from "../runtimes/http/recording.ts";
 import { type Horizon, type Request, Requests } from "./etcd-differential/requests.ts";
 import { cluster, leaderOf, workDir } from "./support/cluster.ts";
-import { stablePorts } from "./support/ports.ts";
+import { freePorts } from "../runtimes/node/free-ports.ts";
 import { program, type Run } from "./support/program.ts";
 import { Seeded } from "./support/random.ts";
 import { until } from "./support/waiting.ts";
@@ -79,7 +79,7 @@ function after({ revision, compacted }: Horizon, { path, body }: Request, reply:
 }
 
 async function startEtcd(run: Run, dir: string): Promise<string> {
-  const [port, peerPort] = await stablePorts(2);
+  const [port, peerPort] = await freePorts(2);
   const url = `http://127.0.0.1:${port}`;
   const peerUrl = `http://127.0.0.1:${peerPort}`;
   const flags = {

@@ -3,12 +3,12 @@
 import { rm } from "node:fs/promises";
 import { GrowingGroup } from "./members/growing-group.ts";
 import { leaderOf, settledHashes, workDir } from "./support/cluster.ts";
-import { stablePorts } from "./support/ports.ts";
+import { freePorts } from "../runtimes/node/free-ports.ts";
 import { program } from "./support/program.ts";
 import { Writer } from "./support/writer.ts";
 
 await program("members", 170, async (run) => {
-  const group = new GrowingGroup(run, await workDir(run), await stablePorts(10));
+  const group = new GrowingGroup(run, await workDir(run), await freePorts(10));
   const n1 = group.server(1, {});
   await n1.start();
   group.running.push(n1);

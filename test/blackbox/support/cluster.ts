@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { status, type Status } from "./api.ts";
-import { stablePorts } from "./ports.ts";
+import { freePorts } from "../../runtimes/node/free-ports.ts";
 import type { Run } from "./program.ts";
 import { type Flags, Server } from "./server.ts";
 import { until } from "./waiting.ts";
@@ -16,7 +16,7 @@ export async function workDir(run: Run): Promise<string> {
 
 /** Founding members on loopback, each with a data directory of its own; not started yet. */
 export async function cluster(run: Run, dir: string, size: number, flags: Flags = {}): Promise<Server[]> {
-  const ports = await stablePorts(2 * size);
+  const ports = await freePorts(2 * size);
   const names = Array.from({ length: size }, (_, i) => `n${i + 1}`);
   const peerUrls = names.map((_, i) => `http://127.0.0.1:${ports[2 * i + 1]}`);
   return names.map((name, i) => {

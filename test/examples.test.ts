@@ -1,0 +1,43 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { freePorts } from "./runtimes/node/free-ports.ts";
+
+const EXAMPLES = fileURLToPath(new URL("../examples", import.meta.url));
+
+/** What each example prints, which is also what its comments say. */
+const PRINTED: Readonly<Record<string, readonly string[]>> = {
+  "quick-start.ts": ["hello", "true", "false", "good evening", "2 tasks at revision 5", "true"],
+  "one-to-three.ts": ["[ 'n1', 'n2', 'n3' ]", "one member / two of three"],
+  "custom-state-machine.ts": ["true", "false", "ann", "ann"],
+  "custom-storage.ts": ["true true"],
+};
+
+describe("examples", () => {
+  it.each(Object.entries(PRINTED))(
+    "%s",
+    async (file, lines) => {
+      const cwd = await mkdtemp(join(tmpdir(), "d-engine-example-"));
+      onTestFinished(() => rm(cwd, { recursive: true, force: true }));
+      // Three neighbours, of which the first is free: the example counts up from it.
+      const [firstPort] = await freePorts(1);
+      const { stdout, stderr } = await promisify(execFile)(
+        process.execPath,
+        [join(EXAMPLES, file), ...(await freePorts(3)).map(String)],
+        { cwd, env: { PATH: process.env["PATH"], NODE_NO_WARNINGS: "1" }, timeout: 60_000 },
+      );
+      expect(stderr).toBe("");
+      expect(stdout.trimEnd().split("\n")).toEqual(lines);
+    },
+    60_000,
+  );
+
+  it("are all run here", async () => {
+    const files = (await readdir(EXAMPLES)).filter((name) => name.endsWith(".ts"));
+    expect(new Set(files)).toEqual(new Set(Object.keys(PRINTED)));
+  });
+});
