@@ -37,8 +37,8 @@ async function join(
 
 const n2 = await join("n2", url(2), { n1: url(1), n2: url(2) });
 const n3 = await join("n3", url(3), { n1: url(1), n2: url(2), n3: url(3) });
-const members = await n3.client().listMembers();
-console.log(members.map(({ name }) => name).sort((a, b) => (a < b ? -1 : 1))); // [ 'n1', 'n2', 'n3' ]
+const members = await n3.client().listMembers({ consistency: "linearizable" });
+console.log(members.length, "members,", members.filter(({ isLearner }) => !isLearner).length, "voters"); // 3 members, 3 voters
 
 // The first one goes. The other two elect a leader and have everything.
 await n1.stop();

@@ -82,7 +82,6 @@ export interface EngineStatus extends ReplicaStatus {
 
 export interface MemberAddRequest {
   readonly peerUrls: readonly string[];
-  readonly name?: string;
   readonly isLearner: boolean;
 }
 

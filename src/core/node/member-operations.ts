@@ -20,7 +20,7 @@ export class MemberOperations<R> {
     this.#random = random;
   }
 
-  async add({ peerUrls, name, isLearner }: MemberAddRequest, call: CallOptions): Promise<Member> {
+  async add({ peerUrls, isLearner }: MemberAddRequest, call: CallOptions): Promise<Member> {
     requireUrls(peerUrls);
     await this.#node.barrier("linearizable", call);
     const members = this.#node.members();
@@ -32,7 +32,8 @@ export class MemberOperations<R> {
     const type = isLearner ? "addLearner" : "addVoter";
     await this.#node.changeMembers(
       [{ type, node: id }],
-      [{ id, peerUrls, name: name ?? "", clientUrls: [] }],
+      // It tells its name when it first starts: that a member has one says that it has run.
+      [{ id, peerUrls, name: "", clientUrls: [] }],
       call,
     );
     return this.#require(id);

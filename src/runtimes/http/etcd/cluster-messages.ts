@@ -77,8 +77,6 @@ export const memberAddRequest: Message<MemberAddRequest> = message<MemberAddRequ
   {
     peerUrls: texts(1, "peerURLs"),
     isLearner: bool(2, "isLearner"),
-    // Ours: etcd learns the name when the member starts.
-    name: text(null),
   },
 );
 
