@@ -45,7 +45,7 @@ export class KvEngine implements Engine {
 
   /** Recovers the node from its stores and starts it. It may be some time until there is a leader: see `ready`. */
   static async start(options: NodeOptions): Promise<KvEngine> {
-    const machine = new KvStateMachine();
+    const machine = new KvStateMachine(options.clock);
     return new KvEngine(await Replica.start(options, machine), machine);
   }
 

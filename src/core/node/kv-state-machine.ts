@@ -1,13 +1,36 @@
 import type { KvResult } from "../kv/index.ts";
 import { KvStore } from "../kv/index.ts";
+import type { Clock } from "./ports.ts";
 import type { AppliedCommand, StateMachine, StateSnapshot } from "./state-machine.ts";
+
+/** Changes that one turn of compaction looks at: well under a millisecond. */
+const COMPACTED_PER_TURN = 1000;
 
 /** The built-in key-value store, as the driver wants a state machine. */
 export class KvStateMachine implements StateMachine<KvResult> {
   readonly store: KvStore = new KvStore();
+  readonly #clock: Clock;
+  #compacted = 0;
+
+  /** @param clock for taking turns with everything else; the state does not depend on it. */
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   applyChunk(commands: readonly AppliedCommand[]): readonly KvResult[] {
-    return this.store.applyChunk(commands);
+    const results = this.store.applyChunk(commands);
+    if (this.store.compactRevision !== this.#compacted) {
+      this.#compacted = this.store.compactRevision;
+      this.#freeCompacted();
+    }
+    return results;
+  }
+
+  /** What compaction has hidden is freed bit by bit, also when no further command comes to do it in passing. */
+  #freeCompacted(): void {
+    this.#clock.setTimer(0, () => {
+      if (this.store.compactStep(COMPACTED_PER_TURN)) this.#freeCompacted();
+    });
   }
 
   snapshot(): StateSnapshot {
