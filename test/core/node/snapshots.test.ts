@@ -234,6 +234,35 @@ describe("a follower that was away", () => {
     expect(restored(away)).toBe(1);
   });
 
+  test("is not told by a leader of before, whose transfer goes on, that it leads still", async () => {
+    const { cluster, away, leader } = await behind({
+      seed: 12,
+      tuning: { trailingEntries: 0, snapshotChunkBytes: 64 },
+    });
+    await cluster.world.complete("a snapshot", leader.takeSnapshot());
+    const { term } = leader.status();
+    const terms: number[] = [];
+    cluster.network.onFrame = (travelling) => {
+      const body = bodyOf(travelling);
+      // The answers take long, so that one is on its way when the leader changes.
+      if (body.type === "snapshotChunkResult") return [40];
+      if (body.type === "snapshotChunk" && travelling.from === leader.nodeId) terms.push(body.term);
+      // Who leads next can say so, but not help: the old transfer would have nothing left to do.
+      const helps = kindOf(travelling) === "AppendEntries" && travelling.from !== leader.nodeId;
+      return helps ? "drop" : "pass";
+    };
+    await cluster.world.complete("the start", away.start());
+    await cluster.world.until("the middle", () => terms.length > 5);
+    const [next] = cluster.others(leader.nodeId).filter((id) => id !== away.id) as [bigint];
+    await cluster.world.complete("a transfer", leader.transferLeadership(next));
+    await cluster.world.runFor(1000);
+    cluster.network.onFrame = () => "pass";
+    await cluster.converged();
+    expect(new Set(terms)).toEqual(new Set([term]));
+    expect(away.isUp).toBe(true);
+    expect(cluster.stateHashes()).toHaveLength(1);
+  });
+
   const verdicts: Verdict[] = ["crashBefore", "crashTorn", "crashAfter"];
 
   test.each([true, false])(
