@@ -1,6 +1,8 @@
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, statSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
 import { openSqliteStorage } from "../../src/adapters/sqlite/index.ts";
 import type { SnapshotInfo } from "../../src/core/node/index.ts";
 import { storageConformance, type StorageSite } from "./conformance.ts";
@@ -30,4 +32,16 @@ storageDamageConformance("sqlite", {
     const path = snapshotPath(dir, info);
     truncateSync(path, statSync(path).size - 100);
   },
+});
+
+it("opens in a script that was given on the command line", () => {
+  const dir = mkdtempSync(join(tmpdir(), "d-engine-sqlite-"));
+  onTestFinished(() => rmSync(dir, { recursive: true }));
+  const module = new URL("../../src/adapters/sqlite/index.ts", import.meta.url).href;
+  const script = `const { openSqliteStorage } = await import("${module}");
+    const storage = await openSqliteStorage({ dir: process.argv[1] });
+    console.log((await storage.log.open()).lastIndex);
+    await storage.close();`;
+  const args = ["--no-warnings", "--input-type=module", "--eval", script, dir];
+  expect(execFileSync(process.execPath, args, { encoding: "utf8" })).toBe("0\n");
 });

@@ -26,7 +26,12 @@ export class DatabaseThread {
   #gone: string | null = null;
 
   private constructor(options: DatabaseOptions) {
-    this.#worker = new Worker(WORKER_URL, { workerData: options, name: "d-engine sqlite" });
+    this.#worker = new Worker(WORKER_URL, {
+      workerData: options,
+      name: "d-engine sqlite",
+      // About a script on the command line, and refused where there is none.
+      execArgv: process.execArgv.filter((option) => !option.startsWith("--input-type")),
+    });
     this.#worker.on("message", (answers: readonly Answer[]) => this.#settle(answers));
     this.#worker.on("error", (error) => this.#lose(`the database thread failed: ${String(error)}`));
     this.#worker.on("exit", () => this.#lose("the store is closed"));
