@@ -44,7 +44,7 @@ export class Report {
     this.#facts.push({ name, value, unit });
     const shown = value.toLocaleString("en", { maximumFractionDigits: 1 });
     console.log(
-      `  ${name.padEnd(58)}${shown.padStart(10)} ${unit}${target === "" ? "" : `  (aim: ${target})`}`,
+      `  ${name.padEnd(74)}${shown.padStart(10)} ${unit}${target === "" ? "" : `  (aim: ${target})`}`,
     );
   }
 
