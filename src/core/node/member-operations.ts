@@ -5,10 +5,10 @@ import type { Clock, Random } from "./ports.ts";
 import type { RaftNode } from "./raft-node.ts";
 import { Waiter } from "./waiter.ts";
 
-/** Learners at one time: each costs the leader a full stream (etcd's limit is 1; catching up two is common here). */
-const MAX_LEARNERS = 2;
-
-/** What operators do to the membership: each checks its request, proposes the change, and waits for it. */
+/**
+ * What operators do to the membership: each looks at its request, proposes the change, and waits for it. Whether the
+ * change goes with the members as they are the leader decides.
+ */
 export class MemberOperations<R> {
   readonly #node: RaftNode<R>;
   readonly #clock: Clock;
@@ -22,12 +22,6 @@ export class MemberOperations<R> {
 
   async add({ peerUrls, isLearner }: MemberAddRequest, call: CallOptions): Promise<Member> {
     requireUrls(peerUrls);
-    await this.#node.barrier("linearizable", call);
-    const members = this.#node.members();
-    refuseTakenUrls(members, peerUrls);
-    if (isLearner && members.filter((member) => member.isLearner).length >= MAX_LEARNERS) {
-      throw new EngineError("tooManyLearners");
-    }
     const id = this.#random.id();
     const type = isLearner ? "addLearner" : "addVoter";
     await this.#node.changeMembers(
@@ -75,10 +69,6 @@ export class MemberOperations<R> {
     requireUrls(peerUrls);
     await this.#node.barrier("linearizable", call);
     this.#require(id);
-    refuseTakenUrls(
-      this.#node.members().filter((member) => member.id !== id),
-      peerUrls,
-    );
     await this.#node.updateMember({ id, peerUrls }, call);
   }
 
@@ -118,14 +108,6 @@ export class MemberOperations<R> {
 
 function requireUrls(urls: readonly string[]): void {
   if (urls.length === 0 || urls.some((url) => !/^https?:\/\/[^\s/]+$/.test(url))) {
-    throw new EngineError("badMemberUrls", {
-      detail: `peer URLs look like http://host:port, not ${urls.join(", ")}`,
-    });
-  }
-}
-
-function refuseTakenUrls(members: readonly Member[], urls: readonly string[]): void {
-  if (members.some((member) => member.peerUrls.some((url) => urls.includes(url)))) {
-    throw new EngineError("peerUrlExists");
+    throw new EngineError("badMemberUrls", { detail: "peer URLs look like http://host:port" });
   }
 }

@@ -1,15 +1,9 @@
 import { assertNever, EngineError, type ErrorCode, ERRORS } from "../errors/index.ts";
-import {
-  changeConfig,
-  type ConfChange,
-  type NodeId,
-  type Outcome,
-  type Raft,
-  type Rejection,
-} from "../raft/index.ts";
-import { encodeProposal } from "./codec/index.ts";
+import { changeConfig, type ConfChange, type NodeId, type Raft, type Rejection } from "../raft/index.ts";
+import { decodeConfChangeContext, encodeProposal } from "./codec/index.ts";
+import type { Member } from "./engine.ts";
 import { ForwardWindow } from "./forward-window.ts";
-import type { FrameBody, ProposalId } from "./frames.ts";
+import type { FrameBody, MemberUpdate, ProposalId } from "./frames.ts";
 import type { Clock } from "./ports.ts";
 import type { Payload, Proposals, SendOutcome } from "./proposals.ts";
 
@@ -19,16 +13,22 @@ interface Offered {
   readonly payload: Payload;
 }
 
+/** Why a proposal was not appended: Raft's reason, or the driver's own. Null: it was. */
+type Refusal = Rejection | EngineError | null;
+
 /** Back-pressure frees as fast as the disk writes: soon. */
 const BACK_PRESSURE_RETRY_MS = 50;
 /** Forwarded proposals waiting for the next write; a follower's clients are bounded as well. */
 const MAX_FORWARDED = 65536;
+/** Learners at one time: each costs the leader a full stream (etcd's limit is 1; catching up two is common here). */
+const MAX_LEARNERS = 2;
 
 /** Brings proposals to whoever leads: into this node's own log, or to the leader's. */
 export class ProposalRouter<R> {
   readonly #raft: Raft;
   readonly #proposals: Proposals<R>;
   readonly #clock: Clock;
+  readonly #members: () => readonly Member[];
   readonly #send: (to: NodeId, body: FrameBody) => void;
   readonly #window: ForwardWindow;
   /** Forwarded proposals that wait, with this node's own, for the next write. */
@@ -38,11 +38,13 @@ export class ProposalRouter<R> {
     raft: Raft,
     proposals: Proposals<R>,
     clock: Clock,
+    members: () => readonly Member[],
     send: (to: NodeId, body: FrameBody) => void,
   ) {
     this.#raft = raft;
     this.#proposals = proposals;
     this.#clock = clock;
+    this.#members = members;
     this.#send = send;
     this.#window = new ForwardWindow(raft.term);
   }
@@ -64,17 +66,18 @@ export class ProposalRouter<R> {
   }
 
   #append(batch: readonly Offered[], nowMs: number): SendOutcome[] {
-    return this.#appendAll(batch, nowMs).map((rejection) => {
-      if (rejection === null) return "sent";
+    return this.#appendAll(batch, nowMs).map((refusal) => {
+      if (refusal === null) return "sent";
+      if (refusal instanceof EngineError) return refusal;
       // Nobody leads, or not for long: whoever comes next will get it.
-      if (rejection.reason === "notLeader" || rejection.reason === "transferring") return "later";
-      return this.errorOf(rejection);
+      if (refusal.reason === "notLeader" || refusal.reason === "transferring") return "later";
+      return this.errorOf(refusal);
     });
   }
 
   /** Appends to this node's log, commands together. */
-  #appendAll(batch: readonly Offered[], nowMs: number): (Rejection | null)[] {
-    const rejections: (Rejection | null)[] = [];
+  #appendAll(batch: readonly Offered[], nowMs: number): Refusal[] {
+    const refusals: Refusal[] = [];
     let run: Offered[] = [];
     const flushRun = (): void => {
       if (run.length === 0) return;
@@ -84,44 +87,69 @@ export class ProposalRouter<R> {
         return encodeProposal({ id, timeMs, body: payload });
       });
       const outcome = this.#raft.step({ type: "propose", commands }, nowMs);
-      rejections.push(...run.map(() => (outcome.ok ? null : outcome.rejection)));
+      refusals.push(...run.map(() => (outcome.ok ? null : outcome.rejection)));
       run = [];
     };
     for (const offered of batch) {
-      if (offered.payload.type !== "confChange") {
+      const { payload } = offered;
+      if (payload.type === "command") {
         run.push(offered);
         continue;
       }
       flushRun();
-      const outcome = this.#proposeConfChange(offered.payload.change, nowMs);
-      rejections.push(outcome.ok ? null : outcome.rejection);
+      if (payload.type === "confChange") refusals.push(this.#proposeConfChange(payload.change, nowMs));
+      else if (this.#takesUrls(payload.update)) refusals.push(new EngineError("peerUrlExists"));
+      else run.push(offered);
     }
     flushRun();
-    return rejections;
+    return refusals;
   }
 
-  #proposeConfChange(change: ConfChange, nowMs: number): Outcome {
-    const refusal = this.#losesQuorum(change, nowMs);
-    if (refusal !== null) return { ok: false, rejection: { reason: "invalidConfChange", detail: refusal } };
-    return this.#raft.step({ type: "proposeConfChange", change }, nowMs);
+  /** Here and not where it was asked for: the leader takes one change at a time, and knows what the last one did. */
+  #proposeConfChange(change: ConfChange, nowMs: number): Refusal {
+    const refusal = this.#againstMembers(change);
+    if (refusal !== null) return refusal;
+    if (this.#losesQuorum(change, nowMs)) return new EngineError("notEnoughStarted");
+    const outcome = this.#raft.step({ type: "proposeConfChange", change }, nowMs);
+    return outcome.ok ? null : outcome.rejection;
+  }
+
+  #againstMembers({ steps, context }: ConfChange): EngineError | null {
+    let updates: readonly MemberUpdate[];
+    try {
+      updates = decodeConfChangeContext(context).members;
+    } catch (error) {
+      // From a peer. Committed, it would stop every member, at every start.
+      if (error instanceof EngineError) return error;
+      throw error;
+    }
+    if (updates.some((update) => this.#takesUrls(update))) return new EngineError("peerUrlExists");
+    const added = steps.filter(({ type }) => type === "addLearner").length;
+    const learners = this.#members().filter(({ isLearner }) => isLearner).length;
+    return added > 0 && learners + added > MAX_LEARNERS ? new EngineError("tooManyLearners") : null;
+  }
+
+  /** Whether it gives a member a peer URL that another one has. */
+  #takesUrls({ id, peerUrls = [] }: MemberUpdate): boolean {
+    const others = this.#members().filter((member) => member.id !== id);
+    return others.some((member) => member.peerUrls.some((url) => peerUrls.includes(url)));
   }
 
   /**
    * Strict reconfiguration, as etcd has it: no change after which too few of the voters are known to be there. The
    * way from one voter to two is open all the same, since there is no other.
    */
-  #losesQuorum(change: ConfChange, nowMs: number): string | null {
+  #losesQuorum(change: ConfChange, nowMs: number): boolean {
     const { config, nodeId, progress, role } = this.#raft.status();
     const after = changeConfig(config, change);
-    if (role !== "leader" || "refused" in after) return null;
-    if (config.voters.length === 1 && after.voters.length === 2) return null;
+    if (role !== "leader" || "refused" in after) return false;
+    if (config.voters.length === 1 && after.voters.length === 2) return false;
     const timeoutMs = this.#raft.options.electionTimeoutMs;
     const live = after.voters.filter((node) => {
       const heard = progress.get(node)?.lastHeardMs;
       return node === nodeId || (heard !== undefined && nowMs - heard < timeoutMs);
     });
-    const quorum = (after.voters.length >> 1) + 1;
-    return live.length >= quorum ? null : NOT_ENOUGH_STARTED;
+    return live.length < (after.voters.length >> 1) + 1;
   }
 
   /** A follower's proposal. Without an answer, which may then be yes or no, its owner will call it unknown. */
@@ -154,13 +182,14 @@ export class ProposalRouter<R> {
     for (const { from, forward } of waiting) {
       if (!this.#isCurrent(forward)) this.#refuse(from, forward, new EngineError("notLeader"));
     }
-    const rejections = this.#appendAll(
+    const refusals = this.#appendAll(
       current.map(({ forward: { id, payload } }) => ({ id, payload })),
       nowMs,
     );
     current.forEach(({ from, forward }, i) => {
-      const rejection = rejections[i]!;
-      if (rejection !== null) this.#refuse(from, forward, this.errorOf(rejection));
+      const refusal = refusals[i]!;
+      if (refusal === null) return;
+      this.#refuse(from, forward, refusal instanceof EngineError ? refusal : this.errorOf(refusal));
     });
   }
 
@@ -198,7 +227,6 @@ export class ProposalRouter<R> {
       case "confChangePending":
         return new EngineError("confChangePending", { retryAfterMs: BACK_PRESSURE_RETRY_MS });
       case "invalidConfChange":
-        if (rejection.detail === NOT_ENOUGH_STARTED) return new EngineError("notEnoughStarted");
         return new EngineError("invalidConfChange", { detail: rejection.detail });
       case "learnerNotReady":
         return new EngineError("learnerNotReady", { retryAfterMs: 1000 });
@@ -213,5 +241,3 @@ export class ProposalRouter<R> {
     }
   }
 }
-
-const NOT_ENOUGH_STARTED = "too few of the voters after the change are known to be running";

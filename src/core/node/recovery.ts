@@ -9,6 +9,7 @@ import {
   simpleConfig,
 } from "../raft/index.ts";
 import { Applier } from "./applier.ts";
+import { requireStorable } from "./codec/index.ts";
 import { Membership } from "./membership.ts";
 import type { NodeOptions } from "./options.ts";
 import type { LogBounds, SnapshotInfo, StorageEngine, StoreIdentity } from "./ports.ts";
@@ -70,6 +71,7 @@ async function found<R>(options: NodeOptions, stateMachine: StateMachine<R>): Pr
   if (!voters.includes(options.identity.nodeId)) {
     throw new EngineError("invalidConfig", { detail: "this node is not a voter among the founding members" });
   }
+  for (const member of founders) requireStorable(member);
   const membership = new Membership(simpleConfig(voters, learners), founders);
   const writer = await storage.snapshots.create(
     { ...BOOTSTRAP, config: membership.config },

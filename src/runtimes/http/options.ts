@@ -1,6 +1,6 @@
 import type { Engine, Logger } from "../../core/node/index.ts";
 import type { Base64 } from "./base64.ts";
-import type { PeerHandler } from "./peer/index.ts";
+import { MAX_BATCH_BYTES, type PeerHandler } from "./peer/index.ts";
 
 /** What the app serves, and to whom. */
 export interface AppOptions {
@@ -58,6 +58,6 @@ export interface CorsOptions {
 export const APP_LIMITS: AppLimits = {
   // Room for a request of the engine's 1.5 MiB once base64 has made it a third larger, and some names.
   maxRequestBytes: 2.25 * (1 << 20),
-  maxPeerBytes: 8 << 20,
+  maxPeerBytes: MAX_BATCH_BYTES,
   healthTimeoutMs: 2000,
 };

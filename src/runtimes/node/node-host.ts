@@ -7,6 +7,7 @@ import {
   type Replica,
   type StorageEngine,
 } from "../../core/node/index.ts";
+import { MAX_BATCH_BYTES } from "../http/peer/index.ts";
 import type { ServerConfig } from "./config/server-config.ts";
 import { Doors } from "./doors.ts";
 import { formatId } from "./identity.ts";
@@ -63,7 +64,8 @@ export class NodeHost<E extends Hosted> {
     try {
       const storage = options.storage ?? (await openSqliteStorage({ dir: config.dataDir }));
       undo.push(() => storage.close());
-      const maxPeerBytes = largestBatch(config);
+      // Not by this member's own largest request: another may have been told of a larger one.
+      const maxPeerBytes = MAX_BATCH_BYTES;
       const doors = await Doors.open({ config, maxPeerBytes, replaceGlobals: options.replaceGlobals });
       undo.push(() => doors.close(0));
       const tls = peerClientTls(config);
@@ -181,11 +183,6 @@ export class NodeHost<E extends Hosted> {
 function knownMembers(replica: Replica<unknown>): readonly Member[] | null {
   const members = replica.members();
   return members.length === 0 ? null : members;
-}
-
-/** A batch is closed at a megabyte; its last frame may be as large as the largest request, or a snapshot's chunk. */
-function largestBatch(config: ServerConfig): number {
-  return (8 << 20) + 2 * config.maxRequestBytes;
 }
 
 function peerClientTls({ peerTls }: ServerConfig): { readonly tls?: PeerClientTls } {

@@ -36,6 +36,12 @@ export interface FrameLimits {
 
 export const FRAME_LIMITS: FrameLimits = { maxFrameBytes: 16 << 20 };
 
+/**
+ * Longest command that may be proposed: an entry that fits into no frame could never be replicated, and everything
+ * behind it would wait for ever.
+ */
+export const MAX_COMMAND_BYTES: number = FRAME_LIMITS.maxFrameBytes - (64 << 10);
+
 const BODY_RAFT = 1;
 const BODY_FORWARD = 2;
 const BODY_FORWARD_REJECTED = 3;

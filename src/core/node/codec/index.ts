@@ -5,9 +5,15 @@ export {
   encodeEntry,
   ENTRY_VERSION,
 } from "./entry-codec.ts";
-export { decodeFrame, encodeFrame, FRAME_LIMITS, FRAME_VERSION } from "./frame-codec.ts";
+export { decodeFrame, encodeFrame, FRAME_LIMITS, FRAME_VERSION, MAX_COMMAND_BYTES } from "./frame-codec.ts";
 export type { FrameLimits } from "./frame-codec.ts";
-export { decodeMembers, decodeMemberUpdate, encodeMembers, encodeMemberUpdate } from "./membership-codec.ts";
+export {
+  decodeMembers,
+  decodeMemberUpdate,
+  encodeMembers,
+  encodeMemberUpdate,
+  requireStorable,
+} from "./membership-codec.ts";
 export {
   decodeConfChangeContext,
   decodeProposal,

@@ -1,4 +1,5 @@
 import { ByteReader, ByteWriter } from "../../bytes/index.ts";
+import { EngineError } from "../../errors/index.ts";
 import type { Member } from "../engine.ts";
 import type { MemberUpdate } from "../frames.ts";
 import { decodeNodeId } from "./state-codec.ts";
@@ -7,6 +8,28 @@ const MEMBERS_VERSION = 1;
 
 /** Longest name or URL of a member, in bytes of UTF-8. */
 export const MAX_MEMBER_STRING_BYTES = 4096;
+/** Most peer URLs, and most client URLs, of one member. */
+export const MAX_MEMBER_URLS = 32;
+
+const ENCODER = new TextEncoder();
+
+/**
+ * Refuses what could be written and then not be read: once committed it would stop every member, at every start.
+ *
+ * @throws EngineError `badMemberUrls`, or `invalidArgument` for a name.
+ */
+export function requireStorable({ name = "", peerUrls = [], clientUrls = [] }: MemberUpdate): void {
+  const isTooLong = (text: string): boolean => ENCODER.encode(text).length > MAX_MEMBER_STRING_BYTES;
+  if (isTooLong(name)) {
+    const detail = `a member's name may have ${MAX_MEMBER_STRING_BYTES} bytes`;
+    throw new EngineError("invalidArgument", { detail });
+  }
+  for (const urls of [peerUrls, clientUrls]) {
+    if (urls.length <= MAX_MEMBER_URLS && !urls.some(isTooLong)) continue;
+    const detail = `a member may have ${MAX_MEMBER_URLS} URLs of up to ${MAX_MEMBER_STRING_BYTES} bytes`;
+    throw new EngineError("badMemberUrls", { detail });
+  }
+}
 
 /** The members with their names and addresses, as a snapshot's context keeps them. */
 export function encodeMembers(members: readonly Member[]): Uint8Array {
@@ -78,6 +101,7 @@ function encodeStrings(writer: ByteWriter, strings: readonly string[]): void {
 function decodeStrings(reader: ByteReader): string[] {
   const strings: string[] = [];
   const count = reader.count(1);
+  if (count > MAX_MEMBER_URLS) reader.fail(`${count} URLs, at most ${MAX_MEMBER_URLS} are possible`);
   for (let i = 0; i < count; i++) strings.push(reader.string(MAX_MEMBER_STRING_BYTES));
   return strings;
 }

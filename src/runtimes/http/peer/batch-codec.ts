@@ -1,5 +1,6 @@
 import type { NodeId } from "../../../core/raft/index.ts";
 import { ByteReader, ByteWriter } from "../../../core/bytes/index.ts";
+import { FRAME_LIMITS } from "../../../core/node/codec/index.ts";
 import { BATCH_KIND, MAC_BYTES, readPrefix, writePrefix } from "./envelope.ts";
 
 /** Where a batch of frames comes from and belongs. */
@@ -19,6 +20,12 @@ export interface Batch {
   /** Views of the received bytes. */
   readonly frames: readonly Uint8Array[];
 }
+
+/** A sender closes a batch once it has this many bytes of frames. */
+export const BATCH_BYTES: number = 1 << 20;
+
+/** So a whole batch has at most as many as this: its last frame may be as large as frames get. */
+export const MAX_BATCH_BYTES: number = 2 * BATCH_BYTES + FRAME_LIMITS.maxFrameBytes;
 
 /** Longest group id, in UTF-8 bytes. */
 export const MAX_GROUP_ID_BYTES = 128;

@@ -1,5 +1,12 @@
 export type { Batch, BatchHeader } from "./batch-codec.ts";
-export { batchSizeBound, decodeBatch, encodeBatch, MAX_GROUP_ID_BYTES } from "./batch-codec.ts";
+export {
+  BATCH_BYTES,
+  batchSizeBound,
+  decodeBatch,
+  encodeBatch,
+  MAX_BATCH_BYTES,
+  MAX_GROUP_ID_BYTES,
+} from "./batch-codec.ts";
 export { MAC_BYTES, PEER_CONTENT_TYPE } from "./envelope.ts";
 export { LimitedLog } from "./limited-log.ts";
 export type { MembersReply, MembersRequest } from "./members-codec.ts";

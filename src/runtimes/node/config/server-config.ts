@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
+import { MAX_COMMAND_BYTES } from "../../../core/node/codec/index.ts";
 import { NODE_DEFAULTS, type Consistency, type LogLevel } from "../../../core/node/index.ts";
 import { RAFT_DEFAULTS } from "../../../core/raft/index.ts";
 import { MAX_GROUP_ID_BYTES } from "../../http/peer/index.ts";
@@ -79,7 +80,7 @@ export function serverConfig(settings: RawSettings, profile: Profile): ServerCon
     ),
     maxRequestBytes: reader.number(
       "max-request-bytes",
-      { min: 1024, max: 64 << 20, unit: "bytes" },
+      { min: 1024, max: MAX_COMMAND_BYTES, unit: "bytes" },
       NODE_DEFAULTS.maxRequestBytes,
     ),
     maxTxnOps: reader.number(
