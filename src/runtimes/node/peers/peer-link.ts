@@ -1,6 +1,6 @@
 import type { Cancel, Clock, Random } from "../../../core/node/index.ts";
 import type { NodeId } from "../../../core/raft/index.ts";
-import { encodeBatch, LimitedLog, type PeerMac, seal } from "../../http/peer/index.ts";
+import { BATCH_BYTES, encodeBatch, LimitedLog, type PeerMac, seal } from "../../http/peer/index.ts";
 import type { PeerPoster } from "./peer-poster.ts";
 
 /** Bounds and pace of the connection to one peer. */
@@ -28,7 +28,7 @@ export interface LinkLimits {
 export const LINK_LIMITS: LinkLimits = {
   maxQueuedFrames: 4096,
   maxQueuedBytes: 64 << 20,
-  maxBatchBytes: 1 << 20,
+  maxBatchBytes: BATCH_BYTES,
   maxInflight: 8,
   pipelineAfterMs: 5,
   minBackoffMs: 20,
@@ -236,7 +236,8 @@ export class PeerLink {
     // The frames behind the lost ones were made in the belief that those would arrive.
     this.#dropQueue();
     const url = this.#urls[this.#urlIndex % this.#urls.length];
-    log.log("warn", `unreachable ${peer}`, "could not reach a member", { peer, url, problem });
+    // Another reason is news, however soon after the first.
+    log.log("warn", `unreachable ${peer} ${problem}`, "could not reach a member", { peer, url, problem });
     this.#urlIndex++;
     const longest = Math.min(
       limits.maxBackoffMs,
