@@ -125,7 +125,7 @@ describe("TLS", () => {
     };
     const n0 = await start({ ...(await settings("n0", own)), logger });
     await start(await settings("n1", foreign));
-    await expect.poll(() => problems.join(), { timeout: 5000 }).toMatch(/certificate|signature/);
+    await expect.poll(() => problems.join(), { timeout: 15_000 }).toMatch(/certificate|signature/);
     expect(n0.leaderId).toBeNull();
   });
 
