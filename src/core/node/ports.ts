@@ -101,7 +101,7 @@ export interface StorageEngine {
   readonly snapshots: SnapshotStore;
   /**
    * Both in one durable step, for stores that can. Ordered with `append` and `saveHardState`. Without it the
-   * driver writes the hard state first and then the entries.
+   * driver writes the hard state first and then the entries, one after the other.
    */
   readonly commit?: (hardState: HardState, entries: readonly Entry[]) => Promise<void>;
   /** Waits for writes under way, then lets go of files and locks. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { EngineError } from "../../../src/core/errors/index.ts";
 import { KvEngine, type NodeOptions } from "../../../src/core/node/index.ts";
-import { errorOf, FAST, getNow, putNow } from "./support.ts";
+import { errorOf, FAST, getNow, later, put, putNow } from "./support.ts";
 import { Cluster, memberOf } from "./world/cluster.ts";
 import type { DiskImage } from "./world/disk-image.ts";
 import { CLUSTER_ID, GROUP_ID, type SimNode } from "./world/sim-node.ts";
@@ -231,6 +231,39 @@ test("hard state that ran ahead of the entries that a crash lost is no damage wh
   await cluster.converged();
   expect(cluster.stateHashes()).toHaveLength(1);
 });
+
+test.each([true, false])(
+  "entries that another leader's replace are never taken for committed, wherever a crash comes (one store: %s)",
+  async (hasCommit) => {
+    let crashes = 0;
+    for (let at = 1; at <= 12; at++) {
+      const cluster = new Cluster({ seed: at, raft: FAST, hasCommit });
+      const old = await cluster.startAndElect();
+      await cluster.announced();
+      const node = cluster.node(old.nodeId);
+      const others = cluster.others(old.nodeId);
+      cluster.network.partition([old.nodeId], others);
+      for (let i = 0; i < 5; i++) void later(put(old, `lost${i}`, "v"));
+      await cluster.world.runFor(5);
+      const next = await cluster.elected(others);
+      for (let i = 0; i < 8; i++) await putNow(cluster, next, `kept${i}`, "v");
+      const from = node.disk.writes;
+      node.disk.decide = (_kind, count) => (count - from === at ? "crashAfter" : "ok");
+      cluster.network.heal();
+      await cluster.world.runFor(500);
+      node.disk.decide = () => "ok";
+      if (node.life === null) {
+        crashes++;
+        await cluster.world.complete("the restart", node.start());
+      }
+      await putNow(cluster, await cluster.elected(), "last", "v");
+      await cluster.converged();
+      expect(cluster.up()).toHaveLength(3);
+      expect(cluster.stateHashes()).toHaveLength(1);
+    }
+    expect(crashes).toBeGreaterThan(1);
+  },
+);
 
 test("a node that could not start has let go of nothing it should keep, and of all it should not", async () => {
   const { cluster, node } = await single();
