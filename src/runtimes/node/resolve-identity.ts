@@ -65,18 +65,23 @@ async function found(context: IdentityContext, founding: Founding): Promise<Reso
   const answers = await ask(context, otherUrls(context.config));
   for (const { group } of answers) {
     const self = group?.members.find((member) => member.id === nodeId);
-    if (group?.clusterId === clusterId && self !== undefined && self.clientUrls.length > 0) {
+    if (group?.clusterId === clusterId && self !== undefined && hasRun(self)) {
       throw lostDirectory(context.config, self);
     }
   }
-  return { identity: { clusterId, groupId: context.config.groupId, nodeId }, founders, contacts: new Map() };
+  return {
+    identity: { clusterId, groupId: context.config.groupId, nodeId },
+    // Each tells its name itself, when it first starts.
+    founders: founders.map((founder) => ({ ...founder, name: "" })),
+    contacts: new Map(),
+  };
 }
 
 async function join(context: IdentityContext): Promise<ResolvedIdentity> {
   const { config } = context;
   const { group, self } = await findSelf(context);
   // It must not start again without what it had promised to keep.
-  if (hasRun(self, config)) throw lostDirectory(config, self);
+  if (hasRun(self)) throw lostDirectory(config, self);
   return {
     identity: { clusterId: group.clusterId, groupId: config.groupId, nodeId: self.id },
     founders: null,
@@ -84,9 +89,9 @@ async function join(context: IdentityContext): Promise<ResolvedIdentity> {
   };
 }
 
-/** A member tells its name and client URLs when it first starts; one that has no client URLs, its name alone. */
-function hasRun(self: Member, config: ServerConfig): boolean {
-  return self.clientUrls.length > 0 || (config.advertiseClientUrls.length === 0 && self.name !== "");
+/** A member tells its name when it first starts, and nobody else does. */
+function hasRun(self: Member): boolean {
+  return self.name !== "";
 }
 
 /** The stored identity, once it is sure that the configuration does not mean another node. */

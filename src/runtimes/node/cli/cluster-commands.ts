@@ -136,7 +136,8 @@ async function addMember(context: ClientContext): Promise<ExitCode> {
   const added = object(reply, "member");
   const addedId = id(added, "ID");
   const cluster = list(reply, "members").flatMap((each) => {
-    const memberName = id(each, "ID") === addedId ? name : text(each, "name");
+    // One that has not started yet has told no name; any will do for it.
+    const memberName = id(each, "ID") === addedId ? name : text(each, "name") || id(each, "ID");
     return texts(each, "peerURLs").map((url) => `${memberName}=${url}`);
   });
   const next = isLearner ? `Once it has caught up: d-engine member promote ${addedId}` : "";
