@@ -1,6 +1,6 @@
 // What the engine does in a second, and how long a caller waits:
 //
-//     npm run bench                             everything, some four minutes
+//     npm run bench                             everything, some three minutes
 //     npm run bench -- embedded http            some sections: embedded, http, etcd, memory
 //     npm run bench -- http --only "put 64"     some rows
 //     npm run bench -- http --versus ../other   against another checkout of d-engine
@@ -24,7 +24,7 @@ async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
-      seconds: { type: "string", default: "0.8" },
+      seconds: { type: "string", default: "0.7" },
       rounds: { type: "string", default: "3" },
       only: { type: "string", default: "" },
       versus: { type: "string" },

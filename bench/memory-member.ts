@@ -47,12 +47,20 @@ const client = engine.client();
 const kv = engine.engine;
 if (!(kv instanceof KvEngine)) throw new TypeError("an embedded engine is a KvEngine");
 
+// Many puts a transaction: what is to be seen here is what they leave behind, not how fast they come.
+const PUTS_PER_TXN = 50;
 let next = 0;
 const startMs = performance.now();
 const filling = await longestPause(() =>
-  callers(256, async () => {
+  callers(32, async () => {
     if (next >= KEYS) return false;
-    await client.put(keyOf(next++), VALUE);
+    const from = next;
+    next += PUTS_PER_TXN;
+    const success = Array.from({ length: PUTS_PER_TXN }, (_, i) => ({
+      type: "put" as const,
+      request: { key: Buffer.from(keyOf(from + i)), value: VALUE },
+    }));
+    await kv.txn({ compare: [], success, failure: [] });
     return true;
   }),
 );
