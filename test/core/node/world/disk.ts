@@ -46,10 +46,12 @@ export interface DiskOptions {
 export class Disk {
   readonly options: DiskOptions;
   /** How long the next write takes; 0: durable at once. */
-  latencyMs: () => number = () => 0;
+  latencyMs: (kind: WriteKind) => number = () => 0;
   readLatencyMs: () => number = () => 0;
   /** Asked for every write. */
   decide: (kind: WriteKind, count: number) => Verdict = () => "ok";
+  /** Asked for every read: what it fails with, or null. */
+  decideRead: () => Error | null = () => null;
   /** Told of every write that became durable. */
   onDurable: (kind: WriteKind) => void = () => {};
   /** Writes begun, in all lives. */
@@ -168,7 +170,7 @@ export class Disk {
       this.maxOverlap = Math.max(this.maxOverlap, this.#pending[device].length);
       if (verdict === "hang") return;
       const complete = (): void => this.#complete(device, write, verdict, resolve, reject);
-      const latencyMs = this.latencyMs();
+      const latencyMs = this.latencyMs(kind);
       if (latencyMs === 0 && this.#pending[device].length === 1) return complete();
       const doneAtMs = Math.max(this.#doneAtMs[device], this.#world.nowMs + latencyMs);
       this.#doneAtMs[device] = doneAtMs;
@@ -216,6 +218,8 @@ export class Disk {
     const latencyMs = this.readLatencyMs();
     return new Promise((resolve, reject) => {
       const answer = (): void => {
+        const failure = this.decideRead();
+        if (failure !== null) return reject(failure);
         try {
           resolve(look(this.#cache));
         } catch (error) {

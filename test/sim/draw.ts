@@ -1,0 +1,187 @@
+import type { Verdict as DiskVerdict } from "../core/node/world/disk.ts";
+import { Prng } from "../core/raft/harness/prng.ts";
+import type { Action, ClientAction, Fault, Scenario, ScenarioOptions, Target } from "./scenario.ts";
+import { WORKLOADS } from "./workloads/index.ts";
+
+/** Objects of the workloads are new ones after this long, so that none grows for ever. */
+const EPOCH_MS = 30_000;
+/** Clocks within the bound: over an election timeout two of them drift apart by less than it. */
+const TAME_RATES = [0.98, 0.99, 1, 1.01, 1.02];
+const WILD_RATES = [0, 0.2, 0.5, 2, 5];
+
+/** How often each thing happens, as the mean time between two of them in election timeouts; 0: never. */
+type Tempo = Readonly<Record<Fault["do"], number>>;
+
+/**
+ * A scenario from a seed. Swarm testing (Groce et al., ISSTA 2012): the seed draws the probabilities too, and
+ * leaves whole kinds of faults out, because a run without some of them reaches what a run with all never does.
+ */
+export function drawScenario(seed: number, overrides: Partial<ScenarioOptions> = {}): Scenario {
+  const random = new Prng(seed ^ 0x5eed);
+  const options = { ...drawOptions(random.fork()), ...overrides };
+  const faults = drawFaults(random.fork(), options);
+  const requests = drawRequests(random.fork(), options);
+  const actions = [...faults, ...requests].sort((a, b) => a.at - b.at);
+  return { seed, options, actions };
+}
+
+function drawOptions(random: Prng): ScenarioOptions {
+  return {
+    founders: random.pick([1, 3, 3, 3, 3, 5]),
+    hasCommit: random.chance(0.5),
+    electionTimeoutMs: 1000,
+    heartbeatIntervalMs: 100,
+    clockDriftBoundMs: 100,
+    tailBytes: random.pick([200, 2000, 1 << 20]),
+    maxAppendBytes: random.pick([100, 1000, 1 << 20]),
+    maxInflightMessages: random.pick([1, 4, 64]),
+    maxUncommittedBytes: random.pick([3000, 64 << 20]),
+    quiesceAfterMs: random.pick([0, 0, 0, 1500]),
+    requestTimeoutMs: random.pick([2000, 5000]),
+    snapshotEntries: random.pick([10, 50, 200, 100_000]),
+    trailingEntries: random.pick([0, 5, 50]),
+    snapshotChunkBytes: random.pick([50, 500, 10_000]),
+    maxInflightReadys: random.pick([1, 4]),
+    durationMs: 40_000,
+    wildClocks: random.chance(0.1),
+  };
+}
+
+// Faults
+
+function drawFaults(random: Prng, options: ScenarioOptions): Action[] {
+  const tempo = drawTempo(random);
+  const actions: Action[] = [];
+  for (const [name, mean] of Object.entries(tempo) as [Fault["do"], number][]) {
+    if (mean === 0) continue;
+    const meanMs = mean * options.electionTimeoutMs;
+    for (let at = between(random, meanMs); at < options.durationMs; at += between(random, meanMs)) {
+      actions.push({ at: Math.floor(at), ...drawFault(name, random, options) });
+    }
+  }
+  return actions;
+}
+
+function between(random: Prng, meanMs: number): number {
+  return -Math.log(1 - random.next()) * meanMs;
+}
+
+function drawTempo(random: Prng): Tempo {
+  const draw = (often: number): number => random.pick([0, often * 4, often]);
+  return {
+    crash: draw(5),
+    powerLoss: draw(20),
+    start: random.pick([1, 3]),
+    stop: draw(15),
+    partition: draw(5),
+    cut: draw(5),
+    heal: random.pick([2, 5]),
+    weather: draw(6),
+    clog: draw(6),
+    slowDisk: draw(6),
+    failDisk: draw(6),
+    corruptDisk: draw(20),
+    crashAt: draw(4),
+    pause: draw(8),
+    clockRate: draw(10),
+    clockJump: draw(20),
+    wallJump: draw(20),
+    snapshot: draw(8),
+    transfer: draw(6),
+    addMember: draw(10),
+    promote: random.pick([2, 6]),
+    removeMember: draw(15),
+  };
+}
+
+function drawFault(name: Fault["do"], random: Prng, options: ScenarioOptions): Fault {
+  const { founders, electionTimeoutMs } = options;
+  const machine = (): number => 1 + random.int(founders + 2);
+  const someone = (): Target => (random.chance(0.4) ? "leader" : machine());
+  const aWhile = (timeouts: number): number => 1 + random.int(timeouts * electionTimeoutMs);
+  switch (name) {
+    case "crash":
+    case "stop":
+    case "snapshot":
+    case "removeMember":
+      return { do: name, node: someone() };
+    case "powerLoss":
+    case "heal":
+    case "promote":
+      return { do: name };
+    case "start":
+      return { do: name, node: random.chance(0.5) ? "all" : machine() };
+    case "partition":
+      return { do: name, side: random.chance(0.5) ? ["leader"] : [machine(), machine()] };
+    case "cut":
+      return { do: name, from: someone(), to: machine() };
+    case "weather":
+      return {
+        do: name,
+        minDelayMs: 1,
+        maxDelayMs: random.pick([2, 10, 60, 300, 1500]),
+        dropRate: random.pick([0, 0, 0.05, 0.3]),
+        duplicateRate: random.pick([0, 0.05, 0.3]),
+        unreachableRate: random.pick([0, 0.5]),
+      };
+    case "clog":
+      return { do: name, from: someone(), to: machine(), ms: aWhile(3) };
+    case "slowDisk":
+      return { do: name, node: someone(), ms: random.pick([0, 5, 50, 200, 1000]) };
+    case "failDisk": {
+      const how = random.pick<DiskVerdict>([
+        "fail",
+        "fail",
+        "hang",
+        "crashBefore",
+        "crashTorn",
+        "crashAfter",
+      ]);
+      return { do: name, node: someone(), write: 1 + random.int(10), how };
+    }
+    case "corruptDisk":
+      return { do: name, node: machine(), ms: aWhile(3) };
+    case "crashAt":
+      return {
+        do: name,
+        node: someone(),
+        effect: 1 + random.int(random.pick([5, 30])),
+        side: random.pick(["before", "after"]),
+      };
+    case "pause":
+      return { do: name, node: someone(), ms: aWhile(4) };
+    case "clockRate":
+      return { do: name, node: someone(), rate: random.pick(options.wildClocks ? WILD_RATES : TAME_RATES) };
+    case "clockJump":
+      return { do: name, node: someone(), ms: aWhile(4) };
+    case "wallJump":
+      return { do: name, node: someone(), ms: random.int(7_200_000) - 3_600_000 };
+    case "transfer":
+      return { do: name, to: machine() };
+    case "addMember":
+      return { do: name, learner: random.chance(0.8) };
+  }
+}
+
+// Requests
+
+function drawRequests(random: Prng, options: ScenarioOptions): Action[] {
+  const names = Object.keys(WORKLOADS);
+  const chosen = names.filter(() => random.chance(0.6));
+  const works = chosen.length > 0 ? chosen : names;
+  const meanMs = random.pick([50, 150, 500]);
+  const stickiness = random.pick([0.3, 0.9]);
+  const actions: (ClientAction & { at: number })[] = [];
+  let id = 0;
+  for (let at = between(random, meanMs); at < options.durationMs; at += between(random, meanMs)) {
+    // Now and then many at once.
+    const count = random.chance(0.02) ? 20 : 1;
+    for (let i = 0; i < count; i++) {
+      const work = random.pick(works);
+      const node: Target = random.chance(stickiness) ? "leader" : 1 + random.int(options.founders + 2);
+      const op = WORKLOADS[work]!.draw(random, Math.floor(at / EPOCH_MS));
+      actions.push({ at: Math.floor(at), do: "op", work, id: ++id, node, op });
+    }
+  }
+  return actions;
+}

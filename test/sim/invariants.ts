@@ -1,0 +1,476 @@
+import type { SnapshotInfo } from "../../src/core/node/index.ts";
+import type { KvStateMachine } from "../../src/core/node/kv-state-machine.ts";
+import type { AppliedCommand } from "../../src/core/node/state-machine.ts";
+import { decodeCommand, type KvCommand, type KvResult } from "../../src/core/kv/index.ts";
+import {
+  changeConfig,
+  type ClusterConfig,
+  type ConfChangeEntry,
+  type LogIndex,
+  type Message,
+  type NodeId,
+  type Raft,
+  type RaftEvent,
+  type Ready,
+  type Role,
+  type Term,
+} from "../../src/core/raft/index.ts";
+import type { Cluster } from "../core/node/world/cluster.ts";
+import type { DiskImage } from "../core/node/world/disk-image.ts";
+import type { Life } from "../core/node/world/life.ts";
+import type { SimNode } from "../core/node/world/sim-node.ts";
+import { LogView } from "./log-view.ts";
+import { Oracle } from "./oracle.ts";
+import type { Watcher } from "./probe.ts";
+import type { Side } from "./scenario.ts";
+
+/** Costly looks at a node: once in so many of its steps. */
+const STATUS_EVERY = 16;
+/** State hashes are compared at every multiple of this revision. */
+const HASH_EVERY = 32;
+/** Entries behind the commit index that views keep. */
+const VIEW_KEEPS = 2000;
+
+/** One core, from its node's start to its end. */
+interface Tracked {
+  readonly node: SimNode;
+  readonly life: Life;
+  readonly view: LogView;
+  role: Role;
+  term: Term;
+  commitIndex: LogIndex;
+  /** Leads in this term and has been compared with all that was committed before. */
+  completeIn: Term;
+  steps: number;
+}
+
+export interface InvariantsHost {
+  readonly cluster: Cluster;
+  /** @param rule its name, which does not change with the run. */
+  report(rule: string, detail: string): void;
+  /** A node is about to do something that others see or that lasts: does it go down before it, after it, or not? */
+  doom(node: NodeId): Side | null;
+  crash(node: NodeId): void;
+  /** A command was applied for the first time anywhere. */
+  applied(command: KvCommand, result: KvResult): void;
+}
+
+/**
+ * What must hold after every step of every core in the cluster, on every replica. The names are those of the
+ * project's list of invariants, S1 to S15 and S18; see the README. S12 and S13 are seen from the clients' side.
+ */
+export class Invariants implements Watcher {
+  readonly oracle: Oracle = new Oracle();
+  readonly #host: InvariantsHost;
+  readonly #maxUncommittedBytes: number;
+  readonly #maxInflightMessages: number;
+  readonly #tracked: WeakMap<Raft, Tracked | { readonly life: null }> = new WeakMap();
+  /** The newest configuration that is committed, and where it was. */
+  config: ClusterConfig;
+  #configIndex: LogIndex = 1;
+  /** Steps of all cores. */
+  steps = 0;
+
+  constructor(
+    host: InvariantsHost,
+    founders: ClusterConfig,
+    maxUncommittedBytes: number,
+    maxInflightMessages: number,
+  ) {
+    this.#host = host;
+    this.config = founders;
+    this.#maxUncommittedBytes = maxUncommittedBytes;
+    this.#maxInflightMessages = maxInflightMessages;
+  }
+
+  #check(holds: boolean, rule: string, node: NodeId, detail: () => string): void {
+    if (!holds) this.#host.report(rule, `node ${node}: ${detail()}`);
+  }
+
+  /** What is known of a core, or null if its node is gone: what it does then reaches nobody. */
+  #of(raft: Raft): Tracked | null {
+    let tracked = this.#tracked.get(raft);
+    if (tracked === undefined) {
+      const node = this.#host.cluster.nodes.get(raft.options.nodeId);
+      const life = node?.life ?? null;
+      if (node === undefined || life === null || !life.isAlive) tracked = { life: null };
+      else tracked = this.#begin(raft, node, life);
+      this.#tracked.set(raft, tracked);
+    }
+    return tracked.life !== null && tracked.life.isAlive ? tracked : null;
+  }
+
+  #begin(raft: Raft, node: SimNode, life: Life): Tracked {
+    const { durable } = node.disk;
+    const term = durable.hardState?.term ?? 0;
+    this.#check(raft.term >= term, "S7 term", node.id, () => `began in ${raft.term}, its disk knows ${term}`);
+    const { role, commitIndex } = raft;
+    const view = LogView.of(node.disk.seen);
+    return { node, life, view, role, term: raft.term, commitIndex, completeIn: 0, steps: 0 };
+  }
+
+  stepped(raft: Raft, event: RaftEvent): void {
+    const tracked = this.#of(raft);
+    if (tracked === null) return;
+    this.steps++;
+    tracked.steps++;
+    const { node } = tracked;
+    const { role, term, commitIndex } = raft;
+    this.#check(term >= tracked.term, "S7 term", node.id, () => `from ${tracked.term} to ${term}`);
+    this.#check(
+      commitIndex >= tracked.commitIndex,
+      "S6 commit grows",
+      node.id,
+      () => `from ${tracked.commitIndex} to ${commitIndex}`,
+    );
+    if (role === "leader") {
+      if (tracked.role !== "leader" || tracked.term !== term) this.#onElected(raft, tracked);
+      if (commitIndex > tracked.commitIndex) this.#onLeaderCommit(raft, tracked);
+    }
+    tracked.role = role;
+    tracked.term = term;
+    tracked.commitIndex = commitIndex;
+    if (event.type === "applyConfChange" || tracked.steps % STATUS_EVERY === 0) this.#checkStatus(raft, node);
+  }
+
+  // Leaders
+
+  #onElected(raft: Raft, { node }: Tracked): void {
+    const { leaders } = this.oracle;
+    const { term } = raft;
+    const other = leaders.get(term);
+    this.#check(
+      other === undefined || other === node.id,
+      "S1 one leader",
+      node.id,
+      () => `leads in term ${term} as ${other} did`,
+    );
+    leaders.set(term, node.id);
+    const { config } = raft.status();
+    const grants = this.oracle.grants(term, node.id);
+    this.#check(
+      isQuorum(config, (voter) => voter === node.id || grants.has(voter)),
+      "S11 elected by voters",
+      node.id,
+      () => `leads in term ${term} with the votes of ${[...grants].join()} of ${config.voters.join()}`,
+    );
+  }
+
+  #onLeaderCommit(raft: Raft, { node, view, commitIndex: before }: Tracked): void {
+    const { committed } = this.oracle;
+    const { commitIndex, term } = raft;
+    const last = view.term(commitIndex);
+    const { config } = raft.status();
+    this.#check(
+      isQuorum(config, (voter) => holds(this.#durableOf(voter), commitIndex, last)),
+      "S9 durable on a quorum",
+      node.id,
+      () => `commits ${commitIndex}/${last} in term ${term} among ${config.voters.join()}`,
+    );
+    for (let index = Math.max(before, view.base) + 1; index <= commitIndex; index++) {
+      const known = committed.get(index);
+      const here = view.term(index);
+      if (here === undefined) continue;
+      this.#check(
+        known === undefined || known.term === here,
+        "S4 leader completeness",
+        node.id,
+        () => `commits ${index}/${here} where ${known!.term} was committed in term ${known!.in}`,
+      );
+      if (known === undefined) committed.set(index, { term: here, in: term });
+    }
+    this.oracle.committedIndex = Math.max(this.oracle.committedIndex, commitIndex);
+    view.trim(commitIndex - VIEW_KEEPS);
+  }
+
+  #durableOf(id: NodeId): DiskImage | null {
+    return this.#host.cluster.nodes.get(id)?.disk.durable ?? null;
+  }
+
+  // Readys
+
+  collected(raft: Raft, ready: Ready | null): void {
+    const tracked = this.#of(raft);
+    if (tracked === null) return;
+    const { node, view } = tracked;
+    const leads = raft.role === "leader";
+    if (ready !== null) {
+      if (leads && tracked.completeIn === raft.term) this.#checkAppendOnly(ready, tracked);
+      this.#takeEntries(ready, tracked);
+      if (leads) this.#checkOneConfChange(ready, tracked);
+      this.#checkCommitted(raft, ready, tracked);
+    }
+    if (!leads || tracked.completeIn === raft.term) return;
+    tracked.completeIn = raft.term;
+    const { committedIndex, committed } = this.oracle;
+    this.#check(
+      view.lastIndex >= committedIndex,
+      "S4 leader completeness",
+      node.id,
+      () => `leads in ${raft.term} with a log up to ${view.lastIndex}, committed is ${committedIndex}`,
+    );
+    for (let index = Math.max(view.base, committedIndex - 100); index <= committedIndex; index++) {
+      const known = committed.get(index);
+      this.#check(
+        known === undefined || view.term(index) === known.term,
+        "S4 leader completeness",
+        node.id,
+        () => `leads in ${raft.term} with ${index}/${view.term(index)}, committed is ${known!.term}`,
+      );
+    }
+  }
+
+  #checkAppendOnly({ entries, snapshot }: Ready, { node, view }: Tracked): void {
+    this.#check(snapshot === null, "S2 leader appends only", node.id, () => "a leader restored a snapshot");
+    const first = entries[0]?.index ?? view.lastIndex + 1;
+    this.#check(first === view.lastIndex + 1, "S2 leader appends only", node.id, () => `overwrote ${first}`);
+  }
+
+  #takeEntries({ snapshot, entries }: Ready, { node, view }: Tracked): void {
+    if (snapshot !== null) {
+      view.restore(snapshot.index, snapshot.term);
+      const known = this.oracle.committed.get(snapshot.index);
+      this.#check(
+        known !== undefined && known.term === snapshot.term,
+        "S3 log matching",
+        node.id,
+        () => `took a snapshot at ${snapshot.index}/${snapshot.term}, committed is ${known?.term}`,
+      );
+    }
+    for (const entry of entries) {
+      const prevTerm = view.term(entry.index - 1);
+      if (prevTerm !== undefined) {
+        const conflict = this.oracle.recordEntry(entry, prevTerm);
+        this.#check(conflict === null, "S3 log matching", node.id, () => conflict ?? "");
+      }
+      view.put(entry.index, entry.term);
+    }
+  }
+
+  /** Among what is not known to be committed there is one change at most. */
+  #checkOneConfChange({ entries }: Ready, { node, view }: Tracked): void {
+    const added = entries.find(({ kind }) => kind === "confChange");
+    if (added === undefined) return;
+    for (let index = this.oracle.committedIndex + 1; index < added.index; index++) {
+      const term = view.term(index);
+      const other = term === undefined ? undefined : this.oracle.entry(index, term);
+      this.#check(
+        other?.kind !== "confChange",
+        "S10 one membership change",
+        node.id,
+        () => `appended one at ${added.index}, and ${index} is not committed`,
+      );
+    }
+  }
+
+  #checkCommitted(raft: Raft, { committed, number }: Ready, { node, view }: Tracked): void {
+    const { commitIndex } = raft;
+    for (const entry of committed) {
+      if (entry.kind === "confChange") this.#takeConfChange(entry);
+      const { index, term } = entry;
+      const known = this.oracle.committed.get(index);
+      this.#check(
+        known !== undefined && known.term === term,
+        known === undefined ? "S9 committed by a leader" : "S5 same entry applied",
+        node.id,
+        () => `Ready ${number} hands out ${index}/${term}, committed is ${known?.term}`,
+      );
+    }
+    this.#check(
+      commitIndex <= view.lastIndex,
+      "S6 order",
+      node.id,
+      () => `commit ${commitIndex}, last ${view.lastIndex}`,
+    );
+  }
+
+  #takeConfChange({ index, change }: ConfChangeEntry): void {
+    if (index <= this.#configIndex) return;
+    const config = changeConfig(this.config, change);
+    if ("refused" in config)
+      return this.#host.report("S10 one membership change", `${index}: ${config.refused}`);
+    this.config = config;
+    this.#configIndex = index;
+  }
+
+  /** Whether some disk holds a change that is not known to be committed. */
+  isChanging(): boolean {
+    return [...this.#host.cluster.nodes.values()].some(({ disk: { seen } }) => {
+      const { firstIndex, lastIndex } = seen.bounds();
+      for (let at = Math.max(firstIndex, this.#configIndex + 1); at <= lastIndex; at++) {
+        if (this.oracle.entry(at, seen.term(at))?.kind === "confChange") return true;
+      }
+      return false;
+    });
+  }
+
+  // Status
+
+  #checkStatus(raft: Raft, node: SimNode): void {
+    const status = raft.status();
+    const { appliedIndex, commitIndex, lastIndex, uncommittedBytes } = status;
+    this.#check(
+      appliedIndex <= commitIndex && commitIndex <= lastIndex,
+      "S6 order",
+      node.id,
+      () => `applied ${appliedIndex}, commit ${commitIndex}, last ${lastIndex}`,
+    );
+    // One proposal may be let in above the limit, and what a leader inherits counts as well.
+    this.#check(
+      uncommittedBytes >= 0 && uncommittedBytes <= 2 * this.#maxUncommittedBytes + 10_000,
+      "S18 limits",
+      node.id,
+      () => `${uncommittedBytes} uncommitted bytes`,
+    );
+    for (const [id, { inflightMessages, match, next }] of status.progress) {
+      this.#check(
+        inflightMessages <= this.#maxInflightMessages && match < next,
+        "S18 limits",
+        node.id,
+        () => `${inflightMessages} messages in flight to ${id}, match ${match}, next ${next}`,
+      );
+    }
+  }
+
+  // Promises: what leaves, against the disk it rests on
+
+  sending(message: Message): void {
+    const node = this.#host.cluster.nodes.get(message.from);
+    if (node === undefined || node.life === null || !node.life.isAlive) return;
+    const problem = this.#promiseProblem(message, node);
+    if (problem !== null) this.#host.report("S8 durable before sent", `node ${node.id}: ${problem}`);
+    if (message.type === "AppendEntries") this.#recordSent(message);
+    else if (message.type === "PreVote" || message.type === "RequestVote") this.#checkCampaign(message, node);
+  }
+
+  #promiseProblem(message: Message, node: SimNode): string | null {
+    const { durable } = node.disk;
+    const { term, vote } = durable.hardState ?? { term: 0, vote: null };
+    switch (message.type) {
+      case "AppendEntriesResult":
+        if (!message.success) return null;
+        if (term < message.term) return `acknowledges in term ${message.term}, its disk is at ${term}`;
+        return this.#acknowledgedProblem(message.term, message.matchIndex, durable);
+      case "RequestVoteResult":
+        if (!message.granted) return null;
+        this.oracle.recordGrant(message.term, message.to, message.from);
+        if (term < message.term || (term === message.term && vote !== message.to))
+          return `gives ${message.to} its vote in ${message.term}, its disk says ${vote} in ${term}`;
+        return null;
+      case "RequestVote":
+        if (term < message.term || (term === message.term && vote !== message.from))
+          return `asks for votes in ${message.term}, its disk says ${vote} in ${term}`;
+        return null;
+      case "HeartbeatResult":
+        return term < message.term ? `answers in term ${message.term}, its disk is at ${term}` : null;
+      default:
+        return null;
+    }
+  }
+
+  #acknowledgedProblem(leaderTerm: Term, index: LogIndex, durable: DiskImage): string | null {
+    if (durable.lastIndex < index) return `acknowledges ${index}, its disk ends at ${durable.lastIndex}`;
+    const meant = this.oracle.sentTerm(leaderTerm, index);
+    if (meant === undefined || holds(durable, index, meant)) return null;
+    // It may have been replaced meanwhile by a later leader; then the promise is broken by nobody.
+    if ((durable.hardState?.term ?? 0) > leaderTerm) return null;
+    return `acknowledges ${index}/${meant}, its disk has ${durable.term(index)} there`;
+  }
+
+  #recordSent(message: Extract<Message, { type: "AppendEntries" }>): void {
+    this.oracle.recordSent(message.term, message.prevLogIndex, message.prevLogTerm);
+    for (const { index, term } of message.entries) this.oracle.recordSent(message.term, index, term);
+    const leader = this.oracle.leaders.get(message.term);
+    this.#check(
+      leader === message.from,
+      "S1 one leader",
+      message.from,
+      () => `sends entries in term ${message.term}, which ${leader ?? "nobody"} leads`,
+    );
+  }
+
+  #checkCampaign({ from, term }: Message, node: SimNode): void {
+    const status = node.engine?.status();
+    if (status === undefined) return;
+    const { seen } = node.disk;
+    const { firstIndex, lastIndex } = seen.bounds();
+    for (let at = status.appliedIndex + 1; at <= status.commitIndex; at++) {
+      if (at < firstIndex || at > lastIndex) continue;
+      this.#check(
+        this.oracle.entry(at, seen.term(at))?.kind !== "confChange",
+        "S10 no campaign with a change unapplied",
+        from,
+        () => `campaigns for ${term} with ${at} committed and not applied`,
+      );
+    }
+  }
+
+  // Applying
+
+  applying(
+    machine: KvStateMachine,
+    id: NodeId,
+    commands: readonly AppliedCommand[],
+    apply: (part: readonly AppliedCommand[]) => readonly KvResult[],
+  ): readonly KvResult[] {
+    const doom = this.#host.doom(id);
+    if (doom === "before") this.#host.crash(id);
+    const before = machine.store.revision;
+    const results = apply(commands);
+    commands.forEach(({ index, term, command }, i) => {
+      const result = results[i]!;
+      if (!this.oracle.hasApplied(index)) this.#host.applied(decodeCommand(command), result);
+      const conflict = this.oracle.recordApplied(index, term, result.revision, resultText(result));
+      if (conflict !== null) this.#host.report("S5 same result everywhere", `node ${id}: ${conflict}`);
+    });
+    this.#compareHash(machine, id, before);
+    if (doom === "after") this.#host.crash(id);
+    return results;
+  }
+
+  #compareHash({ store }: KvStateMachine, id: NodeId, before: number): void {
+    const at = Math.floor(store.revision / HASH_EVERY) * HASH_EVERY;
+    if (at <= before || at < store.compactRevision) return;
+    const hash = store.hash(at);
+    const known = this.oracle.hashes.get(at);
+    if (known === undefined) this.oracle.hashes.set(at, hash);
+    else if (known !== hash)
+      this.#host.report("S14 state hash", `node ${id}: ${hash} at revision ${at}, elsewhere ${known}`);
+  }
+
+  restored({ store }: KvStateMachine, id: NodeId, { meta }: SnapshotInfo): void {
+    const expected = this.oracle.revisionAt(meta.index);
+    this.#check(
+      store.revision === expected,
+      "S15 state and index together",
+      id,
+      () => `restored ${meta.index} at revision ${store.revision}, it was ${expected}`,
+    );
+  }
+
+  /** A disk has made something durable: does it still say what it said of term and vote? */
+  durable(node: SimNode): void {
+    const { hardState } = node.disk.durable;
+    if (hardState === null) return;
+    const conflict = this.oracle.recordDurable(node.id, hardState.term, hardState.vote);
+    if (conflict !== null) this.#host.report("S7 vote kept", `node ${node.id}: ${conflict}`);
+  }
+}
+
+function isQuorum({ voters, votersOutgoing }: ClusterConfig, counts: (voter: NodeId) => boolean): boolean {
+  const majority = (nodes: readonly NodeId[]): boolean =>
+    nodes.length === 0 || 2 * nodes.filter(counts).length > nodes.length;
+  return majority(voters) && majority(votersOutgoing);
+}
+
+/** Whether the disk has the entry, or a snapshot in place of it. */
+function holds(disk: DiskImage | null, index: LogIndex, term: Term | undefined): boolean {
+  if (disk === null || disk.lastIndex < index) return false;
+  const { firstIndex } = disk.bounds();
+  return index < firstIndex - 1 || disk.term(index) === term;
+}
+
+function resultText(result: KvResult): string {
+  const detail = result.type === "txn" ? String(result.response.succeeded) : "";
+  return `${result.type} ${result.revision} ${detail}`;
+}

@@ -1,0 +1,61 @@
+// Plants each bug and runs seeds until it is found. Arguments: --quick, --only NAME, --limit SEEDS, --markdown.
+
+import { parseArgs } from "node:util";
+import { type Mutant, MUTANTS } from "./mutants.ts";
+import { runInPool } from "./pool.ts";
+import { gravest, type Problem } from "./problem.ts";
+
+interface Found {
+  readonly mutant: Mutant;
+  readonly problem: Problem | null;
+  readonly seeds: number;
+  readonly cpuSeconds: number;
+}
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    only: { type: "string" },
+    limit: { type: "string", default: "2000" },
+    workers: { type: "string", default: "2" },
+    markdown: { type: "boolean", default: false },
+  },
+});
+
+async function hunt(mutant: Mutant): Promise<Found> {
+  let seed = 1;
+  let seeds = 0;
+  let cpuSeconds = 0;
+  let problem: Problem | null = null;
+  const next = (): { seed: number; repeat: boolean } | null =>
+    seed > Number(values.limit) ? null : { seed: seed++, repeat: false };
+  const options = { workers: Number(values.workers), mutant: mutant.name, marks: false };
+  await runInPool(options, next, ({ result, cpuMs }) => {
+    seeds++;
+    cpuSeconds += cpuMs / 1000;
+    problem = gravest(result.problems);
+    return problem === null ? "more" : "enough";
+  });
+  return { mutant, problem, seeds, cpuSeconds };
+}
+
+function row({ mutant, problem, seeds, cpuSeconds }: Found): string {
+  const by = problem === null ? "NOT FOUND" : `${problem.kind}: ${problem.rule}`;
+  if (values.markdown)
+    return `| ${mutant.name} | ${mutant.about} | ${by} | ${seeds} | ${cpuSeconds.toFixed(0)} |`;
+  return `${mutant.name.padEnd(34)} ${by.padEnd(44)} ${String(seeds).padStart(5)} seeds ${cpuSeconds.toFixed(1).padStart(7)} s`;
+}
+
+const chosen = MUTANTS.filter(
+  ({ name, quick }) =>
+    (values.only === undefined || name === values.only) && (!values.quick || quick === true),
+);
+if (chosen.length === 0) throw new Error(`no such planted bug: ${values.only}`);
+let missed = 0;
+for (const mutant of chosen) {
+  const found = await hunt(mutant);
+  if (found.problem === null) missed++;
+  console.log(row(found));
+}
+console.log(`${chosen.length - missed} of ${chosen.length} planted bugs found`);
+process.exitCode = missed === 0 ? 0 : 1;

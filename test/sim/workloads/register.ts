@@ -1,0 +1,200 @@
+import type { KvCommand, KvResult, PutRequest } from "../../../src/core/kv/index.ts";
+import type { Consistency, KvEngine } from "../../../src/core/node/index.ts";
+import type { SimNode } from "../../core/node/world/sim-node.ts";
+import type { Prng } from "../../core/raft/harness/prng.ts";
+import type { Operation } from "../checkers/history.ts";
+import { type KvExpectation, type KvInput, kvModel, type KvOutput } from "../checkers/kv-model.ts";
+import { checkLinearizability } from "../checkers/linearizability.ts";
+import type { Clients, Ending } from "../clients.ts";
+import type { Problem } from "../problem.ts";
+import type { OpSpec } from "../scenario.ts";
+import { type EventualRead, checkEventualReads } from "./eventual.ts";
+import { bytesOf, putOp, seen, textOf } from "./kv-requests.ts";
+import type { CheckOptions, Workload } from "./workload.ts";
+
+const KEYS = 3;
+/** How far behind the newest revision history is compacted. */
+const KEPT_REVISIONS = 40;
+
+/** Beyond it the checker gives up, which is not a pass. */
+const MAX_STEPS = 2_000_000;
+
+type History = Operation<KvInput, KvOutput>;
+
+/** Single keys: put, get under every policy, delete, compare-and-swap by value and by revision; and compaction. */
+export class RegisterWorkload implements Workload {
+  readonly name = "register";
+  readonly #clients: Clients;
+  readonly #options: CheckOptions;
+  readonly #history: History[] = [];
+  readonly #eventual: EventualRead[] = [];
+  readonly #keys: Set<string> = new Set();
+  /** The revision that each value was written at, whatever its client was told. */
+  readonly #written: Map<string, number> = new Map();
+
+  constructor(clients: Clients, options: CheckOptions) {
+    this.#clients = clients;
+    this.#options = options;
+  }
+
+  async run(node: SimNode, id: number, op: OpSpec): Promise<void> {
+    const key = String(op["key"]);
+    this.#keys.add(key);
+    switch (op["type"]) {
+      case "get":
+        return await this.#get(node, id, key, op["policy"] as Consistency);
+      case "put":
+        return await this.#change(node, id, { type: "put", key, value: `v${id}` });
+      case "delete":
+        return await this.#change(node, id, { type: "delete", key });
+      case "cas":
+        return await this.#cas(node, id, key, op["by"] === "value");
+      case "compact":
+        await this.#clients.request(node, "write", async (engine) => {
+          const revision = this.#clients.floor - KEPT_REVISIONS;
+          const { header } = await engine.compact({ revision: Math.max(1, revision) });
+          return { revision: header.revision, value: null };
+        });
+        return;
+      default:
+        throw new Error(`no such request: ${String(op["type"])}`);
+    }
+  }
+
+  async #get(node: SimNode, id: number, key: string, policy: Consistency): Promise<void> {
+    const isFresh = policy === "linearizable" || (policy === "lease" && this.#options.leaseReads);
+    const isHeldTo = isFresh || (policy === "eventual" && this.#options.eventualAsLinearizable);
+    const { life } = node;
+    const ending = await this.#clients.request(node, isHeldTo ? "fresh" : "stale", async (engine) => {
+      const { kvs, header } = await engine.range({ key: bytesOf(key) }, { consistency: policy });
+      return { revision: header.revision, value: { kv: seen(kvs[0]), revision: header.revision } };
+    });
+    if (ending.status !== "ok") return;
+    const { callAt, returnAt, value } = ending;
+    this.#eventual.push({ node: node.id, life, key, ...value, callAt, returnAt, isFresh });
+    if (!isHeldTo) return;
+    const output: KvOutput = { type: "get", kv: value.kv };
+    this.#history.push({ client: id, callAt, returnAt, status: "ok", input: { type: "get", key }, output });
+  }
+
+  async #cas(node: SimNode, id: number, key: string, byValue: boolean): Promise<void> {
+    const before = await this.#clients.request(node, "stale", async (engine) => {
+      const { kvs, header } = await engine.range({ key: bytesOf(key) }, { consistency: "eventual" });
+      return { revision: header.revision, value: seen(kvs[0]) };
+    });
+    if (before.status !== "ok") return;
+    const expected: KvExpectation = byValue
+      ? { value: before.value?.value ?? null }
+      : { modRevision: before.value?.modRevision ?? 0 };
+    await this.#change(node, id, { type: "cas", key, expected, value: `v${id}` });
+  }
+
+  async #change(node: SimNode, id: number, input: KvInput): Promise<void> {
+    const ending = await this.#clients.request<KvOutput>(node, "write", (engine) => change(engine, input));
+    this.#record(id, input, ending);
+  }
+
+  #record(client: number, input: KvInput, ending: Ending<KvOutput>): void {
+    const { callAt } = ending;
+    if (ending.status === "ok") {
+      const { returnAt, value: output } = ending;
+      this.#history.push({ client, callAt, returnAt, status: "ok", input, output });
+    } else this.#history.push({ client, callAt, status: ending.status, input });
+  }
+
+  applied(command: KvCommand, result: KvResult): void {
+    if (command.type === "put" && result.type === "put") this.#wrote(command.request, result.revision);
+    if (command.type !== "txn" || result.type !== "txn" || !result.response.succeeded) return;
+    for (const op of command.request.success) if (op.type === "put") this.#wrote(op.request, result.revision);
+  }
+
+  #wrote({ value }: PutRequest, revision: number): void {
+    if (value !== undefined) this.#written.set(textOf(value), revision);
+  }
+
+  /**
+   * The history with less left open: of a write that nobody answered the log tells whether it took effect, and at
+   * which revision. (When it did, within all of the rest of the run, stays open.)
+   */
+  #resolved(): History[] {
+    return this.#history.map((operation): History => {
+      const { input, status, client, callAt } = operation;
+      if (status !== "unknown" || (input.type !== "put" && input.type !== "cas")) return operation;
+      const revision = this.#written.get(input.value);
+      if (revision === undefined) {
+        // A swap that found something else has no effect either, and may have run.
+        return { client, callAt, status: "failed", input };
+      }
+      const output: KvOutput =
+        input.type === "put" ? { type: "put", revision } : { type: "cas", swapped: true, revision };
+      return { client, callAt, status: "ok", returnAt: Number.MAX_SAFE_INTEGER, input, output };
+    });
+  }
+
+  async finish(node: SimNode): Promise<void> {
+    for (const key of this.#keys) if (key !== "undefined") await this.#get(node, -1, key, "linearizable");
+  }
+
+  check(): Problem[] {
+    const problems = checkEventualReads(this.#eventual, this.#history);
+    const result = checkLinearizability(kvModel(), this.#resolved(), { maxSteps: MAX_STEPS });
+    if (result.verdict === "violation")
+      problems.push({ kind: "checker", rule: "linearizability", detail: result.explanation });
+    if (result.verdict === "unknown")
+      problems.push({ kind: "checker", rule: "linearizability undecided", detail: result.explanation });
+    return problems;
+  }
+}
+
+async function change(
+  engine: KvEngine,
+  input: KvInput,
+): Promise<{ readonly revision: number; readonly value: KvOutput }> {
+  switch (input.type) {
+    case "put": {
+      const { header } = await engine.put({ key: bytesOf(input.key), value: bytesOf(input.value) });
+      return { revision: header.revision, value: { type: "put", revision: header.revision } };
+    }
+    case "delete": {
+      const { deleted, header } = await engine.deleteRange({ key: bytesOf(input.key) });
+      const { revision } = header;
+      const value: KvOutput =
+        deleted > 0 ? { type: "delete", deleted: true, revision } : { type: "delete", deleted: false };
+      return { revision, value };
+    }
+    case "cas": {
+      const key = bytesOf(input.key);
+      const { expected } = input;
+      const { succeeded, revision } = await engine.txn({
+        compare: [
+          "modRevision" in expected
+            ? { key, result: "equal", target: "mod", modRevision: expected.modRevision }
+            : expected.value === null
+              ? { key, result: "equal", target: "version", version: 0 }
+              : { key, result: "equal", target: "value", value: bytesOf(expected.value) },
+        ],
+        success: [putOp(input.key, input.value)],
+        failure: [],
+      });
+      const value: KvOutput = succeeded
+        ? { type: "cas", swapped: true, revision }
+        : { type: "cas", swapped: false };
+      return { revision, value };
+    }
+    case "get":
+      throw new Error("a get changes nothing");
+  }
+}
+
+export function drawRegister(random: Prng, epoch: number): OpSpec {
+  const key = `r${epoch}-${random.int(KEYS)}`;
+  const kind = random.next();
+  if (kind < 0.4) {
+    const policy = random.pick(["linearizable", "linearizable", "lease", "lease", "eventual"]);
+    return { type: "get", key, policy };
+  }
+  if (kind < 0.8) return { type: "put", key };
+  if (kind < 0.86) return { type: "delete", key };
+  if (kind < 0.99) return { type: "cas", key, by: random.pick(["value", "revision"]) };
+  return { type: "compact" };
+}
