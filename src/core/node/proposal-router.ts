@@ -3,7 +3,7 @@ import { changeConfig, type ConfChange, type NodeId, type Raft, type Rejection }
 import { decodeConfChangeContext, encodeProposal } from "./codec/index.ts";
 import type { Member } from "./engine.ts";
 import { ForwardWindow } from "./forward-window.ts";
-import type { FrameBody, MemberUpdate, ProposalId } from "./frames.ts";
+import type { FrameBody, MemberUpdate, Proposal, ProposalId } from "./frames.ts";
 import type { Clock } from "./ports.ts";
 import type { Payload, Proposals, SendOutcome } from "./proposals.ts";
 
@@ -75,31 +75,36 @@ export class ProposalRouter<R> {
     });
   }
 
-  /** Appends to this node's log, commands together. */
+  /** Appends to this node's log, commands together, as many as may wait to be committed. */
   #appendAll(batch: readonly Offered[], nowMs: number): Refusal[] {
     const refusals: Refusal[] = [];
-    let run: Offered[] = [];
+    const timeMs = this.#clock.wallMs();
+    const { maxUncommittedBytes } = this.#raft.options;
+    let run: Uint8Array[] = [];
+    let runBytes = 0;
     const flushRun = (): void => {
       if (run.length === 0) return;
-      const timeMs = this.#clock.wallMs();
-      const commands = run.map(({ id, payload }) => {
-        if (payload.type === "confChange") throw new TypeError("a membership change is not a command");
-        return encodeProposal({ id, timeMs, body: payload });
-      });
-      const outcome = this.#raft.step({ type: "propose", commands }, nowMs);
+      const outcome = this.#raft.step({ type: "propose", commands: run }, nowMs);
       refusals.push(...run.map(() => (outcome.ok ? null : outcome.rejection)));
       run = [];
+      runBytes = 0;
     };
-    for (const offered of batch) {
-      const { payload } = offered;
+    const add = (id: ProposalId, body: Proposal["body"]): void => {
+      const command = encodeProposal({ id, timeMs, body });
+      // The core lets the first one pass however large it is: that is meant for one proposal, not for all that came.
+      if (runBytes + command.length > maxUncommittedBytes) flushRun();
+      run.push(command);
+      runBytes += command.length;
+    };
+    for (const { id, payload } of batch) {
       if (payload.type === "command") {
-        run.push(offered);
+        add(id, payload);
         continue;
       }
       flushRun();
       if (payload.type === "confChange") refusals.push(this.#proposeConfChange(payload.change, nowMs));
       else if (this.#takesUrls(payload.update)) refusals.push(new EngineError("peerUrlExists"));
-      else run.push(offered);
+      else add(id, payload);
     }
     flushRun();
     return refusals;
