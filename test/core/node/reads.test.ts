@@ -149,6 +149,21 @@ describe("a follower asks the leader for a read index", () => {
     expect((await errorOf(cluster, read)).grpcCode).toBe(14);
   });
 
+  test("and waits until it has applied what it was told", async () => {
+    const { cluster, leader } = await begin({ seed: 14 });
+    const [follower] = cluster.followers() as [KvEngine];
+    cluster.network.onFrame = (travelling) =>
+      travelling.to === follower.nodeId && messageOf(travelling)?.type === "AppendEntries" ? "drop" : "pass";
+    await putNow(cluster, leader, "k", "new");
+    let answered = false;
+    const read = later(get(follower, "k"));
+    void later(read.then(() => (answered = true)));
+    await cluster.world.runFor(300);
+    expect(answered).toBe(false);
+    cluster.network.onFrame = () => "pass";
+    expect(await cluster.world.complete("the read", read)).toMatchObject({ value: "new" });
+  });
+
   test.each(["linearizable", "lease"] as const)("for %s reads", async (consistency) => {
     const { cluster, leader } = await begin({ seed: 7 });
     const [follower] = cluster.followers();

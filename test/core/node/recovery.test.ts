@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { EngineError } from "../../../src/core/errors/index.ts";
+import { encodeFrame } from "../../../src/core/node/codec/index.ts";
 import { KvEngine, type NodeOptions } from "../../../src/core/node/index.ts";
-import { errorOf, FAST, getNow, later, put, putNow } from "./support.ts";
+import { bodyOf, errorOf, FAST, getNow, later, put, putNow } from "./support.ts";
 import { Cluster, memberOf } from "./world/cluster.ts";
 import type { DiskImage } from "./world/disk-image.ts";
 import { CLUSTER_ID, GROUP_ID, type SimNode } from "./world/sim-node.ts";
@@ -107,6 +108,39 @@ describe("a restart", () => {
     for (const consistency of ["linearizable", "lease"] as const) {
       expect(await getNow(cluster, node.engine!, "k", { consistency })).toMatchObject({ value: "new" });
     }
+  });
+
+  test("keeps a vote that was given", async () => {
+    const cluster = new Cluster({ seed: 7, raft: FAST });
+    await cluster.start([1n]);
+    const granted: bigint[] = [];
+    cluster.network.observe((travelling) => {
+      const body = bodyOf(travelling);
+      if (body.type === "raft" && body.message.type === "RequestVoteResult" && body.message.granted)
+        granted.push(travelling.to);
+    });
+    const ask = async (from: bigint): Promise<void> => {
+      const header = { clusterId: CLUSTER_ID, groupId: GROUP_ID, from, to: 1n };
+      const log = { lastLogIndex: 100, lastLogTerm: 4 };
+      const message = {
+        type: "RequestVote",
+        from,
+        to: 1n,
+        term: 5,
+        leadershipTransfer: true,
+        ...log,
+      } as const;
+      cluster.network.forge({ from, to: 1n, frame: encodeFrame(header, { type: "raft", message }) });
+      await cluster.world.runFor(20);
+    };
+    await ask(2n);
+    expect(granted).toEqual([2n]);
+    cluster.node(1n).crash();
+    await cluster.start([1n]);
+    await ask(3n);
+    expect(granted).toEqual([2n]);
+    await ask(2n);
+    expect(granted).toEqual([2n, 2n]);
   });
 
   test("keeps a vote: no second one in a term", async () => {

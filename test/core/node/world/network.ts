@@ -156,6 +156,11 @@ export class Network {
     });
   }
 
+  /** Delivers a frame that nobody sent. */
+  forge(travelling: Travelling, delayMs: number = 1): void {
+    this.#deliverAfter(delayMs, travelling);
+  }
+
   /** Sends what was held on its way, to arrive in the order in which it was held. */
   releaseHeld(): number {
     const held = this.#held;
