@@ -344,6 +344,19 @@ export function storageConformance(name: string, options: ConformanceOptions): v
         expect(await collect(storage.snapshots.read(info))).toHaveLength(0);
       });
 
+      it("lists while others are being dropped", async () => {
+        const infos: SnapshotInfo[] = [];
+        for (let index = 1; index <= 10; index++)
+          infos.push(await write(snapshotAt(index, 1), Uint8Array.of(index)));
+        const newest = infos.at(-1)!;
+        for (const older of infos.slice(0, -1)) {
+          const [one, two] = [storage.snapshots.list(), storage.snapshots.list()];
+          await storage.snapshots.drop(older);
+          for (const found of [await one, await two]) expect(found[0]).toEqual(newest);
+        }
+        expect(await storage.snapshots.list()).toEqual([newest]);
+      });
+
       it("lists the newest first, and drops", async () => {
         const old = await write(snapshotAt(9, 3), patternBytes(10, 1));
         const newest = await write(snapshotAt(100, 3), patternBytes(20, 2));

@@ -50,7 +50,9 @@ export class FileSnapshotStore implements SnapshotStore {
     const infos: SnapshotInfo[] = [];
     try {
       for (const name of await readdir(this.#dir)) {
-        if (name.endsWith(COMMITTED)) infos.push(await this.#readInfo(join(this.#dir, name)));
+        if (!name.endsWith(COMMITTED)) continue;
+        const info = await this.#readInfo(join(this.#dir, name));
+        if (info !== null) infos.push(info);
       }
     } catch (error) {
       throw storageError(error, this.#dir);
@@ -116,8 +118,13 @@ export class FileSnapshotStore implements SnapshotStore {
     for (const writer of this.#writers) await writer.abort();
   }
 
-  async #readInfo(path: string): Promise<SnapshotInfo> {
-    const file = await open(path, "r");
+  /** Null for one that was dropped since its name was read. */
+  async #readInfo(path: string): Promise<SnapshotInfo | null> {
+    const file = await open(path, "r").catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+      throw error;
+    });
+    if (file === null) return null;
     try {
       const info = await readTail(file, path);
       if (this.#pathOf(info.meta) !== path) throw corrupt(path, "the snapshot stands under another's name");
