@@ -65,7 +65,7 @@ function checkPlan(keyspace: Keyspace, plan: TxnPlan): void {
         checkRange(keyspace, step.request.revision ?? 0);
         break;
       case "put":
-        checkPut(keyspace, step.request);
+        checkPutInTxn(keyspace, step.request);
         break;
       case "deleteRange":
         break;
@@ -101,6 +101,12 @@ function runStep(keyspace: Keyspace, step: PlannedOp): ResponseOp {
 function checkRange(keyspace: Keyspace, revision: number): void {
   const problem = checkReadRevision(revision, keyspace.revision, keyspace.compactRevision);
   if (problem !== null) throw new Refused(problem);
+}
+
+/** etcd: checkRequestPut. What a put alone checks, in the other order: a client sees which of two mistakes is named. */
+function checkPutInTxn(keyspace: Keyspace, request: PutRequest): void {
+  checkPut(keyspace, { ...request, lease: 0n });
+  checkPut(keyspace, request);
 }
 
 /** Returns the key's present version, if the request needs it. */
