@@ -46,6 +46,8 @@ export class RaftLog {
   #emitted: LogIndex;
   /** Known to be durable here. */
   #persisted: LogIndex;
+  /** What was given out from here on has been replaced since, and the replacement is not given out; 0 = nothing. */
+  #replacedFrom: LogIndex = 0;
   #unappliedBytes = 0;
   /** A snapshot that was accepted and is not restored yet: nothing after it may be applied. */
   #restoring: LogIndex = 0;
@@ -198,6 +200,7 @@ export class RaftLog {
     const bytes = entriesBytes(removed);
     this.#tailBytes -= bytes;
     this.#unappliedBytes -= bytes;
+    if (from <= this.#emitted) this.#replacedFrom = from;
     this.#emitted = Math.min(this.#emitted, from - 1);
     this.#persisted = Math.min(this.#persisted, from - 1);
   }
@@ -225,12 +228,35 @@ export class RaftLog {
     return true;
   }
 
-  /** Entries that have not been given out to be persisted. */
+  /**
+   * The highest commit index that may be written together with what {@link takeUnpersisted} gives out next. A hard
+   * state becomes durable no later than the entries written with it: after a crash between the two the disk still
+   * holds what they were to replace, and must not take that for committed.
+   */
+  get writableCommit(): LogIndex {
+    return this.#replacedFrom > 0 ? Math.min(this.#commit, this.#replacedFrom - 1) : this.#commit;
+  }
+
+  /**
+   * Entries that have not been given out to be persisted. Those that replace others only up to a membership change:
+   * what follows is given out next time, together with the knowledge that the change is committed, if it is.
+   */
   takeUnpersisted(): readonly Entry[] {
     if (this.#emitted === this.lastIndex) return [];
-    const entries = this.#slice(this.#emitted + 1, this.lastIndex);
-    this.#emitted = this.lastIndex;
+    let end = this.lastIndex;
+    if (this.#replacedFrom > 0) {
+      end = this.#emitted + 1;
+      while (end < this.lastIndex && this.entry(end).kind !== "confChange") end++;
+    }
+    this.#replacedFrom = 0;
+    const entries = this.#slice(this.#emitted + 1, end);
+    this.#emitted = end;
     return entries;
+  }
+
+  /** Everything has been given out to be persisted. */
+  get isEmitted(): boolean {
+    return this.#emitted === this.lastIndex;
   }
 
   /** Writes up to `index` are durable. */
@@ -322,6 +348,7 @@ export class RaftLog {
     this.#handedOut = snapshot.index;
     this.#emitted = snapshot.index;
     this.#persisted = 0;
+    this.#replacedFrom = 0;
     this.#restoring = snapshot.index;
   }
 

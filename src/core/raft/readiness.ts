@@ -38,9 +38,11 @@ export class Readiness implements LogReplacement {
 
   /** Everything there is to do now, or null. */
   collect(core: Core, role: Role): Ready | null {
+    const { writableCommit } = core.log;
     const entries = core.log.takeUnpersisted();
     const snapshot = this.#snapshot;
-    const hardState = this.#hardStateToWrite(core, entries.length > 0 || snapshot !== null);
+    const writes = entries.length > 0 || snapshot !== null;
+    const hardState = this.#hardStateToWrite(core, writableCommit, writes);
     const softState = this.#softStateNews(core, role);
     const committed = core.log.takeCommitted(core.options.maxCommittedBytes, core.durable.commit);
     const nothing =
@@ -55,13 +57,15 @@ export class Readiness implements LogReplacement {
       core.logReads.length === 0;
     if (nothing) return null;
     const number = ++this.#number;
-    const { messages, messagesAfterPersist, readStates, logReads } = core;
+    const { messages, readStates, logReads } = core;
+    // What was promised may rest on entries that come with the next Ready only.
+    const messagesAfterPersist = core.log.isEmitted ? core.messagesAfterPersist : [];
     core.messages = [];
-    core.messagesAfterPersist = [];
+    if (core.log.isEmitted) core.messagesAfterPersist = [];
     core.readStates = [];
     core.logReads = [];
     this.#snapshot = null;
-    const lastIndex = entries.length > 0 ? core.log.lastIndex : (snapshot?.index ?? 0);
+    const lastIndex = entries.at(-1)?.index ?? snapshot?.index ?? 0;
     this.#inflight.push({ number, hardState, lastIndex });
     return {
       number,
@@ -82,13 +86,13 @@ export class Readiness implements LogReplacement {
    * membership change waits for it; otherwise it rides along with entries. So a log that holds a change proposed
    * after another also holds the knowledge that the other was committed.
    */
-  #hardStateToWrite(core: Core, writesAnyway: boolean): HardState | null {
+  #hardStateToWrite(core: Core, commit: LogIndex, writesAnyway: boolean): HardState | null {
     const { term, vote, log } = core;
     const before = this.#emittedHardState;
     const commitMatters = writesAnyway || log.awaitsDurableCommit(core.durable.commit);
     const changed = term !== before.term || vote !== before.vote;
-    if (!changed && !(commitMatters && log.commitIndex > before.commit)) return null;
-    this.#emittedHardState = { term, vote, commit: log.commitIndex };
+    if (!changed && !(commitMatters && commit > before.commit)) return null;
+    this.#emittedHardState = { term, vote, commit };
     return this.#emittedHardState;
   }
 

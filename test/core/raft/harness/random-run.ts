@@ -354,7 +354,19 @@ export class RandomRun {
       if (!this.cluster.nodes.has(node)) this.#makeManual(this.cluster.addNode(node));
       steps.push({ type: this.#random.pick(["addVoter", "addVoter", "addLearner", "remove"]), node });
     }
+    if (!this.#leavesTheRestAble(leader, steps)) return;
     if (this.cluster.proposeConfChange(leader.id, steps, transition).ok) this.#mark("confChange");
+  }
+
+  /**
+   * Whether those voters that stay could elect a leader without those that go. Where they cannot, a crash at the wrong
+   * time leaves a group that nobody can lead: who stays may not know that the change is committed, and who goes, and
+   * knows, may have the longer log. A configuration that counts only when it is applied has this weakness.
+   */
+  #leavesTheRestAble(leader: SimNode, steps: readonly ConfChangeStep[]): boolean {
+    const { voters } = leader.status.config;
+    const gone = steps.filter(({ type, node }) => type !== "addVoter" && voters.includes(node));
+    return (voters.length - gone.length) * 2 > voters.length;
   }
 
   #transfer(): void {

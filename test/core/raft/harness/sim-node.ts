@@ -177,11 +177,13 @@ export class SimNode {
       0,
     );
     for (const entry of this.disk.log.slice(from + 1, to)) {
-      if (entry.kind !== "confChange") this.machine.apply(entry);
-      else {
+      let config;
+      if (entry.kind === "confChange") {
         const outcome = throwaway.step({ type: "applyConfChange", change: entry.change }, 0);
-        this.machine.apply(entry, outcome.ok ? outcome.config : undefined);
+        if (outcome.ok) config = outcome.config;
       }
+      this.machine.apply(entry, config);
+      this.#world.observe({ type: "applied", node: this, entry, config });
     }
   }
 
