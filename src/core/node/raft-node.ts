@@ -440,9 +440,13 @@ export class RaftNode<R> {
     this.#reads.stop();
     this.#sender.stop();
     if (failure !== null) this.events.failure.emit(failure);
-    await this.#options.transport.stop();
-    await this.#receiver.stop();
-    await this.#snapshotter.stop();
-    await this.#options.storage.close();
+    // Whatever fails of it: files and locks are let go of.
+    try {
+      await this.#options.transport.stop();
+      await this.#receiver.stop();
+      await this.#snapshotter.stop();
+    } finally {
+      await this.#options.storage.close();
+    }
   }
 }

@@ -151,6 +151,7 @@ export class Snapshotter<R> {
     const writer = await this.#storage.snapshots.create(meta, context);
     try {
       for await (const chunk of chunks) {
+        if (this.#stopped) throw new EngineError("stopped");
         await writer.write(chunk);
         // A turn for everybody else: a large state must not stop the node for longer than one chunk takes.
         await new Promise<void>((resolve) => this.#clock.setTimer(0, resolve));
@@ -176,7 +177,7 @@ export class Snapshotter<R> {
     await log.compact(to);
   }
 
-  /** Waits for the snapshot under way, and takes no more. */
+  /** Breaks off the snapshot under way, which a later start can as well take, and takes no more. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#running?.catch(() => {});

@@ -173,10 +173,13 @@ export class NodeHost<E extends Hosted> {
   async #stop(options: { readonly transferLeadership?: boolean }): Promise<void> {
     // While this node still leads, what clients have asked for is soonest done.
     await this.#doors.closeToClients(CLOSE_GRACE_MS);
-    await this.engine.replica.stop(options);
-    await this.#doors.close(CLOSE_GRACE_MS);
-    this.#logger.log("info", "node stopped", { nodeId: this.engine.replica.nodeId });
-    this.#stopListeners.emit();
+    try {
+      await this.engine.replica.stop(options);
+    } finally {
+      await this.#doors.close(CLOSE_GRACE_MS);
+      this.#logger.log("info", "node stopped", { nodeId: this.engine.replica.nodeId });
+      this.#stopListeners.emit();
+    }
   }
 }
 

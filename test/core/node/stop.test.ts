@@ -54,6 +54,27 @@ test("whoever asks for the end a second time waits for the same end", async () =
   await first;
 });
 
+test("a snapshot being written is broken off: the next start can take it", async () => {
+  const { cluster, leader } = await begin({ seed: 5, founders: 1 });
+  const { disk } = cluster.node(1n);
+  for (let i = 0; i < 8; i++) {
+    const request = { key: Uint8Array.of(i), value: new Uint8Array(1 << 20) };
+    await cluster.world.complete("a large put", leader.put(request));
+  }
+  let written = 0;
+  disk.decide = (kind) => {
+    if (kind === "snapshotWrite") written++;
+    return "ok";
+  };
+  disk.latencyMs = () => 10;
+  const taking = later(leader.takeSnapshot());
+  await cluster.world.until("its beginning", () => written === 2);
+  await cluster.world.complete("the end", leader.stop());
+  await expect(taking).rejects.toMatchObject({ code: "stopped" });
+  expect(written).toBe(2);
+  expect(disk.durable.snapshots.map(({ info }) => info.meta.index)).toEqual([1]);
+});
+
 test("every request ends, whenever the node stops, and each says what became of it", async () => {
   for (let seed = 1; seed <= 30; seed++) {
     const { cluster } = await begin({ seed, hasCommit: seed % 2 === 0, founders: seed % 3 === 0 ? 1 : 3 });
