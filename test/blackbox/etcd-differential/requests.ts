@@ -54,16 +54,16 @@ export class Requests {
     if (dice < 0.3) return { path: "/v3/kv/put", body: this.#put() };
     if (dice < 0.6) return { path: "/v3/kv/range", body: this.#range(horizon) };
     if (dice < 0.72) return { path: "/v3/kv/deleterange", body: this.#deleteRange() };
-    if (dice < 0.98) return { path: "/v3/kv/txn", body: this.#txn(horizon, 0) };
+    if (dice < 0.98) return { path: "/v3/kv/txn", body: this.#txn(horizon, 0, this.#sometimes(0.5)) };
     return { path: "/v3/kv/compaction", body: this.#compaction(horizon) };
   }
 
-  #put(): Fields {
+  #put(mayIgnore = true): Fields {
     const fields: Fields = { key: this.#key(), value: this.#value() };
     if (this.#sometimes(0.3)) fields["prev_kv"] = true;
-    if (this.#sometimes(0.08)) fields["ignore_value"] = true;
+    if (mayIgnore && this.#sometimes(0.08)) fields["ignore_value"] = true;
     if (this.#sometimes(0.05)) delete fields["value"];
-    if (this.#sometimes(0.04)) fields["ignore_lease"] = true;
+    if (mayIgnore && this.#sometimes(0.04)) fields["ignore_lease"] = true;
     if (this.#sometimes(0.02)) fields["lease"] = String(this.#random.below(3));
     return fields;
   }
@@ -94,11 +94,15 @@ export class Requests {
     return Number(fields["revision"]) < 0 ? { ...fields, revision: "0" } : fields;
   }
 
-  #txn(horizon: Horizon, depth: number): Fields {
+  /**
+   * @param deletes whether it has deletions; else puts may keep the present value. Both together can crash an etcd 3.4:
+   *   where a deletion with an open end takes the key away that a later put wants to keep the value of, it panics.
+   */
+  #txn(horizon: Horizon, depth: number, deletes: boolean): Fields {
     return {
       compare: this.#list(3, () => this.#compare(horizon)),
-      success: this.#list(4, () => this.#operation(horizon, depth)),
-      failure: this.#list(4, () => this.#operation(horizon, depth)),
+      success: this.#list(4, () => this.#operation(horizon, depth, deletes)),
+      failure: this.#list(4, () => this.#operation(horizon, depth, deletes)),
     };
   }
 
@@ -120,12 +124,12 @@ export class Requests {
     }
   }
 
-  #operation(horizon: Horizon, depth: number): Fields {
+  #operation(horizon: Horizon, depth: number, deletes: boolean): Fields {
     const dice = this.#random.next();
-    if (dice < 0.4) return { request_put: this.#put() };
-    if (dice < 0.7) return { request_range: this.#rangeInTxn(horizon) };
-    if (dice < 0.85 || depth > 1) return { request_delete_range: this.#deleteRange() };
-    return { request_txn: this.#txn(horizon, depth + 1) };
+    if (dice < 0.4) return { request_put: this.#put(!deletes) };
+    if (dice < 0.7 || (depth > 1 && !deletes)) return { request_range: this.#rangeInTxn(horizon) };
+    if (depth > 1 || (dice < 0.85 && deletes)) return { request_delete_range: this.#deleteRange() };
+    return { request_txn: this.#txn(horizon, depth + 1, deletes) };
   }
 
   #compaction({ revision, compacted }: Horizon): Fields {
