@@ -86,24 +86,11 @@ export class Persister {
 
   async #write(hardState: HardState | null, entries: readonly Entry[]): Promise<void> {
     const storage = this.#storage;
-    const [first] = entries;
-    if (first === undefined) {
-      if (hardState !== null) await storage.meta.saveHardState(hardState);
-      return;
+    if (hardState !== null && entries.length > 0 && storage.commit !== undefined) {
+      return await storage.commit(hardState, entries);
     }
-    if (hardState === null) return await storage.log.append(entries);
-    if (storage.commit !== undefined) return await storage.commit(hardState, entries);
-    if (hardState.commit < first.index) {
-      await storage.meta.saveHardState(hardState);
-      return await storage.log.append(entries);
-    }
-    // A crash may come between the stores. What they replace in the log must then not be taken for the entries that
-    // are known to be committed: so the first of them, with which all of that goes, comes before that knowledge. The
-    // others come after it, since a membership change among them must not be there without it (see takeCommitted).
-    await storage.meta.saveHardState({ ...hardState, commit: first.index - 1 });
-    await storage.log.append([first]);
-    await storage.meta.saveHardState(hardState);
-    if (entries.length > 1) await storage.log.append(entries.slice(1));
+    if (hardState !== null) await storage.meta.saveHardState(hardState);
+    if (entries.length > 0) await storage.log.append(entries);
   }
 
   /** Writes to different stores keep no order by themselves: wait for all before, and let all after wait. */
