@@ -57,24 +57,20 @@ function planTxn(keyspace: Keyspace, request: TxnRequest): TxnPlan {
   return { succeeded, steps };
 }
 
-/** etcd: checkTxn. Only the branches that are taken can fail. */
+/** etcd: applyTxn. Only the branches that are taken can fail, for a put before any range. */
 function checkPlan(keyspace: Keyspace, plan: TxnPlan): void {
+  checkSteps(plan, (step) => {
+    if (step.type === "put") checkPutInTxn(keyspace, step.request);
+  });
+  checkSteps(plan, (step) => {
+    if (step.type === "range") checkRange(keyspace, step.request.revision ?? 0);
+  });
+}
+
+function checkSteps(plan: TxnPlan, check: (step: PlannedOp) => void): void {
   for (const step of plan.steps) {
-    switch (step.type) {
-      case "range":
-        checkRange(keyspace, step.request.revision ?? 0);
-        break;
-      case "put":
-        checkPutInTxn(keyspace, step.request);
-        break;
-      case "deleteRange":
-        break;
-      case "txn":
-        checkPlan(keyspace, step.plan);
-        break;
-      default:
-        assertNever(step, "operation");
-    }
+    if (step.type === "txn") checkSteps(step.plan, check);
+    else check(step);
   }
 }
 

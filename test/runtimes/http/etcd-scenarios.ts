@@ -171,6 +171,9 @@ export const SCENARIOS: readonly Scenario[] = [
       // Which of two mistakes is named: in a transaction the other one than without.
       txn('{"success":[{"request_put":{"key":"bm9uZQ==","lease":"5","ignore_value":true}}]}'),
       put('{"key":"bm9uZQ==","lease":"5","ignore_value":true}'),
+      txn(
+        '{"success":[{"request_range":{"key":"YQ==","revision":"99"}},{"request_txn":{"success":[{"request_put":{"key":"YQ==","lease":"5"}}]}}]}',
+      ),
       txn('{"success":[{"request_range":{"key":"YQ==","revision":"99"}},{"request_put":{"key":"YQ=="}}]}'),
       txn(`{"success":[${Array<string>(129).fill('{"request_range":{"key":"YQ=="}}').join(",")}]}`),
       txn(`{"compare":[${Array<string>(129).fill('{"key":"YQ=="}').join(",")}]}`),
