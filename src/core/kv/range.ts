@@ -54,7 +54,7 @@ function collect(
   keyspace.scan(keyRange(request.key, request.rangeEnd!), revision, (handle) => {
     if (found.length < keep) found.push(handle);
     count++;
-    return true;
+    return request.withoutCount !== true || keep === 0 || found.length < keep;
   });
   return { found, count };
 }

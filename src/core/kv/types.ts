@@ -39,13 +39,15 @@ export interface RangeRequest {
   readonly maxModRevision?: Revision;
   readonly minCreateRevision?: Revision;
   readonly maxCreateRevision?: Revision;
+  /** Ours: stop where `limit` does instead of counting on, so that a page costs what it holds. */
+  readonly withoutCount?: boolean;
 }
 
 export interface RangeResponse {
   readonly kvs: readonly KeyValue[];
   /** Keys were left out because of `limit`. */
   readonly more: boolean;
-  /** Keys in the range, whatever the limit and filters. */
+  /** Keys in the range, whatever the limit and filters; `withoutCount`, those that were looked at. */
   readonly count: number;
 }
 

@@ -133,12 +133,13 @@ export class Client {
    */
   async scanPrefix(prefix: Bytes, options?: ReadOptions): Promise<Scan> {
     const { key, rangeEnd } = prefixRange(toBytes(prefix));
-    const first = await this.#engine.range({ key, rangeEnd, limit: this.#pageSize }, options);
+    const paging = { rangeEnd, limit: this.#pageSize, withoutCount: true };
+    const first = await this.#engine.range({ key, ...paging }, options);
     const revision = first.header.revision;
     const entries = [...first.kvs];
     for (let { more } = first; more;) {
       const after = nextKey(entries.at(-1)!.key);
-      const request = { key: after, rangeEnd, limit: this.#pageSize, revision };
+      const request = { key: after, ...paging, revision };
       const page = await this.#engine.range(request, pinned(options));
       for (const entry of page.kvs) entries.push(entry);
       ({ more } = page);

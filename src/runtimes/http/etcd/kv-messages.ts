@@ -39,7 +39,7 @@ import {
 export type HeaderMessage = Partial<ResponseHeader>;
 
 /** What the engine's range takes, and under which policy. */
-export type RangeMessage = RangeRequest & {
+export type RangeMessage = Omit<RangeRequest, "withoutCount"> & {
   readonly serializable?: boolean;
   /** Ours: the policy by name; wins over `serializable`. */
   readonly consistency?: Consistency;

@@ -91,7 +91,7 @@ async function readPage(engine: Engine, listing: Listing): Promise<Page> {
   while (key !== null) {
     const policy = first ? consistency : "eventual";
     const reply = await engine.range(
-      { key, rangeEnd, limit: limit - items.length + 1, revision, keysOnly },
+      { key, rangeEnd, limit: limit - items.length + 1, revision, keysOnly, withoutCount: true },
       policy === undefined ? {} : { consistency: policy },
     );
     first = false;
