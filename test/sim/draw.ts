@@ -66,7 +66,28 @@ function between(random: Prng, meanMs: number): number {
   return -Math.log(1 - random.next()) * meanMs;
 }
 
+/** Things that are dangerous together: a run may have much of one of these. */
+const FOCUSES: readonly (readonly Fault["do"][])[] = [
+  [],
+  [],
+  ["addMember", "promote", "removeMember", "slowDisk", "partition"],
+  ["partition", "heal", "cut", "weather"],
+  ["crash", "start", "crashAt", "powerLoss"],
+  ["slowDisk", "failDisk", "partition", "transfer"],
+  ["snapshot", "partition", "crash", "start"],
+  ["transfer", "clog", "pause", "clockRate"],
+  ["transfer", "weather"],
+  ["weather", "partition", "heal"],
+];
+
 function drawTempo(random: Prng): Tempo {
+  const focus = random.pick(FOCUSES);
+  const tempo = drawUnfocused(random);
+  const focused = focus.map((name) => [name, (tempo[name] === 0 ? 4 : tempo[name]) / 3] as const);
+  return { ...tempo, ...Object.fromEntries(focused) };
+}
+
+function drawUnfocused(random: Prng): Tempo {
   const draw = (often: number): number => random.pick([0, often * 4, often]);
   return {
     crash: draw(5),
@@ -119,7 +140,7 @@ function drawFault(name: Fault["do"], random: Prng, options: ScenarioOptions): F
       return {
         do: name,
         minDelayMs: 1,
-        maxDelayMs: random.pick([2, 10, 60, 300, 1500]),
+        maxDelayMs: random.pick([2, 10, 60, 300, 800, 1500]),
         dropRate: random.pick([0, 0, 0.05, 0.3]),
         duplicateRate: random.pick([0, 0.05, 0.3]),
         unreachableRate: random.pick([0, 0.5]),
@@ -127,7 +148,7 @@ function drawFault(name: Fault["do"], random: Prng, options: ScenarioOptions): F
     case "clog":
       return { do: name, from: someone(), to: machine(), ms: aWhile(3) };
     case "slowDisk":
-      return { do: name, node: someone(), ms: random.pick([0, 5, 50, 200, 1000]) };
+      return { do: name, node: someone(), ms: random.pick([0, 5, 50, 200, 1000, 4000]) };
     case "failDisk": {
       const how = random.pick<DiskVerdict>([
         "fail",
@@ -169,7 +190,7 @@ function drawRequests(random: Prng, options: ScenarioOptions): Action[] {
   const names = Object.keys(WORKLOADS);
   const chosen = names.filter(() => random.chance(0.6));
   const works = chosen.length > 0 ? chosen : names;
-  const meanMs = random.pick([50, 150, 500]);
+  const meanMs = random.pick([25, 50, 150, 500]);
   const stickiness = random.pick([0.3, 0.9]);
   const actions: (ClientAction & { at: number })[] = [];
   let id = 0;

@@ -105,6 +105,13 @@ export class Invariants implements Watcher {
     const term = durable.hardState?.term ?? 0;
     this.#check(raft.term >= term, "S7 term", node.id, () => `began in ${raft.term}, its disk knows ${term}`);
     const { role, commitIndex } = raft;
+    const change = this.oracle.appliedChange.get(node.id) ?? 0;
+    this.#check(
+      commitIndex >= change || node.disk.durable.snapshots.length === 0,
+      "S10 applied changes are kept",
+      node.id,
+      () => `began with ${commitIndex} committed, and had applied the membership change at ${change}`,
+    );
     const view = LogView.of(node.disk.seen);
     return { node, life, view, role, term: raft.term, commitIndex, completeIn: 0, steps: 0 };
   }
@@ -127,10 +134,22 @@ export class Invariants implements Watcher {
       if (tracked.role !== "leader" || tracked.term !== term) this.#onElected(raft, tracked);
       if (commitIndex > tracked.commitIndex) this.#onLeaderCommit(raft, tracked);
     }
+    if (event.type === "persisted") this.#checkPersisted(raft, tracked);
     tracked.role = role;
     tracked.term = term;
     tracked.commitIndex = commitIndex;
     if (event.type === "applyConfChange" || tracked.steps % STATUS_EVERY === 0) this.#checkStatus(raft, node);
+  }
+
+  /** What it believes to be durable is. */
+  #checkPersisted({ persistedIndex }: Raft, { node, view }: Tracked): void {
+    const term = view.term(persistedIndex);
+    this.#check(
+      term === undefined || holds(node.disk.durable, persistedIndex, term),
+      "S8 believes durable",
+      node.id,
+      () => `${persistedIndex}/${term}, its disk ends at ${node.disk.durable.lastIndex}`,
+    );
   }
 
   // Leaders
@@ -160,6 +179,13 @@ export class Invariants implements Watcher {
     const { committed } = this.oracle;
     const { commitIndex, term } = raft;
     const last = view.term(commitIndex);
+    // Entries of earlier terms are committed by what follows them, never by counting (paper §5.4.2, figure 8).
+    this.#check(
+      last === undefined || last === term,
+      "S4 commits its own term",
+      node.id,
+      () => `commits ${commitIndex}/${last} in term ${term}`,
+    );
     const { config } = raft.status();
     this.#check(
       isQuorum(config, (voter) => holds(this.#durableOf(voter), commitIndex, last)),
@@ -266,7 +292,10 @@ export class Invariants implements Watcher {
   #checkCommitted(raft: Raft, { committed, number }: Ready, { node, view }: Tracked): void {
     const { commitIndex } = raft;
     for (const entry of committed) {
-      if (entry.kind === "confChange") this.#takeConfChange(entry);
+      if (entry.kind === "confChange") {
+        this.#takeConfChange(entry);
+        this.oracle.appliedChange.set(node.id, entry.index);
+      }
       const { index, term } = entry;
       const known = this.oracle.committed.get(index);
       this.#check(

@@ -63,7 +63,7 @@ async function crashPoints(options: RunnerOptions): Promise<number> {
   const next = (): WorkerTask | null => {
     if (effect > effects) return null;
     const task = { seed, repeat: false, crashPoint: { effect, side } };
-    if (side === "after") effect++;
+    if (side === "after") effect += options.every;
     side = side === "before" ? "after" : "before";
     return task;
   };

@@ -34,6 +34,9 @@ async function hunt(mutant: Mutant): Promise<Found> {
     seeds++;
     cpuSeconds += cpuMs / 1000;
     problem = gravest(result.problems);
+    // Then nothing ran at all: the place to plant it in is gone, say.
+    if (problem?.rule === "the process of the run" && cpuMs === 0)
+      throw new Error(`${mutant.name}: ${problem.detail}`);
     return problem === null ? "more" : "enough";
   });
   return { mutant, problem, seeds, cpuSeconds };
@@ -48,7 +51,7 @@ function row({ mutant, problem, seeds, cpuSeconds }: Found): string {
 
 const chosen = MUTANTS.filter(
   ({ name, quick }) =>
-    (values.only === undefined || name === values.only) && (!values.quick || quick === true),
+    (values.only === undefined || values.only.split(",").includes(name)) && (!values.quick || quick === true),
 );
 if (chosen.length === 0) throw new Error(`no such planted bug: ${values.only}`);
 let missed = 0;

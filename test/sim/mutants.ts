@@ -280,6 +280,13 @@ export const MUTANTS: readonly Mutant[] = [
     "await storage.meta.saveHardState(hardState);\n      return await storage.log.append(entries);",
     "void storage.meta.saveHardState(hardState).catch(() => {});\n      return await storage.log.append(entries);",
   ),
+  mutant(
+    "batch-over-limit",
+    "the limit of uncommitted bytes does not hold for what comes at once (our own, found by seed 21)",
+    `${NODE}/proposal-router.ts`,
+    "if (runBytes + command.length > maxUncommittedBytes) flushRun();",
+    "",
+  ),
 ];
 
 /** @throws Error for a name that there is none of. */

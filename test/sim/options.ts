@@ -11,6 +11,8 @@ export interface RunnerOptions {
   /** One seed in so many is run twice, and must give the same hash. */
   readonly repeatEvery: number;
   readonly shrink: boolean;
+  /** Crash points: one effect in so many. */
+  readonly every: number;
   readonly replay: string;
   /** A planted bug, by its name. */
   readonly mutant: string | null;
@@ -19,7 +21,8 @@ export interface RunnerOptions {
 export const USAGE = `npm run sim -- --seed N            one run; a failing one is shrunk with --shrink
 npm run sim -- --seeds A..B        many
 npm run sim -- --minutes M         fresh seeds for so long
-npm run sim -- --crash-points      one scenario, a crash at every effect (--seed N for another)
+npm run sim -- --crash-points      one scenario, a crash at every effect (--seed N for another;
+                                   --every N for one effect in N)
 npm run sim -- --replay FILE       a scenario from a file
   --workers N   processes (default 2)       --repeat-every N   default 10
   --mutant NAME with a planted bug`;
@@ -36,6 +39,7 @@ export function parseOptions(args: readonly string[]): RunnerOptions {
       workers: { type: "string", default: "2" },
       "repeat-every": { type: "string", default: "10" },
       shrink: { type: "boolean", default: false },
+      every: { type: "string", default: "1" },
       mutant: { type: "string" },
     },
   });
@@ -64,6 +68,7 @@ export function parseOptions(args: readonly string[]): RunnerOptions {
     workers: number("workers", values.workers),
     repeatEvery: Math.max(1, number("repeat-every", values["repeat-every"])),
     shrink: values.shrink,
+    every: Math.max(1, number("every", values.every)),
     replay: values.replay ?? "",
     mutant: values.mutant ?? null,
   };

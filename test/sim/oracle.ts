@@ -17,6 +17,8 @@ export class Oracle {
     [1, { term: 1, in: 1 }],
   ]);
   committedIndex: LogIndex = 1;
+  /** The newest membership change that each node has ever applied. */
+  readonly appliedChange: Map<NodeId, LogIndex> = new Map();
   /** The hash of the state at a revision. */
   readonly hashes: Map<number, string> = new Map();
   /** By index, content and predecessor of every entry in every term. */

@@ -1,4 +1,4 @@
-import type { KvCommand, KvResult, PutRequest } from "../../../src/core/kv/index.ts";
+import type { KvCommand, KvResult, PutRequest, RequestOp, ResponseOp } from "../../../src/core/kv/index.ts";
 import type { Consistency, KvEngine } from "../../../src/core/node/index.ts";
 import type { SimNode } from "../../core/node/world/sim-node.ts";
 import type { Prng } from "../../core/raft/harness/prng.ts";
@@ -29,8 +29,8 @@ export class RegisterWorkload implements Workload {
   readonly #history: History[] = [];
   readonly #eventual: EventualRead[] = [];
   readonly #keys: Set<string> = new Set();
-  /** The revision that each value was written at, whatever its client was told. */
-  readonly #written: Map<string, number> = new Map();
+  /** What each change did, by the value it wrote, whatever its client was told. */
+  readonly #effects: Map<string, KvOutput> = new Map();
 
   constructor(clients: Clients, options: CheckOptions) {
     this.#clients = clients;
@@ -90,7 +90,9 @@ export class RegisterWorkload implements Workload {
   }
 
   async #change(node: SimNode, id: number, input: KvInput): Promise<void> {
-    const ending = await this.#clients.request<KvOutput>(node, "write", (engine) => change(engine, input));
+    const ending = await this.#clients.request<KvOutput>(node, "write", (engine) =>
+      change(engine, input, `d${id}`),
+    );
     this.#record(id, input, ending);
   }
 
@@ -103,30 +105,34 @@ export class RegisterWorkload implements Workload {
   }
 
   applied(command: KvCommand, result: KvResult): void {
-    if (command.type === "put" && result.type === "put") this.#wrote(command.request, result.revision);
+    if (command.type === "put" && result.type === "put") {
+      const { revision } = result;
+      this.#tookEffect(command.request, { type: "put", revision });
+    }
     if (command.type !== "txn" || result.type !== "txn" || !result.response.succeeded) return;
-    for (const op of command.request.success) if (op.type === "put") this.#wrote(op.request, result.revision);
+    const { success } = command.request;
+    const { responses, revision } = result.response;
+    const isDeletion = success.some(({ type }) => type === "deleteRange");
+    const output: KvOutput = isDeletion
+      ? deletionOutput(responses, revision)
+      : { type: "cas", swapped: true, revision };
+    for (const op of success) if (op.type === "put") this.#tookEffect(op.request, output);
   }
 
-  #wrote({ value }: PutRequest, revision: number): void {
-    if (value !== undefined) this.#written.set(textOf(value), revision);
+  #tookEffect({ value }: PutRequest, output: KvOutput): void {
+    if (value !== undefined) this.#effects.set(textOf(value), output);
   }
 
   /**
-   * The history with less left open: of a write that nobody answered the log tells whether it took effect, and at
-   * which revision. (When it did, within all of the rest of the run, stays open.)
+   * The history with less left open: of a change that nobody answered the log tells whether it took effect, and how.
+   * When it did, within all of the rest of the run, stays open. A swap that found something else counts as failed.
    */
   #resolved(): History[] {
     return this.#history.map((operation): History => {
       const { input, status, client, callAt } = operation;
-      if (status !== "unknown" || (input.type !== "put" && input.type !== "cas")) return operation;
-      const revision = this.#written.get(input.value);
-      if (revision === undefined) {
-        // A swap that found something else has no effect either, and may have run.
-        return { client, callAt, status: "failed", input };
-      }
-      const output: KvOutput =
-        input.type === "put" ? { type: "put", revision } : { type: "cas", swapped: true, revision };
+      if (status !== "unknown" || input.type === "get") return operation;
+      const output = this.#effects.get(input.type === "delete" ? `d${client}` : input.value);
+      if (output === undefined) return { client, callAt, status: "failed", input };
       return { client, callAt, status: "ok", returnAt: Number.MAX_SAFE_INTEGER, input, output };
     });
   }
@@ -146,9 +152,11 @@ export class RegisterWorkload implements Workload {
   }
 }
 
+/** @param mark written beside a deletion, so that the log tells whose it was. */
 async function change(
   engine: KvEngine,
   input: KvInput,
+  mark: string,
 ): Promise<{ readonly revision: number; readonly value: KvOutput }> {
   switch (input.type) {
     case "put": {
@@ -156,10 +164,10 @@ async function change(
       return { revision: header.revision, value: { type: "put", revision: header.revision } };
     }
     case "delete": {
-      const { deleted, header } = await engine.deleteRange({ key: bytesOf(input.key) });
-      const { revision } = header;
-      const value: KvOutput =
-        deleted > 0 ? { type: "delete", deleted: true, revision } : { type: "delete", deleted: false };
+      const deletion: RequestOp = { type: "deleteRange", request: { key: bytesOf(input.key) } };
+      const success = [deletion, putOp(`${input.key}/deleter`, mark)];
+      const { revision, responses } = await engine.txn({ compare: [], success, failure: [] });
+      const value = deletionOutput(responses, revision);
       return { revision, value };
     }
     case "cas": {
@@ -184,6 +192,11 @@ async function change(
     case "get":
       throw new Error("a get changes nothing");
   }
+}
+
+function deletionOutput(responses: readonly ResponseOp[], revision: number): KvOutput {
+  const deleted = responses.some(({ type, response }) => type === "deleteRange" && response.deleted > 0);
+  return deleted ? { type: "delete", deleted: true, revision } : { type: "delete", deleted: false };
 }
 
 export function drawRegister(random: Prng, epoch: number): OpSpec {
