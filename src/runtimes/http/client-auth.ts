@@ -9,8 +9,9 @@ export type Guard = (request: Request) => Response | null;
  * Decides who may call the client routes.
  *
  * With a token, whoever presents it: as `Authorization: Bearer <token>`, or as etcd's clients do, bare in
- * `Authorization` or `Token`. Without one and `allowInsecure`, everyone but browsers: any web page can send a
- * request to a port on its reader's own machine, and the `Origin` header gives it away.
+ * `Authorization` or `Token`. Without one and `allowInsecure`, everyone but web pages: any of them can send a
+ * request to a port on its reader's own machine. The `Origin` header gives it away, or, where it has made its own
+ * name point there (DNS rebinding), the `Host` header.
  *
  * @throws EngineError `invalidConfig` for a token that no client could send.
  */
@@ -26,10 +27,21 @@ export function clientGuard(auth: ClientAuth, cors: CorsOptions | undefined): Gu
   }
   if (!allowInsecure) return () => noTokenConfigured(auth);
   const origins = new Set(cors?.origins);
+  const hosts = auth.hosts === undefined ? null : new Set(auth.hosts.map((host) => host.toLowerCase()));
   return ({ headers }) => {
     const origin = headers.get("Origin");
-    return origin === null || origins.has(origin) || origins.has("*") ? null : foreignOrigin();
+    if (origin !== null && !origins.has(origin) && !origins.has("*")) return foreignOrigin();
+    const host = headers.get("Host");
+    return host === null || hosts === null || isOwnHost(host, hosts) ? null : foreignHost();
   };
+}
+
+/** An address cannot be made to point elsewhere. */
+const ADDRESS = /^(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[[0-9a-f:.]+\])$/;
+
+function isOwnHost(host: string, names: ReadonlySet<string>): boolean {
+  const name = host.replace(/:[0-9]*$/, "").toLowerCase();
+  return name === "localhost" || names.has(name) || ADDRESS.test(name);
 }
 
 function presents(headers: Headers, token: string): boolean {
@@ -62,6 +74,14 @@ function noTokenConfigured({ howToSetToken }: ClientAuth): Response {
     message: `d-engine: no client token is configured, so every request is refused: ${howToSetToken ?? "configure a client token, or allow insecure access in so many words"}`,
     code: GrpcCode.unauthenticated,
     reason: "unauthenticated",
+  });
+}
+
+function foreignHost(): Response {
+  return errorReply({
+    message: "d-engine: without a client token, requests under unknown host names are refused",
+    code: GrpcCode.permissionDenied,
+    reason: "permissionDenied",
   });
 }
 

@@ -29,6 +29,11 @@ export interface ClientAuth {
    * Otherwise an app without a token refuses every client request.
    */
   readonly allowInsecure: boolean;
+  /**
+   * Without a token: host names under which this may be called, besides IP addresses and `localhost`. A web page
+   * can have its own name point to the reader's machine, and then calls with that. Absent: any name will do.
+   */
+  readonly hosts?: readonly string[];
   /** Tells the reader of a refusal how this runtime takes a token. */
   readonly howToSetToken?: string;
 }

@@ -1,4 +1,6 @@
 import { KvEngine } from "../../core/node/index.ts";
+import type { ServerConfig } from "./config/server-config.ts";
+import { hostAndPort, isLoopback } from "./config/urls.ts";
 import { nodeBase64 } from "./node-base64.ts";
 import { type BaseHostOptions, NodeHost } from "./node-host.ts";
 import { VERSION } from "./version.ts";
@@ -20,6 +22,7 @@ export async function startKvHost(options: BaseHostOptions): Promise<NodeHost<Kv
           ...(config.clientToken === null ? {} : { clientToken: config.clientToken }),
           // The configuration was refused unless this is safe, or someone said so.
           allowInsecure: true,
+          ...ownHosts(config),
         },
         version: VERSION,
         metrics: metrics.render,
@@ -29,4 +32,10 @@ export async function startKvHost(options: BaseHostOptions): Promise<NodeHost<Kv
       });
     },
   });
+}
+
+/** On loopback alone the names are known; elsewhere, open because someone said so, there may be others. */
+function ownHosts({ listenClientUrls, advertiseClientUrls }: ServerConfig): { readonly hosts?: string[] } {
+  if (!listenClientUrls.every(isLoopback)) return {};
+  return { hosts: advertiseClientUrls.map((url) => hostAndPort(url).host) };
 }

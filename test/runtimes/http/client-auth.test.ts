@@ -118,6 +118,25 @@ describe("without a token", () => {
 });
 
 describe("without a token, open on purpose", () => {
+  it("takes no request under a name that somebody else may own", async () => {
+    const { app, engine } = appWith({ auth: { allowInsecure: true, hosts: ["Db.example"] } });
+    const send = (host: string) => app.request("/kv/a", { headers: { Host: host } });
+    for (const host of [
+      "evil.example:2379",
+      "localhost.evil.example",
+      "1.2.3.4.evil.example",
+      "[evil.example]",
+      "@",
+    ])
+      expect((await send(host)).status).toBe(403);
+    expect(engine.calls).toEqual([]);
+    for (const host of ["localhost:2379", "127.0.0.1:2379", "[::1]:2379", "LOCALHOST", "db.example:1"])
+      expect((await send(host)).status).toBe(404);
+    expect((await app.request("/kv/a")).status).toBe(404);
+    const anyName = appWith({ auth: { allowInsecure: true } });
+    expect((await anyName.app.request("/kv/a", { headers: { Host: "evil.example" } })).status).toBe(404);
+  });
+
   it("serves everyone but web pages, which could otherwise write to their reader's own machine", async () => {
     const { app, engine } = appWith({ auth: { allowInsecure: true } });
     expect((await app.request("/kv/a", { method: "PUT", body: "x" })).status).toBe(200);

@@ -1,3 +1,4 @@
+import { get } from "node:http";
 import { afterEach, describe, expect, it } from "vitest";
 import { MemoryStorage } from "../../../src/adapters/memory/index.ts";
 import { EngineError } from "../../../src/core/errors/index.ts";
@@ -97,6 +98,26 @@ describe("a single embedded engine", () => {
     expect((await fetch(`${url}/kv/k`)).status).toBe(401);
     const headers = { authorization: `Bearer ${secret}` };
     expect((await fetch(`${url}/kv/k`, { headers })).status).toBe(404);
+  });
+
+  it("without a token is called by its address or its names, not by one that a web page has made point to it", async () => {
+    const [port] = await freePorts(1);
+    const engine = await start(await tempDir(), {
+      listenClientUrls: `http://127.0.0.1:${port}`,
+      advertiseClientUrls: `http://db.example:${port}`,
+    });
+    await engine.waitReady(5000);
+    const statusFor = (host: string): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        const call = get({ port, host: "127.0.0.1", path: "/version", headers: { host } }, (response) => {
+          response.resume();
+          resolve(response.statusCode);
+        });
+        call.on("error", reject);
+      });
+    expect(await statusFor(`127.0.0.1:${port}`)).toBe(200);
+    expect(await statusFor(`db.example:${port}`)).toBe(200);
+    expect(await statusFor(`evil.example:${port}`)).toBe(403);
   });
 
   it("serves clients and members on one address when both are given the same", async () => {
