@@ -35,7 +35,6 @@ export type ErrorCode =
   | "futureRevision"
   | "leaseNotFound"
   | "memberNotFound"
-  | "memberExists"
   | "peerUrlExists"
   | "notEnoughStarted"
   | "memberNotLearner"
@@ -58,7 +57,6 @@ export type ErrorCode =
   | "confChangePending"
   | "invalidConfChange"
   | "proposalDropped"
-  | "leaseReadUnavailable"
   | "canceled"
   | "unauthenticated"
   | "permissionDenied"
@@ -91,7 +89,6 @@ export const ERRORS: Readonly<Record<ErrorCode, readonly [GrpcCode, string]>> = 
   leaseNotFound: [5, "etcdserver: requested lease not found"],
   // Membership
   memberNotFound: [5, "etcdserver: member not found"],
-  memberExists: [9, "etcdserver: member ID already exist"],
   peerUrlExists: [9, "etcdserver: Peer URLs already exists"],
   notEnoughStarted: [9, "etcdserver: re-configuration failed due to not enough started members"],
   memberNotLearner: [9, "etcdserver: can only promote a learner member"],
@@ -117,7 +114,6 @@ export const ERRORS: Readonly<Record<ErrorCode, readonly [GrpcCode, string]>> = 
   confChangePending: [9, "d-engine: a membership change is already in progress"],
   invalidConfChange: [9, "d-engine: invalid membership change"],
   proposalDropped: [9, "d-engine: the write was not accepted and was not applied"],
-  leaseReadUnavailable: [9, "d-engine: this node cannot serve a lease read"],
   canceled: [1, "etcdserver: request canceled"],
   unauthenticated: [16, "etcdserver: invalid auth token"],
   permissionDenied: [7, "etcdserver: permission denied"],

@@ -28,8 +28,6 @@ export interface NodeTuning {
   readonly requestTimeoutMs: number;
   /** Requests waiting for an answer; more are refused with `tooManyRequests`. */
   readonly maxPendingRequests: number;
-  /** Frames and events waiting to be processed; more frames are dropped. */
-  readonly maxQueuedEvents: number;
   /** Writes to the log under way at the same time, before proposals wait to go together into the next. */
   readonly maxInflightReadys: number;
   /** Take a snapshot once this many bytes of commands were applied since the last one... */
@@ -49,7 +47,6 @@ export const NODE_DEFAULTS: NodeTuning = {
   defaultConsistency: "linearizable",
   requestTimeoutMs: 5000,
   maxPendingRequests: 65536,
-  maxQueuedEvents: 65536,
   maxInflightReadys: 4,
   snapshotBytes: 64 << 20,
   snapshotEntries: 100_000,

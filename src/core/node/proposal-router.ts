@@ -1,4 +1,4 @@
-import { assertNever, EngineError, type ErrorCode, ERRORS } from "../errors/index.ts";
+import { assertNever, EngineError, type ErrorCode, type ErrorDetails, ERRORS } from "../errors/index.ts";
 import { changeConfig, type ConfChange, type NodeId, type Raft, type Rejection } from "../raft/index.ts";
 import { decodeConfChangeContext, encodeProposal } from "./codec/index.ts";
 import type { Member } from "./engine.ts";
@@ -214,19 +214,20 @@ export class ProposalRouter<R> {
     this.#proposals.refused(id, known, detail, retryAfterMs);
   }
 
+  #whoLeads(leaderId: NodeId | null): Pick<ErrorDetails, "leaderId" | "leaderUrls"> {
+    if (leaderId === null) return {};
+    return { leaderId, leaderUrls: this.#members().find(({ id }) => id === leaderId)?.clientUrls ?? [] };
+  }
+
   /** What a caller is told of a rejection. */
   errorOf(rejection: Rejection): EngineError {
     switch (rejection.reason) {
       case "notLeader":
-        return new EngineError(
-          "notLeader",
-          rejection.leaderId === null ? {} : { leaderId: rejection.leaderId },
-        );
-      case "transferring":
-        return new EngineError("notLeader", {
-          detail: "leadership is being handed over",
-          leaderId: rejection.target,
-        });
+        return new EngineError("notLeader", this.#whoLeads(rejection.leaderId));
+      case "transferring": {
+        const detail = "leadership is being handed over";
+        return new EngineError("notLeader", { detail, ...this.#whoLeads(rejection.target) });
+      }
       case "backPressure":
         return new EngineError("tooManyRequests", { retryAfterMs: BACK_PRESSURE_RETRY_MS });
       case "confChangePending":

@@ -64,6 +64,8 @@ export class Listener {
       // etcd's clients and ours mean the IPv4 address by this name; which one a resolver gives first is its own affair.
       server.listen({ host: host === "localhost" ? "127.0.0.1" : host, port }, () => {
         server.removeAllListeners("error");
+        // From now on it is about one connection that could not be accepted: no reason for the process to end.
+        server.on("error", () => undefined);
         resolve();
       });
     });

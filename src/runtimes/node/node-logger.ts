@@ -44,8 +44,10 @@ function textLine(time: Date, level: LogLevel, message: string, fields: Fields):
 
 function textValue(value: unknown): string {
   const simple = plain("", value);
-  if (typeof simple === "string" && /^[^\s"=]+$/.test(simple)) return simple;
-  return JSON.stringify(simple, plain) ?? String(simple);
+  // Control characters would do things to a terminal; some of what is logged others have written.
+  if (typeof simple === "string" && /^[^\s"=\p{C}]+$/u.test(simple)) return simple;
+  const text = JSON.stringify(simple, plain) ?? String(simple);
+  return text.replaceAll(/[\x7f-\x9f]/g, (control) => `\\u00${control.charCodeAt(0).toString(16)}`);
 }
 
 /** JSON has no word for these. */

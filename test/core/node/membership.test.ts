@@ -300,7 +300,10 @@ describe("leadership", () => {
       expect((await errorOf(cluster, leader.transferLeadership(target))).code).toBe("badLeaderTransferee");
     }
     const [follower, other] = cluster.followers() as [KvEngine, KvEngine];
-    expect((await errorOf(cluster, follower.transferLeadership(other.nodeId))).code).toBe("notLeader");
+    const refusal = await errorOf(cluster, follower.transferLeadership(other.nodeId));
+    // And says whom to ask.
+    const leaderUrls = [`http://n${leader.nodeId}:2379`];
+    expect(refusal).toMatchObject({ code: "notLeader", leaderId: leader.nodeId, leaderUrls });
     // To whoever leads already: done.
     await cluster.world.complete("nothing", leader.transferLeadership(leader.nodeId));
   });

@@ -51,6 +51,13 @@ describe("nodeLogger", () => {
     expect(lines.join("").split("\n").length).toBe(2);
   });
 
+  it("gives a terminal nothing but text, whatever others have written", () => {
+    const { logger, lines } = capture("text");
+    logger.log("warn", "event", { problem: "\u001b[2J", other: "\u009b2J", both: { a: "\u001b\u009b" } });
+    expect(lines.join("")).toMatch(/^[ -~]+\n$/);
+    expect(lines[0]).toContain('problem="\\u001b[2J" other="\\u009b2J"');
+  });
+
   it("leaves out what is below its level", () => {
     const { logger, lines } = capture("text", "warn");
     for (const level of ["debug", "info", "warn", "error"] as const) logger.log(level, level);
