@@ -45,7 +45,12 @@ const ETCD: Readonly<Record<Setting["section"], readonly Row[]>> = {
   ],
   "Limits and timing": [
     ["heartbeat-interval", "number", "milliseconds between a leader's heartbeats", "100"],
-    ["election-timeout", "number", "milliseconds without a leader before an election", "1000"],
+    [
+      "election-timeout",
+      "number",
+      "milliseconds without a leader before an election; the same on all members",
+      "1000",
+    ],
     ["snapshot-count", "number", "writes between two snapshots", "100000"],
     ["max-request-bytes", "number", "largest request", "1572864"],
     ["max-txn-ops", "number", "operations in one transaction", "128"],
