@@ -1,6 +1,6 @@
 import { EngineError, type ErrorCode } from "../errors/index.ts";
 import type { ConfChangeStep, Term } from "../raft/index.ts";
-import { encodeConfChangeContext } from "./codec/index.ts";
+import { encodeConfChangeContext, MAX_COMMAND_BYTES, requireStorable } from "./codec/index.ts";
 import type { CallOptions } from "./engine.ts";
 import type { FrameBody, MemberUpdate, ProposalId } from "./frames.ts";
 import { deadlineOf, Waiter } from "./waiter.ts";
@@ -62,6 +62,7 @@ export class Proposals<R> {
     call: CallOptions,
     nowMs: number,
   ): Promise<R | undefined> {
+    for (const member of members) requireStorable(member);
     const write = (id: ProposalId): Payload => {
       const context = encodeConfChangeContext({ id, members });
       return { type: "confChange", change: { steps, transition: "auto", context } };
@@ -69,7 +70,11 @@ export class Proposals<R> {
     return this.#submit(write, call, nowMs);
   }
 
+  /** @throws EngineError for what, once committed, could not be replicated, or be read again. */
   submit(payload: Payload, call: CallOptions, nowMs: number): Promise<R | undefined> {
+    if (payload.type === "member") requireStorable(payload.update);
+    if (payload.type === "command" && payload.command.length > MAX_COMMAND_BYTES)
+      throw new EngineError("requestTooLarge");
     return this.#submit(() => payload, call, nowMs);
   }
 

@@ -14,7 +14,6 @@ import {
 import { Alarm } from "./alarm.ts";
 import { Applier } from "./applier.ts";
 import { ApplyLoop } from "./apply-loop.ts";
-import { MAX_COMMAND_BYTES, requireStorable } from "./codec/index.ts";
 import type { CallOptions, Consistency, Member } from "./engine.ts";
 import type { MemberUpdate } from "./frames.ts";
 import { Listeners } from "./listeners.ts";
@@ -188,7 +187,6 @@ export class RaftNode<R> {
 
   /** Appends a command to the replicated log; resolves with what applying it on *this* node gave. */
   async propose(command: Uint8Array, call: CallOptions = {}): Promise<R> {
-    if (command.length > MAX_COMMAND_BYTES) throw new EngineError("requestTooLarge");
     const result = this.#submitting(() =>
       this.#proposals.submit({ type: "command", command }, call, this.#options.clock.nowMs()),
     );
@@ -201,14 +199,12 @@ export class RaftNode<R> {
     members: readonly MemberUpdate[],
     call: CallOptions = {},
   ): Promise<void> {
-    for (const member of members) requireStorable(member);
     const { clock } = this.#options;
     await this.#submitting(() => this.#proposals.submitConfChange(steps, members, call, clock.nowMs()));
   }
 
   /** Changes a member's name or addresses. */
   async updateMember(update: MemberUpdate, call: CallOptions = {}): Promise<void> {
-    requireStorable(update);
     const { clock } = this.#options;
     await this.#submitting(() => this.#proposals.submit({ type: "member", update }, call, clock.nowMs()));
   }
