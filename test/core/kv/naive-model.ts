@@ -1,4 +1,11 @@
-import type { KvCommand, KvResult, RangeRequest, RequestOp, ResponseOp } from "../../../src/core/kv/index.ts";
+import type {
+  KvCommand,
+  KvResult,
+  PutRequest,
+  RangeRequest,
+  RequestOp,
+  ResponseOp,
+} from "../../../src/core/kv/index.ts";
 import type { Compare, TxnRequest } from "../../../src/core/kv/index.ts";
 import { text } from "./support.ts";
 
@@ -84,20 +91,33 @@ export class NaiveModel {
       case "range":
         return this.#revisionProblem(op.request.revision ?? 0);
       case "put": {
-        if ((op.request.lease ?? 0n) !== 0n) return "leaseNotFound";
-        const ignores = op.request.ignoreValue || op.request.ignoreLease;
-        return ignores && !state.has(text(op.request.key)) ? "keyNotFound" : null;
+        const [key, lease] = this.#putProblems(op.request, state);
+        return lease ?? key ?? null;
       }
       case "deleteRange":
         return null;
       case "txn": {
-        for (const inner of this.#branch(op.request)) {
-          const problem = this.#problem(inner, state);
-          if (problem !== null) return problem;
-        }
-        return null;
+        const taken = this.#takenOps(op.request);
+        const ofPuts = taken.flatMap((inner) =>
+          inner.type === "put" ? this.#putProblems(inner.request, state) : [],
+        );
+        const ofRanges = taken.map((inner) => (inner.type === "range" ? this.#problem(inner, state) : null));
+        return [...ofPuts, ...ofRanges].find((problem) => problem !== null) ?? null;
       }
     }
+  }
+
+  /** In the order in which a transaction looks for them; a put alone looks for the lease first. */
+  #putProblems(request: PutRequest, state: NaiveState): [key: string | null, lease: string | null] {
+    const ignores = request.ignoreValue || request.ignoreLease;
+    return [
+      ignores && !state.has(text(request.key)) ? "keyNotFound" : null,
+      (request.lease ?? 0n) === 0n ? null : "leaseNotFound",
+    ];
+  }
+
+  #takenOps(request: TxnRequest): RequestOp[] {
+    return this.#branch(request).flatMap((op) => (op.type === "txn" ? this.#takenOps(op.request) : [op]));
   }
 
   /** Compares always look at the state before the outermost transaction. */
