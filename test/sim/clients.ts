@@ -39,6 +39,11 @@ export class Clients {
     return this.#open.size;
   }
 
+  /** The place of what happened last, in the order of everything that clients did and were told. */
+  get now(): number {
+    return this.#sequence;
+  }
+
   get floor(): number {
     return this.#floor;
   }

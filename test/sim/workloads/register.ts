@@ -29,8 +29,8 @@ export class RegisterWorkload implements Workload {
   readonly #history: History[] = [];
   readonly #eventual: EventualRead[] = [];
   readonly #keys: Set<string> = new Set();
-  /** What each change did, by the value it wrote, whatever its client was told. */
-  readonly #effects: Map<string, KvOutput> = new Map();
+  /** What each change did and by when, by the value it wrote, whatever its client was told. */
+  readonly #effects: Map<string, { readonly output: KvOutput; readonly by: number }> = new Map();
 
   constructor(clients: Clients, options: CheckOptions) {
     this.#clients = clients;
@@ -120,20 +120,20 @@ export class RegisterWorkload implements Workload {
   }
 
   #tookEffect({ value }: PutRequest, output: KvOutput): void {
-    if (value !== undefined) this.#effects.set(textOf(value), output);
+    if (value !== undefined) this.#effects.set(textOf(value), { output, by: this.#clients.now });
   }
 
   /**
-   * The history with less left open: of a change that nobody answered the log tells whether it took effect, and how.
-   * When it did, within all of the rest of the run, stays open. A swap that found something else counts as failed.
+   * The history with less left open: of a change that nobody answered the log tells whether it took effect, how, and
+   * by when: before any replica had applied it. A swap that found something else counts as failed.
    */
   #resolved(): History[] {
     return this.#history.map((operation): History => {
       const { input, status, client, callAt } = operation;
       if (status !== "unknown" || input.type === "get") return operation;
-      const output = this.#effects.get(input.type === "delete" ? `d${client}` : input.value);
-      if (output === undefined) return { client, callAt, status: "failed", input };
-      return { client, callAt, status: "ok", returnAt: Number.MAX_SAFE_INTEGER, input, output };
+      const effect = this.#effects.get(input.type === "delete" ? `d${client}` : input.value);
+      if (effect === undefined) return { client, callAt, status: "failed", input };
+      return { client, callAt, status: "ok", returnAt: effect.by, input, output: effect.output };
     });
   }
 
