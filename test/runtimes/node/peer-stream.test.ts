@@ -124,10 +124,10 @@ describe("the way to a member", () => {
     receiver.pausesMs = [30, 1, 20, 1];
     const lengths = [10, 100_000, 1, 20_000, 16 << 10, MAX_BYTES];
     await Promise.all(lengths.map((length, i) => way.post(receiver.url, envelope(i + 1, length))));
-    await until(() => receiver.byStream.length >= lengths.length);
-    const expected = lengths.map((length, i) => `${i + 1}:${length}`);
     // Those by which the stream was found may still have been under way.
-    expect(receiver.byStream.filter((each) => !each.startsWith("0:"))).toEqual(expected);
+    const arrived = (): string[] => receiver.byStream.filter((each) => !each.startsWith("0:"));
+    await until(() => arrived().length >= lengths.length);
+    expect(arrived()).toEqual(lengths.map((length, i) => `${i + 1}:${length}`));
     expect(receiver.byPost).toHaveLength(posted);
   });
 
