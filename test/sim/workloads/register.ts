@@ -2,7 +2,6 @@ import type { KvCommand, KvResult, PutRequest, RequestOp, ResponseOp } from "../
 import type { Consistency, KvEngine } from "../../../src/core/node/index.ts";
 import type { SimNode } from "../../core/node/world/sim-node.ts";
 import type { Prng } from "../../core/raft/harness/prng.ts";
-import type { Operation } from "../checkers/history.ts";
 import { type KvExpectation, type KvInput, kvModel, type KvOutput } from "../checkers/kv-model.ts";
 import { checkLinearizability } from "../checkers/linearizability.ts";
 import type { Clients, Ending } from "../clients.ts";
@@ -10,6 +9,7 @@ import type { Problem } from "../problem.ts";
 import type { OpSpec } from "../scenario.ts";
 import { type EventualRead, checkEventualReads } from "./eventual.ts";
 import { bytesOf, putOp, seen, textOf } from "./kv-requests.ts";
+import { findMisplaced, type PlacedByRevision } from "./witness.ts";
 import type { CheckOptions, Workload } from "./workload.ts";
 
 const KEYS = 3;
@@ -19,18 +19,23 @@ const KEPT_REVISIONS = 40;
 /** Beyond it the checker gives up, which is not a pass. */
 const MAX_STEPS = 2_000_000;
 
-type History = Operation<KvInput, KvOutput>;
+/** What a change did, and by when. */
+interface Effect {
+  readonly output: KvOutput;
+  readonly revision: number;
+  readonly by: number;
+}
 
 /** Single keys: put, get under every policy, delete, compare-and-swap by value and by revision; and compaction. */
 export class RegisterWorkload implements Workload {
   readonly name = "register";
   readonly #clients: Clients;
   readonly #options: CheckOptions;
-  readonly #history: History[] = [];
+  readonly #history: PlacedByRevision[] = [];
   readonly #eventual: EventualRead[] = [];
   readonly #keys: Set<string> = new Set();
   /** What each change did and by when, by the value it wrote, whatever its client was told. */
-  readonly #effects: Map<string, { readonly output: KvOutput; readonly by: number }> = new Map();
+  readonly #effects: Map<string, Effect> = new Map();
 
   constructor(clients: Clients, options: CheckOptions) {
     this.#clients = clients;
@@ -74,7 +79,9 @@ export class RegisterWorkload implements Workload {
     this.#eventual.push({ node: node.id, life, key, ...value, callAt, returnAt, isFresh });
     if (!isHeldTo) return;
     const output: KvOutput = { type: "get", kv: value.kv };
-    this.#history.push({ client: id, callAt, returnAt, status: "ok", input: { type: "get", key }, output });
+    const input: KvInput = { type: "get", key };
+    const operation = { client: id, callAt, returnAt, status: "ok", input, output } as const;
+    this.#history.push({ operation, revision: value.revision });
   }
 
   async #cas(node: SimNode, id: number, key: string, byValue: boolean): Promise<void> {
@@ -90,24 +97,27 @@ export class RegisterWorkload implements Workload {
   }
 
   async #change(node: SimNode, id: number, input: KvInput): Promise<void> {
-    const ending = await this.#clients.request<KvOutput>(node, "write", (engine) =>
-      change(engine, input, `d${id}`),
-    );
+    const ending = await this.#clients.request<Changed>(node, "write", async (engine) => {
+      const changed = await change(engine, input, `d${id}`);
+      return { revision: changed.revision, value: changed };
+    });
     this.#record(id, input, ending);
   }
 
-  #record(client: number, input: KvInput, ending: Ending<KvOutput>): void {
+  #record(client: number, input: KvInput, ending: Ending<Changed>): void {
     const { callAt } = ending;
     if (ending.status === "ok") {
-      const { returnAt, value: output } = ending;
-      this.#history.push({ client, callAt, returnAt, status: "ok", input, output });
-    } else this.#history.push({ client, callAt, status: ending.status, input });
+      const { returnAt, value } = ending;
+      const operation = { client, callAt, returnAt, status: "ok", input, output: value.output } as const;
+      this.#history.push({ operation, revision: value.revision });
+    } else
+      this.#history.push({ operation: { client, callAt, status: ending.status, input }, revision: null });
   }
 
   applied(command: KvCommand, result: KvResult): void {
     if (command.type === "put" && result.type === "put") {
       const { revision } = result;
-      this.#tookEffect(command.request, { type: "put", revision });
+      this.#tookEffect(command.request, { type: "put", revision }, revision);
     }
     if (command.type !== "txn" || result.type !== "txn" || !result.response.succeeded) return;
     const { success } = command.request;
@@ -116,24 +126,34 @@ export class RegisterWorkload implements Workload {
     const output: KvOutput = isDeletion
       ? deletionOutput(responses, revision)
       : { type: "cas", swapped: true, revision };
-    for (const op of success) if (op.type === "put") this.#tookEffect(op.request, output);
+    for (const op of success) if (op.type === "put") this.#tookEffect(op.request, output, revision);
   }
 
-  #tookEffect({ value }: PutRequest, output: KvOutput): void {
-    if (value !== undefined) this.#effects.set(textOf(value), { output, by: this.#clients.now });
+  #tookEffect({ value }: PutRequest, output: KvOutput, revision: number): void {
+    if (value !== undefined) this.#effects.set(textOf(value), { output, revision, by: this.#clients.now });
   }
 
   /**
-   * The history with less left open: of a change that nobody answered the log tells whether it took effect, how, and
-   * by when: before any replica had applied it. A swap that found something else counts as failed.
+   * The history with less left open, so that a verdict is cheap: a change took effect before any replica had applied
+   * it, and of one that nobody answered the log tells whether it did. A swap that found something else counts as
+   * failed.
    */
-  #resolved(): History[] {
-    return this.#history.map((operation): History => {
+  #resolved(): PlacedByRevision[] {
+    return this.#history.map((placed): PlacedByRevision => {
+      const { operation } = placed;
       const { input, status, client, callAt } = operation;
-      if (status !== "unknown" || input.type === "get") return operation;
+      if (status === "failed" || input.type === "get") return placed;
       const effect = this.#effects.get(input.type === "delete" ? `d${client}` : input.value);
-      if (effect === undefined) return { client, callAt, status: "failed", input };
-      return { client, callAt, status: "ok", returnAt: effect.by, input, output: effect.output };
+      if (effect === undefined) {
+        if (status === "ok") return placed;
+        return { operation: { client, callAt, status: "failed", input }, revision: null };
+      }
+      const { output, revision, by } = effect;
+      if (status === "ok") {
+        const returnAt = Math.min(operation.returnAt, by);
+        return { operation: { ...operation, returnAt }, revision: placed.revision };
+      }
+      return { operation: { client, callAt, status: "ok", returnAt: by, input, output }, revision };
     });
   }
 
@@ -142,33 +162,42 @@ export class RegisterWorkload implements Workload {
   }
 
   check(): Problem[] {
-    const problems = checkEventualReads(this.#eventual, this.#history);
-    const result = checkLinearizability(kvModel(), this.#resolved(), { maxSteps: MAX_STEPS });
-    if (result.verdict === "violation")
-      problems.push({ kind: "checker", rule: "linearizability", detail: result.explanation });
-    if (result.verdict === "unknown")
-      problems.push({ kind: "checker", rule: "linearizability undecided", detail: result.explanation });
+    const history = this.#resolved();
+    const problems = checkEventualReads(
+      this.#eventual,
+      this.#history.map(({ operation }) => operation),
+    );
+    const misplaced = findMisplaced(history);
+    if (misplaced === null) return problems;
+    // Something is wrong; the search, which knows nothing of the log, may tell it better.
+    const operations = history.map(({ operation }) => operation);
+    const result = checkLinearizability(kvModel(), operations, { maxSteps: MAX_STEPS });
+    const detail = result.verdict === "violation" ? result.explanation : misplaced;
+    const rule = result.verdict === "violation" ? "linearizability" : "revisions follow time";
+    problems.push({ kind: "checker", rule, detail });
     return problems;
   }
 }
 
+interface Changed {
+  /** Of the store, just after. */
+  readonly revision: number;
+  readonly output: KvOutput;
+}
+
 /** @param mark written beside a deletion, so that the log tells whose it was. */
-async function change(
-  engine: KvEngine,
-  input: KvInput,
-  mark: string,
-): Promise<{ readonly revision: number; readonly value: KvOutput }> {
+async function change(engine: KvEngine, input: KvInput, mark: string): Promise<Changed> {
   switch (input.type) {
     case "put": {
       const { header } = await engine.put({ key: bytesOf(input.key), value: bytesOf(input.value) });
-      return { revision: header.revision, value: { type: "put", revision: header.revision } };
+      return { revision: header.revision, output: { type: "put", revision: header.revision } };
     }
     case "delete": {
       const deletion: RequestOp = { type: "deleteRange", request: { key: bytesOf(input.key) } };
       const success = [deletion, putOp(`${input.key}/deleter`, mark)];
       const { revision, responses } = await engine.txn({ compare: [], success, failure: [] });
-      const value = deletionOutput(responses, revision);
-      return { revision, value };
+      const output = deletionOutput(responses, revision);
+      return { revision, output };
     }
     case "cas": {
       const key = bytesOf(input.key);
@@ -184,10 +213,10 @@ async function change(
         success: [putOp(input.key, input.value)],
         failure: [],
       });
-      const value: KvOutput = succeeded
+      const output: KvOutput = succeeded
         ? { type: "cas", swapped: true, revision }
         : { type: "cas", swapped: false };
-      return { revision, value };
+      return { revision, output };
     }
     case "get":
       throw new Error("a get changes nothing");
