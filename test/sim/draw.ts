@@ -9,6 +9,10 @@ const EPOCH_MS = 30_000;
 const TAME_RATES = [0.98, 0.99, 1, 1.01, 1.02];
 const WILD_RATES = [0, 0.2, 0.5, 2, 5];
 
+/** How much rarer faults are in calm runs; what ends them is not. */
+const CALM_FACTOR = 40;
+const RECOVERY: readonly Fault["do"][] = ["start", "heal", "promote"];
+
 /** How often each thing happens, as the mean time between two of them in election timeouts; 0: never. */
 type Tempo = Readonly<Record<Fault["do"], number>>;
 
@@ -23,6 +27,15 @@ export function drawScenario(seed: number, overrides: Partial<ScenarioOptions> =
   const requests = drawRequests(random.fork(), options);
   const actions = [...faults, ...requests].sort((a, b) => a.at - b.at);
   return { seed, options, actions };
+}
+
+/** Half an hour of three machines with a request a second and few faults: for long times rather than hard ones. */
+export function calmScenario(seed: number): Scenario {
+  const random = new Prng(seed ^ 0xca1);
+  const options = { ...drawOptions(random.fork()), founders: 3, durationMs: 1_800_000, wildClocks: false };
+  const faults = drawFaults(random.fork(), options, CALM_FACTOR);
+  const requests = drawRequests(random.fork(), options, 1000);
+  return { seed, options, actions: [...faults, ...requests].sort((a, b) => a.at - b.at) };
 }
 
 function drawOptions(random: Prng): ScenarioOptions {
@@ -49,12 +62,12 @@ function drawOptions(random: Prng): ScenarioOptions {
 
 // Faults
 
-function drawFaults(random: Prng, options: ScenarioOptions): Action[] {
+function drawFaults(random: Prng, options: ScenarioOptions, factor = 1): Action[] {
   const tempo = drawTempo(random);
   const actions: Action[] = [];
   for (const [name, mean] of Object.entries(tempo) as [Fault["do"], number][]) {
     if (mean === 0) continue;
-    const meanMs = mean * options.electionTimeoutMs;
+    const meanMs = mean * options.electionTimeoutMs * (RECOVERY.includes(name) ? 1 : factor);
     for (let at = between(random, meanMs); at < options.durationMs; at += between(random, meanMs)) {
       actions.push({ at: Math.floor(at), ...drawFault(name, random, options) });
     }
@@ -135,7 +148,7 @@ function drawFault(name: Fault["do"], random: Prng, options: ScenarioOptions): F
     case "partition":
       return { do: name, side: random.chance(0.5) ? ["leader"] : [machine(), machine()] };
     case "cut":
-      return { do: name, from: someone(), to: machine() };
+      return { do: name, from: someone(), to: machine(), both: random.chance(0.5) };
     case "weather":
       return {
         do: name,
@@ -174,7 +187,8 @@ function drawFault(name: Fault["do"], random: Prng, options: ScenarioOptions): F
     case "clockRate":
       return { do: name, node: someone(), rate: random.pick(options.wildClocks ? WILD_RATES : TAME_RATES) };
     case "clockJump":
-      return { do: name, node: someone(), ms: aWhile(4) };
+      // Within the bound together with what the rates do.
+      return { do: name, node: someone(), ms: options.wildClocks ? aWhile(4) : 1 + random.int(40) };
     case "wallJump":
       return { do: name, node: someone(), ms: random.int(7_200_000) - 3_600_000 };
     case "transfer":
@@ -186,11 +200,11 @@ function drawFault(name: Fault["do"], random: Prng, options: ScenarioOptions): F
 
 // Requests
 
-function drawRequests(random: Prng, options: ScenarioOptions): Action[] {
+function drawRequests(random: Prng, options: ScenarioOptions, mean?: number): Action[] {
   const names = Object.keys(WORKLOADS);
   const chosen = names.filter(() => random.chance(0.6));
   const works = chosen.length > 0 ? chosen : names;
-  const meanMs = random.pick([25, 50, 150, 500]);
+  const meanMs = mean ?? random.pick([25, 50, 150, 500]);
   const stickiness = random.pick([0.3, 0.9]);
   const actions: (ClientAction & { at: number })[] = [];
   let id = 0;

@@ -64,8 +64,13 @@ export class Faults {
           rest.filter((id) => !side.includes(id)),
         );
       }
-      case "cut":
-        return network.cut(machines.at(fault.from).id, machines.at(fault.to).id);
+      case "cut": {
+        const from = machines.at(fault.from).id;
+        const to = machines.at(fault.to).id;
+        network.cut(from, to);
+        if (fault.both) network.cut(to, from);
+        return;
+      }
       case "heal":
         return network.heal();
       case "weather": {

@@ -51,6 +51,10 @@ export interface InvariantsHost {
   /** A node is about to do something that others see or that lasts: does it go down before it, after it, or not? */
   doom(node: NodeId): Side | null;
   crash(node: NodeId): void;
+  /** What a node's clock shows. */
+  clockMs(node: NodeId): number;
+  /** Whether clocks keep within the drift bound: leases rest on it. */
+  readonly hasTameClocks: boolean;
   /** A command was applied for the first time anywhere. */
   applied(command: KvCommand, result: KvResult): void;
 }
@@ -68,6 +72,8 @@ export class Invariants implements Watcher {
   /** The newest configuration that is committed, and where it was. */
   config: ClusterConfig;
   #configIndex: LogIndex = 1;
+  /** Every core that believes to lead, or did at its last step. */
+  readonly #leading: Map<NodeId, Raft> = new Map();
   /** Steps of all cores. */
   steps = 0;
 
@@ -134,7 +140,12 @@ export class Invariants implements Watcher {
       if (tracked.role !== "leader" || tracked.term !== term) this.#onElected(raft, tracked);
       if (commitIndex > tracked.commitIndex) this.#onLeaderCommit(raft, tracked);
     }
+    if (role === "leader") this.#leading.set(node.id, raft);
     if (event.type === "persisted") this.#checkPersisted(raft, tracked);
+    if (event.type === "readIndex") {
+      const floor = this.oracle.committedIndex;
+      this.oracle.reads.set(event.readId, { floor, lease: event.lease });
+    }
     tracked.role = role;
     tracked.term = term;
     tracked.commitIndex = commitIndex;
@@ -206,7 +217,40 @@ export class Invariants implements Watcher {
       if (known === undefined) committed.set(index, { term: here, in: term });
     }
     this.oracle.committedIndex = Math.max(this.oracle.committedIndex, commitIndex);
+    if (this.#host.hasTameClocks) this.#checkLeases(raft);
     view.trim(commitIndex - VIEW_KEEPS);
+  }
+
+  /** S13: once a leader has committed, none before it answers from its lease. */
+  #checkLeases({ term }: Raft): void {
+    for (const [id, older] of this.#leading) {
+      if (this.#of(older) === null || older.role !== "leader") {
+        this.#leading.delete(id);
+        continue;
+      }
+      if (older.term >= term) continue;
+      this.#check(
+        older.leaseReadIndex(this.#host.clockMs(id)) === null,
+        "S13 one lease",
+        id,
+        () => `holds the lease of term ${older.term} when the leader of ${term} commits`,
+      );
+    }
+  }
+
+  /** S12: an answer is no older than what was committed when the question came. */
+  #checkReads({ readStates }: Ready, { node }: Tracked): void {
+    for (const { readId, index } of readStates) {
+      const read = this.oracle.reads.get(readId);
+      this.oracle.reads.delete(readId);
+      if (read === undefined || index === null || (read.lease && !this.#host.hasTameClocks)) continue;
+      this.#check(
+        index >= read.floor,
+        read.lease ? "S13 lease read" : "S12 read index",
+        node.id,
+        () => `reads at ${index}, ${read.floor} was committed before it asked`,
+      );
+    }
   }
 
   #durableOf(id: NodeId): DiskImage | null {
@@ -225,6 +269,7 @@ export class Invariants implements Watcher {
       this.#takeEntries(ready, tracked);
       if (leads) this.#checkOneConfChange(ready, tracked);
       this.#checkCommitted(ready, tracked);
+      this.#checkReads(ready, tracked);
     }
     if (!leads || tracked.completeIn === raft.term) return;
     const { committedIndex, committed } = this.oracle;

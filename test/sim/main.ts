@@ -34,7 +34,7 @@ async function seeds(options: RunnerOptions): Promise<number> {
     const over = mode === "minutes" ? performance.now() >= endMs : seed > to;
     if (over) return null;
     const repeat = seed % repeatEvery === 0;
-    return { seed: seed++, repeat };
+    return { seed: seed++, repeat: repeat && !options.calm, calm: options.calm };
   };
   const failures = await runAll(options, next, ({ result }) => `npm run sim -- --seed ${result.seed}`);
   if (failures.length > 0 && options.shrink) await shrinkSeed(failures[0]!.seed, mutant);

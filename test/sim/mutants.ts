@@ -89,13 +89,6 @@ export const MUTANTS: readonly Mutant[] = [
     ") return;",
   ),
   mutant(
-    "commits-past-last-new",
-    "a follower commits beyond the last entry that was compared (paper figure 2)",
-    `${RAFT}/follower.ts`,
-    "log.commitTo(Math.min(message.leaderCommit, lastNew));",
-    "log.commitTo(Math.min(message.leaderCommit, log.lastIndex));",
-  ),
-  mutant(
     "heartbeat-commits-unmatched",
     "a heartbeat's commit index is not bounded by what the member is known to hold",
     `${RAFT}/leader.ts`,

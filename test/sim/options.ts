@@ -11,6 +11,8 @@ export interface RunnerOptions {
   /** One seed in so many is run twice, and must give the same hash. */
   readonly repeatEvery: number;
   readonly shrink: boolean;
+  /** Half an hour each, with few faults. */
+  readonly calm: boolean;
   /** Crash points: one effect in so many. */
   readonly every: number;
   readonly replay: string;
@@ -25,7 +27,7 @@ npm run sim -- --crash-points      one scenario, a crash at every effect (--seed
                                    --every N for one effect in N)
 npm run sim -- --replay FILE       a scenario from a file
   --workers N   processes (default 2)       --repeat-every N   default 10
-  --mutant NAME with a planted bug`;
+  --mutant NAME with a planted bug  --calm         half an hour a run, few faults`;
 
 export function parseOptions(args: readonly string[]): RunnerOptions {
   const { values } = parseArgs({
@@ -40,6 +42,7 @@ export function parseOptions(args: readonly string[]): RunnerOptions {
       "repeat-every": { type: "string", default: "10" },
       shrink: { type: "boolean", default: false },
       every: { type: "string", default: "1" },
+      calm: { type: "boolean", default: false },
       mutant: { type: "string" },
     },
   });
@@ -68,6 +71,7 @@ export function parseOptions(args: readonly string[]): RunnerOptions {
     workers: number("workers", values.workers),
     repeatEvery: Math.max(1, number("repeat-every", values["repeat-every"])),
     shrink: values.shrink,
+    calm: values.calm,
     every: Math.max(1, number("every", values.every)),
     replay: values.replay ?? "",
     mutant: values.mutant ?? null,

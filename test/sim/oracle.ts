@@ -17,6 +17,8 @@ export class Oracle {
     [1, { term: 1, in: 1 }],
   ]);
   committedIndex: LogIndex = 1;
+  /** Reads under way: what was committed when they began. */
+  readonly reads: Map<bigint, { readonly floor: LogIndex; readonly lease: boolean }> = new Map();
   /** The newest membership change that each node has ever applied. */
   readonly appliedChange: Map<NodeId, LogIndex> = new Map();
   /** The hash of the state at a revision. */

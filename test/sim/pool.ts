@@ -16,6 +16,8 @@ export interface WorkerTask {
   readonly seed: number;
   /** Run it twice. */
   readonly repeat: boolean;
+  /** A long run with few faults. */
+  readonly calm?: boolean;
   readonly crashPoint?: { readonly effect: number; readonly side: "before" | "after" };
 }
 

@@ -44,7 +44,8 @@ export type Fault =
   | { readonly do: "stop"; readonly node: Target }
   /** Nothing passes between these and the rest. */
   | { readonly do: "partition"; readonly side: readonly Target[] }
-  | { readonly do: "cut"; readonly from: Target; readonly to: Target }
+  /** One direction of one link, or both: whom everybody else still reaches. */
+  | { readonly do: "cut"; readonly from: Target; readonly to: Target; readonly both: boolean }
   | { readonly do: "heal" }
   | ({ readonly do: "weather" } & Weather)
   /** What one sends another is held back, and then arrives all at once. */

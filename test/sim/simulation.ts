@@ -73,6 +73,8 @@ class Simulation {
         report,
         doom: (id) => this.#machines.doom(id),
         crash: (id) => this.#machines.crash(cluster.node(id)),
+        clockMs: (id) => this.#machines.clock(cluster.node(id)).nowMs(),
+        hasTameClocks: !options.wildClocks,
         applied: (command, result) => {
           for (const workload of this.#workloads.values()) workload.applied?.(command, result);
         },

@@ -10,14 +10,15 @@ rewriteSources([...(marks ? markRewrites() : []), ...(mutant === null ? [] : mut
 const counts = countMarks();
 
 // Only now: these load the sources that are rewritten.
-const { drawScenario } = await import("./draw.ts");
+const { calmScenario, drawScenario } = await import("./draw.ts");
 const { runScenario } = await import("./simulation.ts");
 const { crashPointScenario } = await import("./crash-points.ts");
 
-async function run({ seed, repeat, crashPoint }: WorkerTask): Promise<WorkerReport> {
+async function run({ seed, repeat, calm, crashPoint }: WorkerTask): Promise<WorkerReport> {
   counts.clear();
   const before = process.cpuUsage();
-  const scenario = crashPoint === undefined ? drawScenario(seed) : crashPointScenario(seed);
+  const draw = crashPoint !== undefined ? crashPointScenario : calm === true ? calmScenario : drawScenario;
+  const scenario = draw(seed);
   const options = crashPoint === undefined ? {} : { crashPoint };
   let result = await runScenario(scenario, options);
   const { user, system } = process.cpuUsage(before);
