@@ -1,0 +1,8 @@
+export type {
+  ObjectCallOptions,
+  ObjectListing,
+  ObjectStore,
+  ObjectVersion,
+  PutOutcome,
+  StoredObject,
+} from "./object-store.ts";

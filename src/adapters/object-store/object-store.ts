@@ -1,0 +1,65 @@
+/*
+ * What the segment log asks of a store of named objects: S3, GCS, R2 and DynamoDB differ in dialect, not in this.
+ * All of it is strongly consistent: what one call wrote, the next call of anybody sees.
+ */
+
+/** Names one version of an object's content (an ETag, a generation, a nonce). Opaque; compared by the store. */
+export type ObjectVersion = string;
+
+export interface StoredObject {
+  readonly body: Uint8Array;
+  readonly version: ObjectVersion;
+}
+
+/** One line of a listing. */
+export interface ObjectListing {
+  readonly name: string;
+  readonly size: number;
+}
+
+/**
+ * How a conditional write ended.
+ *
+ * - `written`: it is durable, and this is its version.
+ * - `refused`: the condition did not hold, and nothing was written by this call. An attempt whose reply was lost and
+ *   which the store repeated on its own may end so too: the caller compares what is there with what it wrote.
+ * - `unknown`: the reply was lost or made no sense; it may have been written, or may yet be. The caller reads back.
+ */
+export type PutOutcome =
+  | { readonly type: "written"; readonly version: ObjectVersion }
+  | { readonly type: "refused" }
+  | { readonly type: "unknown"; readonly cause: unknown };
+
+/** Names are relative to a prefix that the store was opened with: `[a-z0-9/._-]`, at most 200 characters. */
+export interface ObjectStore {
+  /** The most bytes that one object may have (DynamoDB: under 400 KB). */
+  readonly maxObjectBytes: number;
+  /** For messages: `s3://bucket/prefix` and the like; no credentials. */
+  readonly location: string;
+
+  /** The content and its version; `null` when there is none. */
+  get(name: string, options?: ObjectCallOptions): Promise<StoredObject | null>;
+  /** Creates the object, or is refused because one of this name exists. Never repeated blindly. */
+  putIfAbsent(name: string, body: Uint8Array, options?: ObjectCallOptions): Promise<PutOutcome>;
+  /** Replaces the object if it still has this version. Stores allow about one such write a second to a name. */
+  putIfMatch(
+    name: string,
+    body: Uint8Array,
+    version: ObjectVersion,
+    options?: ObjectCallOptions,
+  ): Promise<PutOutcome>;
+  /** Names that begin with `prefix`, after `startAfter`, in order of their bytes; one page. */
+  list(
+    prefix: string,
+    options?: ObjectCallOptions & { readonly startAfter?: string; readonly limit?: number },
+  ): Promise<{ readonly objects: readonly ObjectListing[]; readonly more: boolean }>;
+  /** Deletes; names that are not there are no error. */
+  delete(names: readonly string[], options?: ObjectCallOptions): Promise<void>;
+  /** Lets go of connections. */
+  close(): Promise<void>;
+}
+
+export interface ObjectCallOptions {
+  /** Gives up; a put then ends as `unknown`. */
+  readonly signal?: AbortSignal;
+}
