@@ -13,9 +13,9 @@ import { Search, type SearchReport } from "./search.ts";
 const EXIT = { clean: 0, usage: 2, violation: 10, mutantSurvived: 11 } as const;
 
 const USAGE = `Options:
-  --profile NAME     a space by name (default: everything-elected), "all" for one after the other
+  --profile NAME     a space by name (default: all); "all" for one after the other
   --depth N          no deeper than this
-  --max-states N     no more than these (default 500000)
+  --max-states N     no more than these (default 1000000)
   --mutant NAME      with this bug planted, in the space that shows it unless --profile names one;
                      "all" for a table of all of them
   --ignore PREFIX    an invariant not to count, e.g. S8; may be repeated
@@ -96,7 +96,7 @@ async function search(given: Options, bounds: Bounds, mutant: Mutant | undefined
   const core = await loadOpenCore(mutant?.patches);
   const limits = {
     maxDepth: count(given.depth, 1000),
-    maxStates: count(given["max-states"], 500_000),
+    maxStates: count(given["max-states"], 1_000_000),
     ignore: given.ignore ?? [],
   };
   // The processor's time: what else the machine does is no business of this.
@@ -168,7 +168,7 @@ async function main(): Promise<number> {
     const base = given.profile === undefined ? own : PROFILES[chosen(given.profile, names.slice(1), "")]!;
     return await exploreOne(given, name, base, mutant);
   }
-  const profile = chosen(given.profile, names, "everything-elected");
+  const profile = chosen(given.profile, names, "all");
   if (profile !== "all") return await exploreOne(given, profile, PROFILES[profile]!);
   for (const [name, bounds] of Object.entries(PROFILES)) {
     const exit = await exploreOne(given, name, bounds);

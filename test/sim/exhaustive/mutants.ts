@@ -120,6 +120,18 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: "torn-write-commits-replaced",
+    about: "a commit index on the disk before the entries that it means have replaced others there",
+    bounds: { crashes: 1, heartbeats: true },
+    patches: [
+      {
+        file: "raft/readiness.ts",
+        find: "const { writableCommit } = core.log;",
+        replace: "const writableCommit = core.log.commitIndex;",
+      },
+    ],
+  },
+  {
     name: "change-before-noop",
     about: "a membership change before an entry of the term is committed (Ongaro 2015)",
     bounds: { changes: 1 },

@@ -46,7 +46,7 @@ export class Promises {
 
   /** What was durable counts; the rest is forgotten, and not by the node's fault. */
   restarted(): void {
-    const { raft, hardState, actedOn } = this.#node;
+    const { raft, hardState, entries, actedOn } = this.#node;
     const status = raft.status();
     this.#commit = status.commitIndex;
     this.#applied = status.appliedIndex;
@@ -56,8 +56,10 @@ export class Promises {
       () =>
         `came up in ${status.term}, voted ${status.vote}; its disk says ${hardState.term}, ${hardState.vote}`,
     );
+    // Without the entry on its disk it is as one that never heard of the change, and has promised nothing about it.
+    const remembers = status.commitIndex >= actedOn || termAt(entries, actedOn) === undefined;
     this.#check(
-      status.commitIndex >= actedOn,
+      remembers,
       "S10 membership forgotten",
       () => `came up knowing ${status.commitIndex} to be committed; it had applied the change at ${actedOn}`,
     );
