@@ -1,6 +1,15 @@
 /*
  * What the segment log asks of a store of named objects: S3, GCS, R2 and DynamoDB differ in dialect, not in this.
  * All of it is strongly consistent: what one call wrote, the next call of anybody sees.
+ *
+ * What fails is an EngineError:
+ *
+ * - `tooManyRequests`: the store asked to slow down. Nothing was written; the caller backs off and comes again.
+ * - `invalidConfig`, `permissionDenied`: bucket, table, region, credentials or clock are wrong, and the message names
+ *   the fix. Nothing was written.
+ * - `storageCorrupt`: what is stored makes no sense.
+ * - `storageFailed`: anything else. Reads and deletions that got no answer have been repeated by then; conditional
+ *   writes never are, and end as `unknown` instead.
  */
 
 /** Names one version of an object's content (an ETag, a generation, a nonce). Opaque; compared by the store. */
