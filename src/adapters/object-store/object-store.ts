@@ -4,12 +4,11 @@
  *
  * What fails is an EngineError:
  *
- * - `tooManyRequests`: the store asked to slow down. Nothing was written; the caller backs off and comes again.
- * - `invalidConfig`, `permissionDenied`: bucket, table, region, credentials or clock are wrong, and the message names
- *   the fix. Nothing was written.
- * - `storageCorrupt`: what is stored makes no sense.
- * - `storageFailed`: anything else. Reads and deletions that got no answer have been repeated by then; conditional
- *   writes never are, and end as `unknown` instead.
+ * - `storageThrottled`: the store asks for fewer requests, and went on asking. A put was certainly not done.
+ * - `storageUnavailable`: a read or a deletion got no answer, however often it was repeated.
+ * - `storageFailed`: refused for good (no such bucket or table, no permission, a wrong clock); the message names the
+ *   fix, and nothing was written.
+ * - `canceled`: a read or a deletion was given up by its signal.
  */
 
 /** Names one version of an object's content (an ETag, a generation, a nonce). Opaque; compared by the store. */
