@@ -1,3 +1,4 @@
+export { checkBody, keyOf, keyPrefix, readBody } from "./object-names.ts";
 export type {
   ObjectCallOptions,
   ObjectListing,
@@ -6,3 +7,5 @@ export type {
   PutOutcome,
   StoredObject,
 } from "./object-store.ts";
+export { inParallel, messageOf, ObjectRequests } from "./requests.ts";
+export type { ObjectRequestsOptions, RequestFailure } from "./requests.ts";

@@ -34,6 +34,8 @@ export type ErrorCode =
   | "compacted"
   | "futureRevision"
   | "leaseNotFound"
+  | "leaseExists"
+  | "leaseTtlTooLarge"
   | "memberNotFound"
   | "peerUrlExists"
   | "notEnoughStarted"
@@ -66,6 +68,8 @@ export type ErrorCode =
   | "storageLocked"
   | "storageFull"
   | "storageFailed"
+  | "storageThrottled"
+  | "storageUnavailable"
   | "fenced";
 
 /**
@@ -87,6 +91,8 @@ export const ERRORS: Readonly<Record<ErrorCode, readonly [GrpcCode, string]>> = 
   compacted: [11, "etcdserver: mvcc: required revision has been compacted"],
   futureRevision: [11, "etcdserver: mvcc: required revision is a future revision"],
   leaseNotFound: [5, "etcdserver: requested lease not found"],
+  leaseExists: [9, "etcdserver: lease already exists"],
+  leaseTtlTooLarge: [11, "etcdserver: too large lease TTL"],
   // Membership
   memberNotFound: [5, "etcdserver: member not found"],
   peerUrlExists: [9, "etcdserver: Peer URLs already exists"],
@@ -124,6 +130,9 @@ export const ERRORS: Readonly<Record<ErrorCode, readonly [GrpcCode, string]>> = 
   storageLocked: [9, "d-engine: the data directory is in use by another process"],
   storageFull: [8, "d-engine: no space left for the log"],
   storageFailed: [13, "d-engine: storage failed"],
+  // Stores behind a network: the first was certainly not done; who met the second may try again.
+  storageThrottled: [8, "d-engine: the store asks for fewer requests"],
+  storageUnavailable: [14, "d-engine: the store does not answer"],
   fenced: [9, "d-engine: another process has taken over this log"],
 };
 

@@ -1,0 +1,22 @@
+/** An `S3Client` of `@aws-sdk/client-s3`, said so that nobody needs that package to check types. */
+export interface S3ClientLike {
+  readonly send: (command: never, options?: never) => unknown;
+  destroy(): void;
+}
+
+export interface S3ObjectStoreOptions {
+  readonly bucket: string;
+  /** What all keys begin with, such as `prod/node-1`. Default: none. */
+  readonly prefix?: string;
+  /** Default: what the SDK finds (`AWS_REGION`, the profile). */
+  readonly region?: string;
+  /**
+   * URL of a server other than AWS: R2, MinIO, Ceph and so on. The bucket then goes into the path, and checksums in
+   * headers, which some of them refuse, are left out. It must have conditional writes.
+   */
+  readonly endpoint?: string;
+  /** Used instead of a client made here; it is not closed with the store. */
+  readonly client?: S3ClientLike;
+  /** How long one request may take, in milliseconds. Default: 30,000. */
+  readonly timeoutMs?: number;
+}
