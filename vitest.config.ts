@@ -5,7 +5,9 @@ const resultsFile = process.env["CI_RESULTS"];
 
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
+    // What needs a server of somebody else's is started with one by .ci/suites, and says so by this variable.
+    include: process.env["TEST_SERVERS"] === "1" ? ["test/servers/**/*.test.ts"] : ["test/**/*.test.ts"],
+    exclude: process.env["TEST_SERVERS"] === "1" ? [] : ["test/servers/**"],
     environment: "node",
     // Forks, not threads: tests start servers, open SQLite and measure the process.
     pool: "forks",

