@@ -91,6 +91,7 @@ export class ByteReader {
 
   string(maxLength: number = Number.MAX_SAFE_INTEGER): string {
     const bytes = this.bytes(maxLength);
+    if (isShortAscii(bytes)) return String.fromCharCode(...bytes);
     try {
       return DECODER.decode(bytes);
     } catch {
@@ -113,6 +114,13 @@ export class ByteReader {
     this.#offset += length;
     return start;
   }
+}
+
+/** As the names in every frame are: those need no decoder. */
+function isShortAscii(bytes: Uint8Array): boolean {
+  if (bytes.length > 32) return false;
+  for (const byte of bytes) if (byte >= 0x80) return false;
+  return true;
 }
 
 const DECODER = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

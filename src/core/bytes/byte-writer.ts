@@ -78,7 +78,22 @@ export class ByteWriter {
 
   /** UTF-8, length-prefixed. */
   string(value: string): this {
-    return this.bytes(ENCODER.encode(value));
+    return this.#shortAscii(value) ? this : this.bytes(ENCODER.encode(value));
+  }
+
+  /** Names in every frame are short and plain: those are written without a detour. False, and nothing written, for others. */
+  #shortAscii(value: string): boolean {
+    const { length } = value;
+    if (length >= SHORT) return false;
+    this.#reserve(1 + length);
+    for (let i = 0; i < length; i++) {
+      const code = value.charCodeAt(i);
+      if (code >= 0x80) return false;
+      this.#buffer[this.#length + 1 + i] = code;
+    }
+    this.#buffer[this.#length] = length;
+    this.#length += 1 + length;
+    return true;
   }
 
   /** Overwrites four bytes written earlier: for lengths and checksums known only afterwards. */
@@ -114,4 +129,6 @@ export class ByteWriter {
 }
 
 const MASK_64 = (1n << 64n) - 1n;
+/** Lengths below this take one byte. */
+const SHORT = 0x80;
 const ENCODER = new TextEncoder();

@@ -63,10 +63,10 @@ export class Leader implements RoleBehaviour {
 
   deadlineMs(): number | null {
     if (this.#core.asleep) return null;
-    const deadlines = [this.#transfer.deadlineMs];
-    if (this.replication.hasPeers()) deadlines.push(this.#heartbeatDueMs, this.#quorumDeadline());
-    const earliestMs = Math.min(...deadlines.map((deadline) => deadline ?? Number.POSITIVE_INFINITY));
-    return earliestMs === Number.POSITIVE_INFINITY ? null : earliestMs;
+    const transferMs = this.#transfer.deadlineMs;
+    if (!this.replication.hasPeers()) return transferMs;
+    const dueMs = Math.min(this.#heartbeatDueMs, this.#quorumDeadline());
+    return transferMs === null ? dueMs : Math.min(dueMs, transferMs);
   }
 
   onDeadline(): void {

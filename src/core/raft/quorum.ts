@@ -17,7 +17,14 @@ export function quorumValue(config: ClusterConfig, valueOf: (voter: NodeId) => n
 }
 
 function majorityValue(voters: readonly NodeId[], valueOf: (voter: NodeId) => number): number {
-  const values = voters.map(valueOf).sort((a, b) => b - a);
+  // Asked at every step of a leader, of a handful of voters: sorted as they come, the largest first.
+  const values: number[] = [];
+  for (const voter of voters) {
+    const value = valueOf(voter);
+    let at = values.length;
+    for (; at > 0 && values[at - 1]! < value; at--) values[at] = values[at - 1]!;
+    values[at] = value;
+  }
   return values[values.length >> 1]!;
 }
 

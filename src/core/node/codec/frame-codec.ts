@@ -22,6 +22,8 @@ const MAGIC = [0x44, 0x45, 0x46] as const;
 const LENGTH_OFFSET = 4;
 const CHECKSUM_OFFSET = 8;
 const PAYLOAD_OFFSET = 12;
+/** The ids and the body type, and a few to spare. */
+const ADDRESS_BYTES = 32;
 
 /** Longest group id, in bytes of UTF-8. */
 export const MAX_GROUP_ID_BYTES = 255;
@@ -55,7 +57,7 @@ const PAYLOAD_CONF_CHANGE = 3;
 const CHUNK_STATUSES = ["more", "done", "refused"] as const;
 
 export function encodeFrame(header: FrameHeader, body: FrameBody): Uint8Array {
-  const writer = new ByteWriter(PAYLOAD_OFFSET + 320 + bodySizeHint(body));
+  const writer = new ByteWriter(PAYLOAD_OFFSET + ADDRESS_BYTES + header.groupId.length + bodySizeHint(body));
   for (const byte of MAGIC) writer.u8(byte);
   writer.u8(FRAME_VERSION).u32(0).u32(0);
   writer.u64(header.clusterId).string(header.groupId).u64(header.from).u64(header.to);
