@@ -123,7 +123,8 @@ export class Network {
 
   #passOn(travelling: Travelling): void {
     const { dropRate, duplicateRate, unreachableRate } = this.conditions;
-    const isCut = this.#cuts.has(`${travelling.from}>${travelling.to}`) || !this.#ports.has(travelling.to);
+    const { from, to } = travelling;
+    const isCut = (this.#cuts.size > 0 && this.#cuts.has(`${from}>${to}`)) || !this.#ports.has(to);
     if (isCut || this.#random.chance(dropRate)) {
       if (this.#random.chance(unreachableRate)) this.#tellUnreachable(travelling);
       return;

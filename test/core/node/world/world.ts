@@ -9,7 +9,6 @@ import type { Life } from "./life.ts";
 const MAX_EVENTS_AT_ONCE = 200_000;
 /** Everything outside the world (a test's own time limit, say) gets its turn once in so many events. */
 const EVENTS_PER_TURN = 1024;
-const ENCODER = new TextEncoder();
 
 /** Resolves when no promise is left that can settle: Node runs the callback only then. Much cheaper than a turn. */
 function settled(): Promise<void> {
@@ -52,8 +51,8 @@ export class World {
 
   /** Makes a fact part of the run's hash. */
   note(what: string | Uint8Array): void {
-    const bytes = typeof what === "string" ? ENCODER.encode(what) : what;
-    this.#mix(crc32(bytes));
+    if (typeof what !== "string") this.#mix(crc32(what));
+    else for (let i = 0; i < what.length; i++) this.#mix(what.charCodeAt(i));
     this.#mix(this.#nowMs);
   }
 
@@ -73,6 +72,12 @@ export class World {
 
   /** Runs the next event, and everything that follows from it at once. False if there is none. */
   async step(): Promise<boolean> {
+    if (!this.#runNext()) return false;
+    await (this.#executed % EVENTS_PER_TURN === 0 ? nextTurn() : settled());
+    return true;
+  }
+
+  #runNext(): boolean {
     const event = this.#events.next();
     if (event === undefined) return false;
     this.#atOnce = event.atMs === this.#nowMs ? this.#atOnce + 1 : 0;
@@ -81,18 +86,35 @@ export class World {
     this.#executed++;
     this.#mix(event.sequence);
     event.run();
-    await (this.#executed % EVENTS_PER_TURN === 0 ? nextTurn() : settled());
     return true;
   }
 
   async runFor(ms: number): Promise<void> {
     await nextTurn();
     const end = this.#nowMs + ms;
-    for (let at = this.#events.nextAtMs(); at !== undefined && at <= end; at = this.#events.nextAtMs()) {
-      await this.step();
-    }
+    while (!(await this.#runTo(end))) await nextTurn();
     this.#nowMs = end;
     this.#atOnce = 0;
+  }
+
+  /** As many steps as there are up to a time, without a promise for each. False when it is time for a turn. */
+  #runTo(endMs: number): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      const next = (): void => {
+        try {
+          const atMs = this.#events.nextAtMs();
+          if (atMs === undefined || atMs > endMs) return resolve(true);
+          this.#runNext();
+        } catch (error) {
+          return reject(error as Error);
+        }
+        if (this.#executed % EVENTS_PER_TURN === 0) resolve(false);
+        else queueMicrotask(whenSettled);
+      };
+      // A tick that a microtask asks for comes when there are no more of them.
+      const whenSettled = (): void => process.nextTick(next);
+      next();
+    });
   }
 
   /** Runs until `condition` holds; fails if it does not within `limitMs` of virtual time. */
