@@ -197,14 +197,14 @@ export class Faults {
     const learner = members.find(
       ({ isLearner, id }) => isLearner && this.#cluster.nodes.get(id)?.isUp === true,
     );
-    if (learner !== undefined) await node.engine!.memberPromote(learner.id);
+    if (learner !== undefined && node.isUp) await node.engine!.memberPromote(learner.id);
   }
 
   async #remove(node: SimNode, id: NodeId): Promise<void> {
     const { members } = await node.engine!.memberList();
     const voters = members.filter(({ isLearner }) => !isLearner);
     const isVoter = voters.some((voter) => voter.id === id);
-    if (isVoter && voters.length <= 2) return;
+    if ((isVoter && voters.length <= 2) || !node.isUp) return;
     await node.engine!.memberRemove(id);
     this.#machines.gone.add(id);
   }

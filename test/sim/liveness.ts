@@ -125,9 +125,11 @@ class Liveness {
     const { world } = cluster;
     const begunMs = world.nowMs;
     const leader = (): NodeId | null => {
-      const engines = nodes().map(({ engine }) => engine);
-      const id = engines[0]?.leaderId ?? null;
-      return engines.length > 0 && engines.every((engine) => engine?.leaderId === id) ? id : null;
+      const among = nodes();
+      const id = among[0]?.engine?.leaderId ?? null;
+      // One of them: what a leader that is cut off by now has sent may go on arriving for a while.
+      const isOneOfThem = among.some((node) => node.id === id);
+      return isOneOfThem && among.every(({ engine }) => engine?.leaderId === id) ? id : null;
     };
     for (;;) {
       const left = begunMs + LIVENESS_BOUNDS.leader * electionTimeoutMs - world.nowMs;

@@ -34,7 +34,7 @@ async function seeds(options: RunnerOptions): Promise<number> {
     const over = mode === "minutes" ? performance.now() >= endMs : seed > to;
     if (over) return null;
     const repeat = seed % repeatEvery === 0;
-    return { seed: seed++, repeat: repeat && !options.calm, calm: options.calm };
+    return { seed: seed++, repeat: repeat && !options.calm, draw: options.calm ? "calm" : "any" };
   };
   const failures = await runAll(options, next, ({ result }) => `npm run sim -- --seed ${result.seed}`);
   if (failures.length > 0 && options.shrink) await shrinkSeed(failures[0]!.seed, mutant);
@@ -42,8 +42,8 @@ async function seeds(options: RunnerOptions): Promise<number> {
 }
 
 async function describeSeed(seed: number): Promise<void> {
-  const { drawScenario } = await import("./draw.ts");
-  const { options, actions } = drawScenario(seed);
+  const { scenarioOf } = await import("./draw.ts");
+  const { options, actions } = scenarioOf(seed);
   const kinds = new Map<string, number>();
   for (const action of actions) kinds.set(action.do, (kinds.get(action.do) ?? 0) + 1);
   console.log(`seed ${seed}`, JSON.stringify(options));
@@ -62,7 +62,7 @@ async function crashPoints(options: RunnerOptions): Promise<number> {
   let side: "before" | "after" = "before";
   const next = (): WorkerTask | null => {
     if (effect > effects) return null;
-    const task = { seed, repeat: false, crashPoint: { effect, side } };
+    const task = { seed, repeat: false, draw: "crashPoint", crashPoint: { effect, side } } as const;
     if (side === "after") effect += options.every;
     side = side === "before" ? "after" : "before";
     return task;
@@ -105,10 +105,10 @@ async function replay({ replay: file, mutant }: RunnerOptions): Promise<number> 
 
 async function shrinkSeed(seed: number, mutant: string | null): Promise<void> {
   if (mutant !== null) await plant(mutant);
-  const { drawScenario } = await import("./draw.ts");
+  const { scenarioOf } = await import("./draw.ts");
   const { shrink } = await import("./shrink.ts");
   const { scenarioText } = await import("./scenario.ts");
-  const { scenario, problem } = await shrink(drawScenario(seed), (line) => console.log(line));
+  const { scenario, problem } = await shrink(scenarioOf(seed), (line) => console.log(line));
   console.log(scenarioText(scenario, `${problem.kind}: ${problem.rule} (seed ${seed})`));
 }
 

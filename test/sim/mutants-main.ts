@@ -2,7 +2,7 @@
 
 import { parseArgs } from "node:util";
 import { type Mutant, MUTANTS } from "./mutants.ts";
-import { runInPool } from "./pool.ts";
+import { runInPool, type WorkerTask } from "./pool.ts";
 import { gravest, type Problem } from "./problem.ts";
 
 interface Found {
@@ -27,8 +27,8 @@ async function hunt(mutant: Mutant): Promise<Found> {
   let seeds = 0;
   let cpuSeconds = 0;
   let problem: Problem | null = null;
-  const next = (): { seed: number; repeat: boolean } | null =>
-    seed > Number(values.limit) ? null : { seed: seed++, repeat: false };
+  const next = (): WorkerTask | null =>
+    seed > Number(values.limit) ? null : { seed: seed++, repeat: false, draw: "hard" };
   const options = { workers: Number(values.workers), mutant: mutant.name, marks: false };
   await runInPool(options, next, ({ result, cpuMs }) => {
     seeds++;

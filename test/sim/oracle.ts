@@ -32,6 +32,13 @@ export class Oracle {
   readonly #sent: Map<Term, Map<LogIndex, Term>> = new Map();
   #appliedRevisions: { index: LogIndex; revision: number }[] = [];
 
+  /** Up to where leaders of terms before this one have committed: what whoever leads in it must have. */
+  committedBefore(term: Term): LogIndex {
+    let index = this.committedIndex;
+    while (index > 1 && (this.committed.get(index)?.in ?? 0) >= term) index--;
+    return index;
+  }
+
   /** Log matching by induction: one content and one predecessor for an index and term. Null, or what contradicts. */
   recordEntry(entry: Entry, prevTerm: Term): string | null {
     const known = this.#entries.get(entry.index);

@@ -16,8 +16,8 @@ export interface WorkerTask {
   readonly seed: number;
   /** Run it twice. */
   readonly repeat: boolean;
-  /** A long run with few faults. */
-  readonly calm?: boolean;
+  /** Which scenarios the seed draws from: the short and hard ones, the long and calm ones, or whichever it comes to. */
+  readonly draw: "hard" | "calm" | "any" | "crashPoint";
   readonly crashPoint?: { readonly effect: number; readonly side: "before" | "after" };
 }
 

@@ -10,15 +10,16 @@ rewriteSources([...(marks ? markRewrites() : []), ...(mutant === null ? [] : mut
 const counts = countMarks();
 
 // Only now: these load the sources that are rewritten.
-const { calmScenario, drawScenario } = await import("./draw.ts");
+const { calmScenario, drawScenario, scenarioOf } = await import("./draw.ts");
 const { runScenario } = await import("./simulation.ts");
 const { crashPointScenario } = await import("./crash-points.ts");
 
-async function run({ seed, repeat, calm, crashPoint }: WorkerTask): Promise<WorkerReport> {
+const DRAWS = { hard: drawScenario, calm: calmScenario, any: scenarioOf, crashPoint: crashPointScenario };
+
+async function run({ seed, repeat, draw, crashPoint }: WorkerTask): Promise<WorkerReport> {
   counts.clear();
   const before = process.cpuUsage();
-  const draw = crashPoint !== undefined ? crashPointScenario : calm === true ? calmScenario : drawScenario;
-  const scenario = draw(seed);
+  const scenario = DRAWS[draw](seed);
   const options = crashPoint === undefined ? {} : { crashPoint };
   let result = await runScenario(scenario, options);
   const { user, system } = process.cpuUsage(before);
