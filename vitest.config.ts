@@ -1,21 +1,47 @@
+import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 
 // CI sets CI_RESULTS to the file where it wants machine-readable results; a person gets the plain report.
 const resultsFile = process.env["CI_RESULTS"];
 
+/** Tests that run inside workerd, among the objects of test/workerd/main.ts. */
+const IN_WORKERD = "test/**/*.workerd.test.ts";
+
+/** What needs a server of somebody else's is started with one by .ci/suites, and says so by this variable. */
+const WITH_SERVERS = process.env["TEST_SERVERS"] === "1";
+
+const timeouts = { testTimeout: 20_000, hookTimeout: 20_000, teardownTimeout: 10_000 };
+
 export default defineConfig({
   test: {
-    // What needs a server of somebody else's is started with one by .ci/suites, and says so by this variable.
-    include: process.env["TEST_SERVERS"] === "1" ? ["test/servers/**/*.test.ts"] : ["test/**/*.test.ts"],
-    exclude: process.env["TEST_SERVERS"] === "1" ? [] : ["test/servers/**"],
-    environment: "node",
-    // Forks, not threads: tests start servers, open SQLite and measure the process.
-    pool: "forks",
     maxWorkers: 2,
-    testTimeout: 20_000,
-    hookTimeout: 20_000,
-    teardownTimeout: 10_000,
     reporters: resultsFile === undefined ? ["default"] : ["default", "json"],
     ...(resultsFile === undefined ? {} : { outputFile: { json: resultsFile } }),
+    projects: [
+      {
+        test: {
+          name: "node",
+          include: WITH_SERVERS ? ["test/servers/**/*.test.ts"] : ["test/**/*.test.ts"],
+          exclude: WITH_SERVERS ? [] : [IN_WORKERD, "test/servers/**"],
+          environment: "node",
+          // Forks, not threads: tests start servers, open SQLite and measure the process.
+          pool: "forks",
+          ...timeouts,
+        },
+      },
+      {
+        plugins: [
+          cloudflareTest({
+            main: "./test/workerd/main.ts",
+            miniflare: {
+              compatibilityDate: "2026-10-01",
+              r2Buckets: ["BUCKET"],
+              durableObjects: { STORAGE: { className: "StorageObject", useSQLite: true } },
+            },
+          }),
+        ],
+        test: { name: "workerd", include: WITH_SERVERS ? [] : [IN_WORKERD], ...timeouts },
+      },
+    ],
   },
 });

@@ -1,9 +1,13 @@
 import { ByteReader, ByteWriter } from "../../core/bytes/index.ts";
-import { decodeHardState, encodeHardState } from "../../core/node/codec/index.ts";
+import {
+  decodeHardState,
+  decodeIdentity,
+  encodeHardState,
+  encodeIdentity,
+} from "../../core/node/codec/index.ts";
 import type { MetaState, MetaStore, StoreIdentity } from "../../core/node/index.ts";
 import type { HardState } from "../../core/raft/index.ts";
 import type { DatabaseThread } from "./database-thread.ts";
-import { decodeIdentity, encodeIdentity } from "./identity-codec.ts";
 import { writeBatch } from "./log-store.ts";
 
 /** Identity and hard state in the database's `meta` table. */

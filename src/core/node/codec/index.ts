@@ -7,6 +7,7 @@ export {
 } from "./entry-codec.ts";
 export { decodeFrame, encodeFrame, FRAME_LIMITS, FRAME_VERSION, MAX_COMMAND_BYTES } from "./frame-codec.ts";
 export type { FrameLimits } from "./frame-codec.ts";
+export { decodeIdentity, describeIdentity, encodeIdentity } from "./identity-codec.ts";
 export {
   decodeMembers,
   decodeMemberUpdate,

@@ -1,6 +1,7 @@
-import { ByteReader, ByteWriter } from "../../core/bytes/index.ts";
-import type { StoreIdentity } from "../../core/node/index.ts";
+import { ByteReader, ByteWriter } from "../../bytes/index.ts";
+import type { StoreIdentity } from "../ports.ts";
 
+/** StoreIdentity := clusterId, nodeId, groupId. */
 export function encodeIdentity(identity: StoreIdentity): Uint8Array {
   return new ByteWriter(64).u64(identity.clusterId).u64(identity.nodeId).string(identity.groupId).finish();
 }

@@ -1,0 +1,6 @@
+declare namespace Cloudflare {
+  interface Env {
+    readonly STORAGE: DurableObjectNamespace<import("./main.ts").StorageObject>;
+    readonly BUCKET: R2Bucket;
+  }
+}
