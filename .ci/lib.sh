@@ -5,6 +5,8 @@
 #   start_server NAME COMMAND...   in the background, output to $WORK_DIR/NAME.log, pid in $SERVER_PID;
 #                                  stopped by its pid when the suite ends, however it ends
 #   stop_server PID [SIGNAL]       stops one of them earlier
+#   install_go_program PACKAGE@VERSION
+#                                  builds it and puts it on the PATH; quick when Go has built it before
 #   wait_until SECONDS COMMAND...  polls until the command succeeds; fails when time runs out
 #
 # $WORK_DIR is empty at the start and removed at the end. $RESULTS holds one "passed|failed|skipped" per line.
@@ -41,6 +43,12 @@ start_server() {
 stop_server() {
   kill -s "${2:-TERM}" "$1" 2>/dev/null || true
   wait "$1" 2>/dev/null || true
+}
+
+install_go_program() {
+  GOBIN=$WORK_DIR/bin GOFLAGS=-buildvcs=false go install "$1" >"$WORK_DIR/install.log" 2>&1 ||
+    { echo "$1 could not be built:"; tail -n 5 "$WORK_DIR/install.log"; return 1; }
+  PATH=$WORK_DIR/bin:$PATH
 }
 
 wait_until() {

@@ -125,7 +125,7 @@ export class ObjectRequests {
     signal?.addEventListener("abort", cancel);
     this.#underWay.add(end);
     try {
-      if (signal?.aborted === true) cancel();
+      if (signal?.aborted === true) throw new Error("canceled by the caller, before it was sent");
       // Raced, because not every SDK listens to a signal, and no put may hang for ever.
       return await Promise.race([ended, attempt(controller.signal)]);
     } finally {
