@@ -104,6 +104,12 @@ export interface StorageEngine {
    * driver writes the hard state first and then the entries, one after the other.
    */
   readonly commit?: (hardState: HardState, entries: readonly Entry[]) => Promise<void>;
+  /**
+   * For stores that another process can take over at any time: resolves if this process was still the owner at some
+   * moment after the call, and rejects with `fenced` if not. What a node says without having written anything since it
+   * was asked, a linearizable read or the acknowledgement of a heartbeat, it says only after this. Calls may overlap.
+   */
+  readonly confirmOwner?: () => Promise<void>;
   /** Waits for writes under way, then lets go of files and locks. */
   close(): Promise<void>;
 }
