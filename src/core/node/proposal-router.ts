@@ -33,6 +33,8 @@ export class ProposalRouter<R> {
   readonly #window: ForwardWindow;
   /** Forwarded proposals that wait, with this node's own, for the next write. */
   #forwarded: { from: NodeId; forward: Forward }[] = [];
+  /** When what has gathered is to be proposed; null while nothing waits for that. */
+  #lingerUntilMs: number | null = null;
 
   constructor(
     raft: Raft,
@@ -49,14 +51,30 @@ export class ProposalRouter<R> {
     this.#window = new ForwardWindow(raft.term);
   }
 
-  /** Sends everything that waits to be proposed. */
-  flush(nowMs: number): void {
+  /**
+   * Sends everything that waits to be proposed. A leader first lets it gather, until `lingerMs` after the first came:
+   * what followers forward as well, which is why they send it at once.
+   */
+  flush(nowMs: number, lingerMs: number): void {
+    const isWaiting = this.#forwarded.length > 0 || this.#proposals.hasUnsent;
+    if (isWaiting && lingerMs > 0 && this.#raft.role === "leader") {
+      this.#lingerUntilMs ??= nowMs + lingerMs;
+      if (nowMs < this.#lingerUntilMs) return;
+    }
+    this.#lingerUntilMs = null;
     this.#flushForwarded(nowMs);
     if (!this.#proposals.hasUnsent) return;
     const { role, leaderId } = this.#raft;
     if (role === "leader") this.#proposals.offer(this.#raft.term, (batch) => this.#append(batch, nowMs));
     else if (leaderId !== null)
       this.#proposals.offer(this.#raft.term, (batch) => this.#forward(leaderId, batch));
+  }
+
+  /** The earlier of `deadlineMs` and the end of gathering; past that, a write that ends is what flushes. */
+  nextDeadlineMs(deadlineMs: number | null, nowMs: number): number | null {
+    const untilMs = this.#lingerUntilMs;
+    if (untilMs === null || untilMs <= nowMs) return deadlineMs;
+    return deadlineMs === null ? untilMs : Math.min(deadlineMs, untilMs);
   }
 
   #forward(leaderId: NodeId, batch: readonly Offered[]): SendOutcome[] {

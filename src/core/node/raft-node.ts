@@ -289,7 +289,8 @@ export class RaftNode<R> {
     try {
       const nowMs = this.#options.clock.nowMs();
       // While enough is being written, proposals gather and go together into the next write.
-      if (this.#persister.writing < this.tuning.maxInflightReadys) this.#router.flush(nowMs);
+      const { lingerMs, maxInflightReadys } = this.tuning;
+      if (this.#persister.writing < maxInflightReadys) this.#router.flush(nowMs, lingerMs);
       if (this.#reads.hasQueued) {
         this.#reads.ask(
           (readId, lease) => this.#raft.step({ type: "readIndex", readId, lease }, nowMs),
@@ -302,7 +303,7 @@ export class RaftNode<R> {
         this.#handle(ready);
         if (this.#stopped) return;
       }
-      this.#deadline.set(this.#raft.nextDeadlineMs());
+      this.#deadline.set(this.#router.nextDeadlineMs(this.#raft.nextDeadlineMs(), nowMs));
     } catch (error) {
       this.#fail(error);
     } finally {

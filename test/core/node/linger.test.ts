@@ -1,0 +1,50 @@
+import { expect, test } from "vitest";
+import { later, put } from "./support.ts";
+import { Cluster } from "./world/cluster.ts";
+
+/** One put in each of `count` times 10 ms, at the leader and at the followers in turn; says what they cost. */
+async function paced(cluster: Cluster, count: number): Promise<{ writes: number[]; longestMs: number }> {
+  const { world } = cluster;
+  const engines = [cluster.leader()!, ...cluster.followers()];
+  const disks = engines.map(({ nodeId }) => cluster.node(nodeId).disk);
+  const before = disks.map(({ writes }) => writes);
+  let longestMs = 0;
+  const puts: Promise<void>[] = [];
+  for (let i = 0; i < count; i++) {
+    const sentMs = world.nowMs;
+    const done = put(engines[i % engines.length]!, `key ${i}`, "value").then(() => {
+      longestMs = Math.max(longestMs, world.nowMs - sentMs);
+    });
+    puts.push(later(done));
+    await world.runFor(10);
+  }
+  await world.complete("the puts", Promise.all(puts));
+  return { writes: disks.map(({ writes }, i) => (writes - before[i]!) / count), longestMs };
+}
+
+test("proposals gather at the leader, wherever they were made, and go into one write on each node", async () => {
+  const cluster = new Cluster({ tuning: { lingerMs: 50 } });
+  await cluster.startAndElect();
+  await cluster.announced();
+  const { writes, longestMs } = await paced(cluster, 200);
+  for (const perPut of writes) expect(perPut).toBeLessThanOrEqual(0.2);
+  // As much longer as was asked for, and not until the leader has something else to do.
+  const unhurried = new Cluster({});
+  await unhurried.startAndElect();
+  await unhurried.announced();
+  const direct = await paced(unhurried, 200);
+  for (const perPut of direct.writes) expect(perPut).toBeGreaterThan(0.9);
+  expect(longestMs).toBeLessThanOrEqual(direct.longestMs + 50 + 10);
+});
+
+test("what is gathering when the leadership ends is not lost", async () => {
+  const cluster = new Cluster({ tuning: { lingerMs: 200 } });
+  const leader = await cluster.startAndElect();
+  await cluster.announced();
+  const pending = later(put(leader, "key", "value"));
+  await cluster.world.runFor(10);
+  const [follower] = cluster.followers();
+  await cluster.world.complete("the transfer", leader.transferLeadership(follower!.nodeId));
+  await cluster.world.complete("the put", pending);
+  expect(cluster.leader()?.nodeId).toBe(follower!.nodeId);
+});
