@@ -175,6 +175,13 @@ export const MUTANTS: readonly Mutant[] = [
     "config = next;\n",
     "",
   ),
+  mutant(
+    "promotion-brings-back",
+    "a promotion that a removal has overtaken brings the member back (our own, found by seed 1181)",
+    `${NODE}/proposal-router.ts`,
+    "if (!steps.every(({ node }) => known.has(node))) return",
+    "if (known.size === 0) return",
+  ),
   // Snapshots
   mutant(
     "snapshot-keeps-divergent-log",

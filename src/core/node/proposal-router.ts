@@ -147,6 +147,9 @@ export class ProposalRouter<R> {
       throw error;
     }
     if (updates.some((update) => this.#takesUrls(update))) return new EngineError("peerUrlExists");
+    // A promotion may have been asked for, and a removal come first: it must not bring back who has gone.
+    const known = new Set([...this.#members(), ...updates].map(({ id }) => id));
+    if (!steps.every(({ node }) => known.has(node))) return new EngineError("memberNotFound");
     const added = steps.filter(({ type }) => type === "addLearner").length;
     const learners = this.#members().filter(({ isLearner }) => isLearner).length;
     return added > 0 && learners + added > MAX_LEARNERS ? new EngineError("tooManyLearners") : null;

@@ -207,6 +207,20 @@ describe("strict reconfiguration", () => {
     expect((await errorOf(cluster, add())).code).toBe("tooManyLearners");
   });
 
+  test("a promotion that a removal overtakes does not bring the member back", async () => {
+    const { cluster, leader } = await begin({ seed: 15 });
+    const { id } = await addLearner(cluster, leader);
+    await cluster.converged();
+    const follower = cluster.followers().find(({ nodeId }) => nodeId !== id)!;
+    cluster.network.onFrame = ({ from }) => (from === follower.nodeId ? [40] : "pass");
+    // It finds the learner there, and its proposal is on its way when the learner goes.
+    const promotion = later(follower.memberPromote(id));
+    await cluster.world.runFor(55);
+    await cluster.world.complete("the removal", leader.memberRemove(id));
+    expect((await errorOf(cluster, promotion)).code).toBe("memberNotFound");
+    expect(ids(await membersOf(cluster, leader))).toEqual([1n, 2n, 3n]);
+  });
+
   test("the same through followers", async () => {
     const { cluster } = await begin({ seed: 10 });
     for (const { disk } of cluster.nodes.values()) disk.latencyMs = () => 10;

@@ -197,7 +197,8 @@ test("a member that applies slowly does not take changes of members for news tha
   const { node: follower, machine } = await machines.start(slow, 300);
   await machines.converged();
   const change = async (type: "addLearner" | "remove"): Promise<void> => {
-    await cluster.world.complete("a change", node.changeMembers([{ type, node: 9n }], []));
+    const members = type === "addLearner" ? [{ id: 9n, peerUrls: ["http://n9:2380"] }] : [];
+    await cluster.world.complete("a change", node.changeMembers([{ type, node: 9n }], members));
   };
   const commands = Array.from({ length: 5 }, (_, i) => node.propose(bytes(`command ${i}`)));
   await cluster.world.complete("the commands", Promise.all(commands));
