@@ -2,7 +2,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom
 import { EngineError } from "../../core/errors/index.ts";
 import type { Engine, EngineStatus } from "../../core/node/index.ts";
 import type { Metrics } from "../http/index.ts";
-import { formatId } from "./identity.ts";
+import { formatId } from "../http/peer/index.ts";
 import type { PeerTransport } from "./peers/peer-transport.ts";
 
 /** From a tenth of a millisecond, an eventual read, to the usual time-out. */

@@ -7,10 +7,9 @@ import {
   type Replica,
   type StorageEngine,
 } from "../../core/node/index.ts";
-import { MAX_BATCH_BYTES } from "../http/peer/index.ts";
+import { formatId, MAX_BATCH_BYTES } from "../http/peer/index.ts";
 import type { ServerConfig } from "./config/server-config.ts";
 import { Doors } from "./doors.ts";
-import { formatId } from "./identity.ts";
 import { nodeClock } from "./node-clock.ts";
 import { nodeRandom } from "./node-random.ts";
 import type { PeerClientTls } from "./peers/peer-poster.ts";

@@ -1,6 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
-import type { PeerHandler } from "../http/peer/index.ts";
-import { PEER_PATH } from "./peers/peer-poster.ts";
+import { PEER_PATH, type PeerHandler } from "../http/peer/index.ts";
 
 /**
  * The peer route without the app around it. Members post thousands of small batches a second, and the app is quick

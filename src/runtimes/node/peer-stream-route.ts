@@ -2,8 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { EngineError } from "../../core/errors/index.ts";
-import type { PeerHandler } from "../http/peer/index.ts";
-import { PEER_PATH } from "./peers/peer-poster.ts";
+import { PEER_PATH, type PeerHandler } from "../http/peer/index.ts";
 import {
   ACKNOWLEDGE_AFTER_MS,
   PEER_STREAM_PROTOCOL,

@@ -3,8 +3,16 @@ import type { Logger, Member, Random, StorageEngine, StoreIdentity } from "../..
 import type { NodeId } from "../../core/raft/index.ts";
 import { invalid } from "./config/raw-settings.ts";
 import type { ServerConfig } from "./config/server-config.ts";
-import { describeIdentity, type Founding, formatId, foundCluster, founderId } from "./identity.ts";
-import { askMembers, type DiscoveryAnswer, type KnownGroup } from "./peers/discovery.ts";
+import {
+  describeIdentity,
+  type DiscoveryAnswer,
+  type Founding,
+  formatId,
+  foundCluster,
+  founderId,
+  type KnownGroup,
+} from "../http/peer/index.ts";
+import { askMembers } from "./peers/discovery.ts";
 import type { PeerClientTls } from "./peers/peer-poster.ts";
 
 /** Who this node is, and how it comes into its group. */
@@ -41,7 +49,7 @@ export async function resolveIdentity(context: IdentityContext): Promise<Resolve
   const { config } = context;
   if (config.initialClusterState === "existing") return join(context);
   if (config.initialCluster.length === 0) return foundAlone(context);
-  return found(context, foundCluster(config.initialCluster, config.initialClusterToken));
+  return found(context, await foundCluster(config.initialCluster, config.initialClusterToken));
 }
 
 /** Nobody else has to agree on the ids of a node that cannot be reached, so they are drawn. */
@@ -102,7 +110,7 @@ async function restart(context: IdentityContext, stored: StoreIdentity): Promise
   }
   // etcd ignores the initial cluster of a restarted member; but given for another node it betrays a mixed-up directory.
   if (config.initialClusterGiven && config.initialClusterState === "new") {
-    const founding = foundCluster(config.initialCluster, config.initialClusterToken);
+    const founding = await foundCluster(config.initialCluster, config.initialClusterToken);
     const nodeId = founderId(founding, config.name);
     if (founding.clusterId !== stored.clusterId || nodeId !== stored.nodeId) {
       const described = describeIdentity({ ...stored, clusterId: founding.clusterId, nodeId });

@@ -3,7 +3,7 @@
 import { connect, type Socket } from "node:net";
 import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
-import type { PeerHandler } from "../../../src/runtimes/http/peer/index.ts";
+import { PEER_PATH, type PeerHandler } from "../../../src/runtimes/http/peer/index.ts";
 import { Listener } from "../../../src/runtimes/node/listener.ts";
 import { nodeClock } from "../../../src/runtimes/node/node-clock.ts";
 import { peerListener } from "../../../src/runtimes/node/peer-route.ts";
@@ -12,7 +12,7 @@ import {
   peerStreams,
   type StreamPatience,
 } from "../../../src/runtimes/node/peer-stream-route.ts";
-import { PEER_PATH, PeerPoster } from "../../../src/runtimes/node/peers/peer-poster.ts";
+import { PeerPoster } from "../../../src/runtimes/node/peers/peer-poster.ts";
 import { PeerWay } from "../../../src/runtimes/node/peers/peer-way.ts";
 import { PEER_STREAM_PROTOCOL, PieceReader } from "../../../src/runtimes/node/peers/stream-pieces.ts";
 import { freePorts } from "./free-ports.ts";

@@ -5,12 +5,12 @@ import { MemoryStorage } from "../../../src/adapters/memory/index.ts";
 import type { Member } from "../../../src/core/node/index.ts";
 import {
   encodeMembersReply,
+  foundCluster,
   type PeerHandler,
   PeerReceiver,
   seal,
 } from "../../../src/runtimes/http/peer/index.ts";
 import { loadEmbeddedConfig } from "../../../src/runtimes/node/config/load-config.ts";
-import { foundCluster } from "../../../src/runtimes/node/identity.ts";
 import { nodeRandom } from "../../../src/runtimes/node/index.ts";
 import { peerListener } from "../../../src/runtimes/node/peer-route.ts";
 import { nodePeerMac } from "../../../src/runtimes/node/peers/node-mac.ts";
@@ -160,18 +160,18 @@ describe("a founder", () => {
   const cluster = (other: string) => ({ name: "n0", initialCluster: { n0: OWN_URL, n1: other } });
   /** As they are written down: none has told its name. */
   const unnamed = (members: readonly Member[]) => members.map((each) => ({ ...each, name: "" }));
-  const idsOf = (other: string) => {
+  const idsOf = async (other: string) => {
     const members = [
       { name: "n0", peerUrls: [OWN_URL] },
       { name: "n1", peerUrls: [other] },
     ];
-    const founding = foundCluster(members, "d-engine-cluster");
+    const founding = await foundCluster(members, "d-engine-cluster");
     return { founding, own: founding.founders.find(({ name }) => name === "n0")! };
   };
 
   it("computes its ids when nobody is there to ask", async () => {
     const other = "http://127.0.0.1:2";
-    const { founding, own } = idsOf(other);
+    const { founding, own } = await idsOf(other);
     expect(await resolve(cluster(other))).toEqual({
       identity: { clusterId: founding.clusterId, groupId: "default", nodeId: own.id },
       founders: unnamed(founding.founders),
@@ -182,7 +182,7 @@ describe("a founder", () => {
   it("is not founded again when another member says that it has run", async () => {
     let answer: PeerHandler = () => Promise.resolve({ status: 503, body: null });
     const url = await peer((body) => answer(body));
-    const { founding, own } = idsOf(url);
+    const { founding, own } = await idsOf(url);
     const receiverFor = (self: Member) =>
       new PeerReceiver({
         clusterId: founding.clusterId,

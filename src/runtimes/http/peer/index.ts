@@ -1,3 +1,5 @@
+export type { DiscoveryAnswer, KnownGroup } from "./ask-member.ts";
+export { askMember } from "./ask-member.ts";
 export type { Batch, BatchHeader } from "./batch-codec.ts";
 export {
   BATCH_BYTES,
@@ -8,6 +10,8 @@ export {
   MAX_GROUP_ID_BYTES,
 } from "./batch-codec.ts";
 export { MAC_BYTES, PEER_CONTENT_TYPE } from "./envelope.ts";
+export type { Founding, InitialMember } from "./identity.ts";
+export { describeIdentity, formatId, foundCluster, founderId } from "./identity.ts";
 export { LimitedLog } from "./limited-log.ts";
 export type { MembersReply, MembersRequest } from "./members-codec.ts";
 export {
@@ -19,6 +23,10 @@ export {
 } from "./members-codec.ts";
 export type { PeerKeyPurpose, PeerMac } from "./peer-mac.ts";
 export { hkdfParameters, isSealed, seal, webPeerMac } from "./peer-mac.ts";
+export type { LinkLimits, LinkOptions, LinkStats } from "./peer-link.ts";
+export { LINK_LIMITS, PeerLink } from "./peer-link.ts";
 export type { PeerHandler, PeerReceiverOptions, PeerReply } from "./peer-receiver.ts";
 export { PeerReceiver } from "./peer-receiver.ts";
+export type { Poster, PosterReply } from "./poster.ts";
+export { PEER_PATH } from "./poster.ts";
 export { ReplayGuard } from "./replay-guard.ts";

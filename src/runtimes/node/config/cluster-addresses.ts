@@ -1,14 +1,9 @@
+import type { InitialMember } from "../../http/peer/index.ts";
 import { invalid } from "./raw-settings.ts";
 import type { SettingReader } from "./setting-reader.ts";
 import { canListenOn, isWildcard, parseUrlList } from "./urls.ts";
 
 export type Profile = "server" | "embedded";
-
-/** A founding member as configuration names it. */
-export interface InitialMember {
-  readonly name: string;
-  readonly peerUrls: readonly string[];
-}
 
 /** Who this member is, where it listens, and with whom it begins. */
 export interface ClusterAddresses {

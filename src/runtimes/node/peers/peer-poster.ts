@@ -1,7 +1,7 @@
 import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import type { Socket } from "node:net";
-import { PEER_CONTENT_TYPE } from "../../http/peer/index.ts";
+import { PEER_CONTENT_TYPE, PEER_PATH, type Poster, type PosterReply } from "../../http/peer/index.ts";
 
 /** Certificates for connections to other members' https URLs, in PEM. */
 export interface PeerClientTls {
@@ -22,11 +22,6 @@ export interface PosterOptions {
   readonly maxReplyBytes: number;
 }
 
-export interface PosterReply {
-  readonly status: number;
-  readonly body: Uint8Array;
-}
-
 interface Target {
   readonly hostname: string;
   readonly port: string;
@@ -35,14 +30,11 @@ interface Target {
 
 const MAX_TARGETS = 256;
 
-/** Path of the peer route below a member's peer URL. */
-export const PEER_PATH = "/raft";
-
 /**
  * POSTs to the peer route over connections that are kept. Never repeats a request: when a kept connection turns out
  * to be closed, the request may have arrived all the same, and a forwarded proposal must not be taken twice.
  */
-export class PeerPoster {
+export class PeerPoster implements Poster {
   readonly #options: PosterOptions;
   readonly #targets = new Map<string, Target>();
   readonly #http: HttpAgent;

@@ -9,9 +9,16 @@ import type {
   TransportHandler,
 } from "../../../core/node/index.ts";
 import type { NodeId } from "../../../core/raft/index.ts";
-import { LimitedLog, type PeerHandler, PeerReceiver } from "../../http/peer/index.ts";
+import {
+  LimitedLog,
+  LINK_LIMITS,
+  type LinkLimits,
+  type LinkStats,
+  type PeerHandler,
+  PeerLink,
+  PeerReceiver,
+} from "../../http/peer/index.ts";
 import { nodePeerMac } from "./node-mac.ts";
-import { LINK_LIMITS, type LinkLimits, type LinkStats, PeerLink } from "./peer-link.ts";
 import { type PeerClientTls, PeerPoster } from "./peer-poster.ts";
 import { PeerWay } from "./peer-way.ts";
 

@@ -1,5 +1,6 @@
 import type { Clock } from "../../../core/node/index.ts";
-import type { PeerPoster, PosterReply } from "./peer-poster.ts";
+import type { Poster, PosterReply } from "../../http/peer/index.ts";
+import type { PeerPoster } from "./peer-poster.ts";
 import { PeerStream } from "./peer-stream.ts";
 import { PEER_STREAM_PROTOCOL } from "./stream-pieces.ts";
 
@@ -14,7 +15,7 @@ const SENT: PosterReply = { status: 204, body: new Uint8Array() };
  * How envelopes get to one member: by POST, which every runtime understands and which says what was wrong; and once
  * that has worked, over a {@link PeerStream} for as long as it holds, if the member knows how.
  */
-export class PeerWay {
+export class PeerWay implements Poster {
   readonly #poster: PeerPoster;
   readonly #clock: Clock;
   readonly #idleTimeoutMs: number;

@@ -1,7 +1,9 @@
 import type { Cancel, Clock, Random } from "../../../core/node/index.ts";
 import type { NodeId } from "../../../core/raft/index.ts";
-import { BATCH_BYTES, encodeBatch, LimitedLog, type PeerMac, seal } from "../../http/peer/index.ts";
-import type { PeerPoster } from "./peer-poster.ts";
+import { BATCH_BYTES, encodeBatch } from "./batch-codec.ts";
+import type { LimitedLog } from "./limited-log.ts";
+import { type PeerMac, seal } from "./peer-mac.ts";
+import type { Poster } from "./poster.ts";
 
 /** Bounds and pace of the connection to one peer. */
 export interface LinkLimits {
@@ -44,7 +46,7 @@ export interface LinkOptions {
   readonly self: NodeId;
   readonly peer: NodeId;
   readonly mac: PeerMac;
-  readonly poster: Pick<PeerPoster, "post">;
+  readonly poster: Poster;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: LimitedLog;
@@ -257,6 +259,6 @@ export class PeerLink {
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   // A connection refused on every address of a host arrives as an AggregateError without a message.
-  const code = (error as NodeJS.ErrnoException).code;
+  const code = (error as { readonly code?: string }).code;
   return error.message === "" ? (code ?? error.name) : error.message;
 }

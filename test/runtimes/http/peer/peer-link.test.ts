@@ -1,8 +1,14 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import type { Clock } from "../../../src/core/node/index.ts";
-import { type Batch, decodeBatch, LimitedLog } from "../../../src/runtimes/http/peer/index.ts";
-import { nodePeerMac } from "../../../src/runtimes/node/peers/node-mac.ts";
-import { LINK_LIMITS, type LinkLimits, PeerLink } from "../../../src/runtimes/node/peers/peer-link.ts";
+import type { Clock } from "../../../../src/core/node/index.ts";
+import {
+  type Batch,
+  decodeBatch,
+  LimitedLog,
+  LINK_LIMITS,
+  type LinkLimits,
+  PeerLink,
+} from "../../../../src/runtimes/http/peer/index.ts";
+import { nodePeerMac } from "../../../../src/runtimes/node/peers/node-mac.ts";
 
 /** Time that passes only when told to. */
 class ManualClock implements Clock {

@@ -1,7 +1,11 @@
-import { createHash } from "node:crypto";
-import type { Member, StoreIdentity } from "../../core/node/index.ts";
-import type { NodeId } from "../../core/raft/index.ts";
-import type { InitialMember } from "./config/cluster-addresses.ts";
+import type { Member, StoreIdentity } from "../../../core/node/index.ts";
+import type { NodeId } from "../../../core/raft/index.ts";
+
+/** A founding member as the configuration has it. */
+export interface InitialMember {
+  readonly name: string;
+  readonly peerUrls: readonly string[];
+}
 
 /** What the founders of a cluster agree on without talking to each other. */
 export interface Founding {
@@ -14,14 +18,16 @@ export interface Founding {
  * Ids of a new cluster, as etcd makes them: a member's from its peer URLs and the cluster token, the cluster's from
  * its members' ids. Everyone who is given the same initial cluster computes the same.
  */
-export function foundCluster(members: readonly InitialMember[], token: string): Founding {
-  const founders = members
-    .map(({ name, peerUrls }) => {
+export async function foundCluster(members: readonly InitialMember[], token: string): Promise<Founding> {
+  const founders = await Promise.all(
+    members.map(async ({ name, peerUrls }) => {
       const urls = [...peerUrls].sort();
-      return { id: hash64("member", token, ...urls), name, peerUrls: urls, clientUrls: [], isLearner: false };
-    })
-    .sort((a, b) => (a.id < b.id ? -1 : 1));
-  const clusterId = hash64("cluster", token, ...founders.map(({ id }) => id.toString(16)));
+      const id = await hash64("member", token, ...urls);
+      return { id, name, peerUrls: urls, clientUrls: [], isLearner: false };
+    }),
+  );
+  founders.sort((a, b) => (a.id < b.id ? -1 : 1));
+  const clusterId = await hash64("cluster", token, ...founders.map(({ id }) => id.toString(16)));
   return { clusterId, founders };
 }
 
@@ -42,11 +48,11 @@ export function describeIdentity({ clusterId, groupId, nodeId }: StoreIdentity):
 }
 
 /** The first 8 bytes of a SHA-256 over the parts, never 0: that id means "nobody". */
-function hash64(...parts: readonly string[]): bigint {
-  const hash = createHash("sha256");
-  for (const part of parts) {
-    // With the length in front no two lists of parts give the same input.
-    hash.update(`${Buffer.byteLength(part)}:${part}`);
-  }
-  return hash.digest().readBigUInt64BE(0) || 1n;
+async function hash64(...parts: readonly string[]): Promise<bigint> {
+  // With the length in front no two lists of parts give the same input.
+  const input = parts.map((part) => `${ENCODER.encode(part).length}:${part}`).join("");
+  const hash = await crypto.subtle.digest("SHA-256", ENCODER.encode(input));
+  return new DataView(hash).getBigUint64(0) || 1n;
 }
+
+const ENCODER = new TextEncoder();

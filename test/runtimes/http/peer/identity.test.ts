@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { foundCluster, founderId } from "../../../src/runtimes/node/identity.ts";
+import { foundCluster, founderId } from "../../../../src/runtimes/http/peer/index.ts";
 
 const members = [
   { name: "n1", peerUrls: ["http://a:1", "http://b:1"] },
@@ -8,9 +8,9 @@ const members = [
 ];
 
 describe("foundCluster", () => {
-  it("gives every founder the same ids, in whatever order it was told", () => {
-    const one = foundCluster(members, "token");
-    const other = foundCluster(
+  it("gives every founder the same ids, in whatever order it was told", async () => {
+    const one = await foundCluster(members, "token");
+    const other = await foundCluster(
       [members[2]!, { name: "n1", peerUrls: ["http://b:1", "http://a:1"] }, members[1]!],
       "token",
     );
@@ -19,8 +19,8 @@ describe("foundCluster", () => {
     expect(founderId(one, "n2")).toBe(one.founders.find(({ name }) => name === "n2")!.id);
   });
 
-  it("stays the same over releases: a cluster's ids are on its disks", () => {
-    const { clusterId, founders } = foundCluster(members, "token");
+  it("stays the same over releases: a cluster's ids are on its disks", async () => {
+    const { clusterId, founders } = await foundCluster(members, "token");
     expect(clusterId.toString(16)).toBe("29d08e8236ac5296");
     expect(founders.map(({ id, name }) => `${name} ${id.toString(16)}`)).toEqual([
       "n1 1fd8a8c136d8a45d",
@@ -29,20 +29,22 @@ describe("foundCluster", () => {
     ]);
   });
 
-  it("gives other ids to other tokens, members and URLs", () => {
-    const ids = [
+  it("gives other ids to other tokens, members and URLs", async () => {
+    const foundings = await Promise.all([
       foundCluster(members, "token"),
       foundCluster(members, "another"),
       foundCluster(members.slice(1), "token"),
       foundCluster([...members.slice(0, 2), { name: "n3", peerUrls: ["http://e:1"] }], "token"),
       // What moves from one URL to the next must not give the same bytes.
       foundCluster([{ name: "n1", peerUrls: ["http://a:1http://b:1"] }, ...members.slice(1)], "token"),
-    ].map(({ clusterId }) => clusterId);
+    ]);
+    const ids = foundings.map(({ clusterId }) => clusterId);
     expect(new Set(ids).size).toBe(ids.length);
     expect(ids).not.toContain(0n);
   });
 
-  it("refuses to look for a stranger", () => {
-    expect(() => founderId(foundCluster(members, "t"), "n9")).toThrow(/no founder is named n9/);
+  it("refuses to look for a stranger", async () => {
+    const founding = await foundCluster(members, "t");
+    expect(() => founderId(founding, "n9")).toThrow(/no founder is named n9/);
   });
 });
