@@ -5,7 +5,7 @@
 // time between two moments at which an event loop could have run.
 
 import { KvStore, encodeCommand } from "../src/core/kv/index.ts";
-import type { KvCommand } from "../src/core/kv/index.ts";
+import type { KvCommand, KvEntry } from "../src/core/kv/index.ts";
 
 const KEYS = Number(process.argv[2] ?? 1_000_000);
 const VALUE_BYTES = 256;
@@ -60,8 +60,8 @@ function key(number: number): Uint8Array {
   return bytes;
 }
 
-function putCommand(number: number): { readonly command: Uint8Array } {
-  return { command: encodeCommand({ type: "put", request: { key: key(number), value } }) };
+function putCommand(number: number): KvEntry {
+  return { command: encodeCommand({ type: "put", request: { key: key(number), value } }), term: 1 };
 }
 
 /** Prepares commands before they are timed. */
@@ -122,7 +122,7 @@ function benchSnapshot(store: KvStore): Uint8Array[] {
 
 function benchCompaction(store: KvStore): void {
   const command: KvCommand = { type: "compact", request: { revision: store.revision } };
-  store.applyChunk([{ command: encodeCommand(command) }]);
+  store.applyChunk([{ command: encodeCommand(command), term: 1 }]);
   const watch = new Stopwatch();
   let steps = 1;
   while (watch.time(() => store.compactStep(1000))) steps++;

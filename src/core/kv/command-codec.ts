@@ -1,11 +1,14 @@
 import { ByteReader, ByteWriter } from "../bytes/index.ts";
 import { EngineError, assert, assertNever } from "../errors/index.ts";
-import { MAX_TXN_DEPTH } from "./limits.ts";
+import { MAX_LEASE_TTL_MS, MAX_TXN_DEPTH } from "./limits.ts";
 import type {
   Compare,
   CompareResult,
   DeleteRangeRequest,
+  ExpiredLease,
   KvCommand,
+  LeaseExpireCommand,
+  LeaseGrantCommand,
   PutRequest,
   RangeRequest,
   RequestOp,
@@ -19,13 +22,17 @@ import type {
  * readable.
  *
  *   command     version u8 = 1, operation
- *   operation   kind u8 (1 put, 2 deleteRange, 3 txn, 4 compact, 5 range), body
- *   put         flags u8, key, [value] unless ignoreValue, [lease i64] if flagged
+ *   operation   kind u8 (1 put, 2 deleteRange, 3 txn, 4 compact, 5 range, 6 leaseGrant, 7 leaseRevoke,
+ *               8 leaseExpire), body
+ *   put         flags u8, key, [value] unless ignoreValue, [lease i64] if flagged, [ttlMs uint] if flagged
  *   deleteRange flags u8, key, [rangeEnd]
  *   range       flags u16, key, [rangeEnd], [limit], [revision], [4 filters] as flagged, order u8, target u8
  *   txn         count, compares, count, operations, count, operations
  *   compare     result u8, target u8, key, rangeEnd, operand
  *   compact     revision
+ *   leaseGrant  id i64, ttlMs uint
+ *   leaseRevoke id i64
+ *   leaseExpire term uint, count, (id i64, serial uint) each
  *
  * Numbers are f64, since a request may carry any 64-bit number, negative ones too; they are refused unless whole.
  * What a request leaves out and what it gives as zero are written the same way.
@@ -33,12 +40,23 @@ import type {
 
 const VERSION = 1;
 
-const KIND = { put: 1, deleteRange: 2, txn: 3, compact: 4, range: 5 } as const;
+const KIND = {
+  put: 1,
+  deleteRange: 2,
+  txn: 3,
+  compact: 4,
+  range: 5,
+  leaseGrant: 6,
+  leaseRevoke: 7,
+  leaseExpire: 8,
+} as const;
 
 const PUT_PREV_KV = 1;
 const PUT_IGNORE_VALUE = 2;
 const PUT_IGNORE_LEASE = 4;
 const PUT_LEASE = 8;
+const PUT_TTL = 16;
+const PUT_FLAGS = 31;
 
 const DELETE_PREV_KV = 1;
 const DELETE_RANGE_END = 2;
@@ -66,16 +84,13 @@ const TARGETS: readonly Compare["target"][] = ["version", "create", "mod", "valu
 /** Fewest bytes of a compare and of an operation: what a count may promise at most. */
 const MIN_COMPARE_BYTES = 6;
 const MIN_OPERATION_BYTES = 4;
+const MIN_EXPIRED_LEASE_BYTES = 9;
 
 /** The command as bytes for the log. It must have passed validation. */
 export function encodeCommand(command: KvCommand): Uint8Array {
   const writer = new ByteWriter(commandSizeHint(command));
   writer.u8(VERSION);
-  if (command.type === "compact") {
-    writer.u8(KIND.compact).f64(command.request.revision);
-  } else {
-    writeOperation(writer, command);
-  }
+  writeCommand(writer, command);
   return writer.finish();
 }
 
@@ -89,10 +104,44 @@ export function decodeCommand(bytes: Uint8Array): KvCommand {
   const version = reader.u8();
   if (version !== VERSION) reader.fail(`unknown version ${version}`);
   const kind = reader.u8();
-  const command = kind === KIND.compact ? readCompact(reader) : readOperation(reader, kind, 1);
+  const command = readCommand(reader, kind);
   reader.end();
-  if (command.type === "range") return reader.fail("a range is not a command");
   return command;
+}
+
+function writeCommand(writer: ByteWriter, command: KvCommand): void {
+  switch (command.type) {
+    case "compact":
+      writer.u8(KIND.compact).f64(command.request.revision);
+      return;
+    case "leaseGrant":
+      writer.u8(KIND.leaseGrant).u64(command.request.id).uint(command.request.ttlMs);
+      return;
+    case "leaseRevoke":
+      writer.u8(KIND.leaseRevoke).u64(command.request.id);
+      return;
+    case "leaseExpire":
+      return writeLeaseExpire(writer, command.request);
+    default:
+      return writeOperation(writer, command);
+  }
+}
+
+function readCommand(reader: ByteReader, kind: number): KvCommand {
+  switch (kind) {
+    case KIND.compact:
+      return { type: "compact", request: { revision: readWhole(reader) } };
+    case KIND.leaseGrant:
+      return { type: "leaseGrant", request: readLeaseGrant(reader) };
+    case KIND.leaseRevoke:
+      return { type: "leaseRevoke", request: { id: readLeaseId(reader) } };
+    case KIND.leaseExpire:
+      return { type: "leaseExpire", request: readLeaseExpire(reader) };
+    default: {
+      const operation = readOperation(reader, kind, 1);
+      return operation.type === "range" ? reader.fail("a range is not a command") : operation;
+    }
+  }
 }
 
 function commandSizeHint(command: KvCommand): number {
@@ -132,28 +181,35 @@ function readOperation(reader: ByteReader, kind: number, depth: number): Request
 
 function writePut(writer: ByteWriter, request: PutRequest): void {
   const lease = request.ignoreLease ? 0n : (request.lease ?? 0n);
+  const ttlMs = request.ttlMs ?? 0;
+  assert(ttlMs === 0 || lease !== 0n, "a put with a TTL is encoded without a lease of its own");
   writer.u8(KIND.put);
   writer.u8(
     (request.prevKv ? PUT_PREV_KV : 0) |
       (request.ignoreValue ? PUT_IGNORE_VALUE : 0) |
       (request.ignoreLease ? PUT_IGNORE_LEASE : 0) |
-      (lease !== 0n ? PUT_LEASE : 0),
+      (lease !== 0n ? PUT_LEASE : 0) |
+      (ttlMs !== 0 ? PUT_TTL : 0),
   );
   writeKey(writer, request.key);
   if (!request.ignoreValue) writer.bytes(request.value ?? NOTHING);
   if (lease !== 0n) writer.u64(lease);
+  if (ttlMs !== 0) writer.uint(ttlMs);
 }
 
 function readPut(reader: ByteReader): PutRequest {
-  const flags = readFlags(reader.u8(), 15, reader);
+  const flags = readFlags(reader.u8(), PUT_FLAGS, reader);
   const key = readKey(reader);
   const value = flags & PUT_IGNORE_VALUE ? NOTHING : reader.bytes();
   if (flags & PUT_IGNORE_LEASE && flags & PUT_LEASE) reader.fail("a lease is both given and ignored");
-  const lease = flags & PUT_LEASE ? reader.i64() : 0n;
+  const lease = flags & PUT_LEASE ? readLeaseId(reader) : 0n;
+  if (flags & PUT_TTL && lease === 0n) reader.fail("a TTL without a lease");
+  const ttlMs = flags & PUT_TTL ? readTtl(reader) : 0;
   return {
     key,
     value,
     lease,
+    ttlMs,
     prevKv: (flags & PUT_PREV_KV) !== 0,
     ignoreValue: (flags & PUT_IGNORE_VALUE) !== 0,
     ignoreLease: (flags & PUT_IGNORE_LEASE) !== 0,
@@ -288,8 +344,32 @@ function readCompare(reader: ByteReader): Compare {
   }
 }
 
-function readCompact(reader: ByteReader): KvCommand {
-  return { type: "compact", request: { revision: readWhole(reader) } };
+function readLeaseGrant(reader: ByteReader): LeaseGrantCommand {
+  return { id: readLeaseId(reader), ttlMs: readTtl(reader) };
+}
+
+function writeLeaseExpire(writer: ByteWriter, { term, leases }: LeaseExpireCommand): void {
+  writer.u8(KIND.leaseExpire).uint(term).uint(leases.length);
+  for (const { id, serial } of leases) writer.u64(id).uint(serial);
+}
+
+function readLeaseExpire(reader: ByteReader): LeaseExpireCommand {
+  const term = reader.uint();
+  const leases: ExpiredLease[] = [];
+  for (let left = reader.count(MIN_EXPIRED_LEASE_BYTES); left > 0; left--) {
+    leases.push({ id: readLeaseId(reader), serial: reader.uint() });
+  }
+  return { term, leases };
+}
+
+function readLeaseId(reader: ByteReader): bigint {
+  const id = reader.i64();
+  return id === 0n ? reader.fail("a lease has the id 0") : id;
+}
+
+function readTtl(reader: ByteReader): number {
+  const ttlMs = reader.uint();
+  return ttlMs > 0 && ttlMs <= MAX_LEASE_TTL_MS ? ttlMs : reader.fail(`a TTL of ${ttlMs} ms`);
 }
 
 function writeKey(writer: ByteWriter, key: Uint8Array): void {

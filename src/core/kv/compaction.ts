@@ -94,14 +94,16 @@ export class Compactor {
 
   /** Moves those versions that only the tree and each other point to, not the log. */
   #evacuateKey(newest: RecordHandle): void {
-    const { heap, tree, compactRevision } = this.#keyspace;
+    const { heap, tree, leases, compactRevision } = this.#keyspace;
     let newer: RecordHandle = NO_RECORD;
     for (let handle = newest; handle !== NO_RECORD; handle = heap.older(handle)) {
       if (heap.modRevision(handle) < compactRevision && heap.isInSparseSlab(handle)) {
         const sparse = handle;
         handle = heap.duplicate(sparse);
-        if (newer === NO_RECORD) tree.set(heap.keyView(handle), handle);
-        else heap.setOlder(newer, handle);
+        if (newer === NO_RECORD) {
+          tree.set(heap.keyView(handle), handle);
+          leases.moved(heap, sparse, handle);
+        } else heap.setOlder(newer, handle);
         // Last: until then the tree compares keys with it.
         heap.free(sparse);
       }

@@ -4,10 +4,14 @@ export type {
   CompareResult,
   DeleteRangeRequest,
   DeleteRangeResponse,
+  ExpiredLease,
   KeyValue,
   KvCommand,
   KvErrorCode,
   KvResult,
+  LeaseExpireCommand,
+  LeaseGrantCommand,
+  LeaseRevokeRequest,
   PutRequest,
   PutResponse,
   RangeRequest,
@@ -22,6 +26,8 @@ export type {
 } from "./types.ts";
 export { KvStore } from "./kv-store.ts";
 export type { KvEntry, KvRestorer, KvSnapshot } from "./kv-store.ts";
+export type { Lease } from "./lease-table.ts";
+export { MAX_LEASE_TTL_SECONDS } from "./limits.ts";
 export type { StateHasher } from "./state-hash.ts";
 export { decodeCommand, encodeCommand } from "./command-codec.ts";
 export {

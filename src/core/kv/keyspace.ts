@@ -2,6 +2,8 @@ import { assert } from "../errors/index.ts";
 import { ChangeLog } from "./change-log.ts";
 import { CowTree } from "./cow-tree.ts";
 import type { KeyRange } from "./key.ts";
+import { LeaseTable } from "./lease-table.ts";
+import type { Lease } from "./lease-table.ts";
 import { NO_RECORD, RecordHeap } from "./record-heap.ts";
 import type { NewRecord, RecordHandle } from "./record-heap.ts";
 import type { Revision } from "./types.ts";
@@ -16,6 +18,10 @@ export interface KeyspaceView {
   readonly log: ChangeLog;
   readonly revision: Revision;
   readonly compactRevision: Revision;
+  /** In the order in which they were granted. */
+  readonly leases: readonly Lease[];
+  /** Number of leases ever granted. */
+  readonly lastLeaseSerial: number;
 }
 
 /** The version that a reader at `revision` sees of a key, given its newest; NO_RECORD when the key was not there. */
@@ -37,6 +43,7 @@ export class Keyspace {
   readonly heap: RecordHeap = new RecordHeap();
   readonly tree: CowTree = new CowTree(this.heap);
   readonly log: ChangeLog = new ChangeLog();
+  readonly leases: LeaseTable;
   /** Revision of the last committed transaction. */
   revision: Revision = FIRST_REVISION;
   /** Reads below it are refused. 0: never compacted. */
@@ -44,6 +51,11 @@ export class Keyspace {
   /** Position in the log of the first change of the open transaction. */
   #committedEnd = 0;
   #openViews = 0;
+
+  /** @param onLeaseChange told the id of every lease that comes or goes. */
+  constructor(onLeaseChange?: (id: bigint) => void) {
+    this.leases = new LeaseTable(onLeaseChange);
+  }
 
   /** Revision that a reader inside the open transaction is at. */
   get readRevision(): Revision {
@@ -97,6 +109,8 @@ export class Keyspace {
   /** Ends the transaction; it becomes the next revision if it changed anything. */
   commit(): void {
     this.revision = this.readRevision;
+    for (let at = this.#committedEnd; at < this.log.end; at++) this.leases.follow(this.heap, this.log.at(at));
+    this.leases.commit();
     this.#committedEnd = this.log.end;
   }
 
@@ -110,12 +124,22 @@ export class Keyspace {
       else this.tree.set(key, older);
       this.heap.free(handle);
     }
+    this.leases.rollback();
   }
 
   /** Everything added so far is the committed state at `revision`. */
   restored(revision: Revision): void {
     this.revision = revision;
     this.#committedEnd = this.log.end;
+  }
+
+  /** Attaches every key of a restored state to its lease. Returns whether all the leases are there. */
+  attachLeases(): boolean {
+    const cursor = this.tree.cursor();
+    while (cursor.next()) {
+      if (!this.leases.restoreKey(this.heap, cursor.entry)) return false;
+    }
+    return true;
   }
 
   /** The committed state now. Takes no time worth mentioning; nothing is freed until it is closed. */
@@ -128,6 +152,8 @@ export class Keyspace {
       log: this.log.clone(),
       revision: this.revision,
       compactRevision: this.compactRevision,
+      leases: [...this.leases.all()],
+      lastLeaseSerial: this.leases.lastSerial,
     };
   }
 

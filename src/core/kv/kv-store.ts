@@ -3,6 +3,8 @@ import { decodeCommand } from "./command-codec.ts";
 import { Compactor } from "./compaction.ts";
 import { Keyspace } from "./keyspace.ts";
 import type { KeyspaceView } from "./keyspace.ts";
+import { executeLeaseExpire, executeLeaseGrant, executeLeaseRevoke, leaseKeys } from "./lease-commands.ts";
+import type { Lease } from "./lease-table.ts";
 import { checkReadRevision, executeRange } from "./range.ts";
 import { SnapshotReader } from "./snapshot-reader.ts";
 import { writeSnapshot } from "./snapshot-writer.ts";
@@ -23,6 +25,8 @@ import { isReadOnly } from "./request-shape.ts";
 /** A committed command, as far as the store looks at it. */
 export interface KvEntry {
   readonly command: Uint8Array;
+  /** Of the log entry: the expiry of leases counts only in the term in which it was decided. */
+  readonly term: number;
 }
 
 /** The whole state at one moment, to be written while the store goes on. */
@@ -50,14 +54,24 @@ export interface KvRestorer {
 /** Keys that each applied command compacts besides: more than it can add, so that compaction catches up. */
 const COMPACTED_KEYS_PER_COMMAND = 8;
 const HASHED_KEYS_PER_STEP = 1 << 16;
+/** What a lease is counted as in the size of the store. */
+const LEASE_BYTES = 256;
 
 /**
  * etcd's key-value store: multi-version, ordered by key, all in memory. Deterministic: the same commands in the same
  * order give the same results and the same state everywhere. Pure and synchronous: it knows neither log nor clock.
  */
 export class KvStore {
-  #keyspace = new Keyspace();
-  #compactor = new Compactor(this.#keyspace);
+  readonly #onLeaseChange: (id: bigint) => void;
+  #keyspace: Keyspace;
+  #compactor: Compactor;
+
+  /** @param onLeaseChange told the id of every lease that comes or goes, but not of those that a snapshot brings. */
+  constructor(onLeaseChange: (id: bigint) => void = () => {}) {
+    this.#onLeaseChange = onLeaseChange;
+    this.#keyspace = new Keyspace(onLeaseChange);
+    this.#compactor = new Compactor(this.#keyspace);
+  }
 
   /** Revision of the last change. */
   get revision(): Revision {
@@ -74,15 +88,34 @@ export class KvStore {
     return this.#keyspace.tree.size;
   }
 
-  /** Bytes of keys and values in memory, history included. What compaction has yet to free counts. */
+  /** Bytes of keys, values and leases in memory, history included. What compaction has yet to free counts. */
   get sizeBytes(): number {
-    return this.#keyspace.heap.contentBytes;
+    const { heap, leases } = this.#keyspace;
+    return heap.contentBytes + leases.size * LEASE_BYTES;
+  }
+
+  get leaseCount(): number {
+    return this.#keyspace.leases.size;
+  }
+
+  lease(id: bigint): Lease | undefined {
+    return this.#keyspace.leases.get(id);
+  }
+
+  /** In the order in which they were granted. Not to be used after the next command. */
+  leases(): Iterable<Lease> {
+    return this.#keyspace.leases.all();
+  }
+
+  /** The keys attached to a lease, ascending. */
+  leaseKeys(id: bigint): Uint8Array[] {
+    return leaseKeys(this.#keyspace, id);
   }
 
   /** Applies commands in order; one result for each. A command that cannot be applied changes nothing. */
   applyChunk(commands: readonly KvEntry[]): KvResult[] {
     const results: KvResult[] = [];
-    for (const { command } of commands) results.push(this.#apply(command));
+    for (const entry of commands) results.push(this.#apply(entry));
     this.#compactor.step(commands.length * COMPACTED_KEYS_PER_COMMAND);
     return results;
   }
@@ -133,7 +166,7 @@ export class KvStore {
 
   /** A way to replace the state. Until it has finished, the store keeps the old one. */
   restorer(): KvRestorer {
-    const reader = new SnapshotReader();
+    const reader = new SnapshotReader(this.#onLeaseChange);
     return {
       push: (chunk) => reader.push(chunk),
       finish: () => {
@@ -148,16 +181,16 @@ export class KvStore {
     if (problem !== null) throw new EngineError(problem);
   }
 
-  #apply(bytes: Uint8Array): KvResult {
+  #apply(entry: KvEntry): KvResult {
     let command: KvCommand;
     try {
-      command = decodeCommand(bytes);
+      command = decodeCommand(entry.command);
     } catch (error) {
       if (error instanceof EngineError) return this.#refusal("malformed");
       throw error;
     }
     try {
-      return this.#execute(command);
+      return this.#execute(command, entry.term);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       this.#keyspace.rollback();
@@ -165,7 +198,7 @@ export class KvStore {
     }
   }
 
-  #execute(command: KvCommand): KvResult {
+  #execute(command: KvCommand, term: number): KvResult {
     const keyspace = this.#keyspace;
     switch (command.type) {
       case "put": {
@@ -185,6 +218,18 @@ export class KvStore {
       }
       case "compact":
         return this.#compact(command.request.revision);
+      case "leaseGrant":
+        executeLeaseGrant(keyspace, command.request);
+        keyspace.commit();
+        return { type: "leaseGrant", revision: keyspace.revision };
+      case "leaseRevoke":
+        executeLeaseRevoke(keyspace, command.request);
+        keyspace.commit();
+        return { type: "leaseRevoke", revision: keyspace.revision };
+      case "leaseExpire": {
+        const expired = executeLeaseExpire(keyspace, command.request, term);
+        return { type: "leaseExpire", expired, revision: keyspace.revision };
+      }
       default:
         return assertNever(command, "command");
     }

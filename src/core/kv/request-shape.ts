@@ -14,7 +14,14 @@ const OVERHEAD_BYTES = 16;
 
 /** Bytes that a command asks the log to hold, estimated without encoding it: to be compared with a limit. */
 export function requestSize(command: KvCommand): number {
-  return command.type === "compact" ? OVERHEAD_BYTES : operationSize(command);
+  switch (command.type) {
+    case "put":
+    case "deleteRange":
+    case "txn":
+      return operationSize(command);
+    default:
+      return OVERHEAD_BYTES;
+  }
 }
 
 function operationSize(op: RequestOp): number {

@@ -1,5 +1,7 @@
 import type { ByteReader, ByteWriter } from "../bytes/index.ts";
 import { tombstone } from "./keyspace.ts";
+import type { Lease } from "./lease-table.ts";
+import { MAX_LEASE_TTL_MS } from "./limits.ts";
 import { NO_RECORD } from "./record-heap.ts";
 import type { NewRecord, RecordHandle, RecordHeap } from "./record-heap.ts";
 
@@ -9,9 +11,10 @@ import type { NewRecord, RecordHandle, RecordHeap } from "./record-heap.ts";
  *   frame    length u32 of the payload, checksum u32, payload
  *   payload  kind u8 (with MORE_FOLLOWS: the next frame continues this one), content
  *   header   magic u32, version u8, revision, compactRevision
+ *   leases   (flags u8, id i64, ttlMs, serial) each, in the order of their serials
  *   base     records, by key: what a reader at compactRevision sees, except what changed at that very revision
  *   changes  records, in the order they were made: every change since, from that revision on
- *   end      number of base records, number of change records
+ *   end      number of base records, number of change records, number of leases, last lease serial
  *   record   flags u8, key, modRevision, and but for a tombstone createRevision, version, [lease i64], value
  *
  * A checksum is the CRC-32 of its payload continued from the frame before, so that a missing or misplaced frame
@@ -19,9 +22,11 @@ import type { NewRecord, RecordHandle, RecordHeap } from "./record-heap.ts";
  */
 
 export const SNAPSHOT_MAGIC = 0x56_4b_45_44; // "DEKV"
-export const SNAPSHOT_VERSION = 1;
+/** Version 1 had no leases. */
+export const SNAPSHOT_VERSION = 2;
+export const VERSION_WITHOUT_LEASES = 1;
 
-export const FRAME = { header: 1, base: 2, changes: 3, end: 4 } as const;
+export const FRAME = { header: 1, base: 2, changes: 3, end: 4, leases: 5 } as const;
 export const MORE_FOLLOWS = 0x80;
 
 /** Largest frame, and so the largest chunk. */
@@ -32,6 +37,7 @@ export const MAX_PAYLOAD_BYTES: number = MAX_FRAME_BYTES - FRAME_HEAD_BYTES;
 
 const TOMBSTONE = 1;
 const LEASE = 2;
+const PRIVATE_LEASE = 1;
 
 /** No less than what `writeRecord` will write. */
 export function recordSizeBound(heap: RecordHeap, handle: RecordHandle): number {
@@ -65,4 +71,21 @@ export function readRecord(reader: ByteReader): NewRecord {
     reader.fail("a key's counters contradict each other");
   }
   return { key, value: reader.bytes(), modRevision, createRevision, version, lease, older: NO_RECORD };
+}
+
+export function writeLease(writer: ByteWriter, { id, ttlMs, serial, isPrivate }: Lease): void {
+  writer
+    .u8(isPrivate ? PRIVATE_LEASE : 0)
+    .u64(id)
+    .uint(ttlMs)
+    .uint(serial);
+}
+
+export function readLease(reader: ByteReader): Lease {
+  const flags = reader.u8();
+  if (flags > PRIVATE_LEASE) reader.fail(`unknown flags ${flags}`);
+  const id = reader.i64();
+  const ttlMs = reader.uint();
+  if (ttlMs < 1 || ttlMs > MAX_LEASE_TTL_MS) reader.fail(`a lease of ${ttlMs} ms`);
+  return { id, ttlMs, serial: reader.uint(), isPrivate: flags === PRIVATE_LEASE };
 }

@@ -10,6 +10,8 @@ import {
   MORE_FOLLOWS,
   SNAPSHOT_MAGIC,
   SNAPSHOT_VERSION,
+  VERSION_WITHOUT_LEASES,
+  readLease,
   readRecord,
 } from "./snapshot-format.ts";
 
@@ -18,19 +20,25 @@ import {
  * and completeness are checked, and memory grows only with what has arrived.
  */
 export class SnapshotReader {
-  readonly #keyspace = new Keyspace();
+  readonly #keyspace: Keyspace;
   /** Bytes of a frame that has not arrived whole. */
   #pending: Uint8Array = NOTHING;
   /** Contents of frames that the next one continues. */
   #parts: Uint8Array[] = [];
   #partsKind = 0;
   #checksum = 0;
-  #stage: "header" | "base" | "changes" | "ended" = "header";
+  #version = SNAPSHOT_VERSION;
+  #stage: "header" | "leases" | "base" | "changes" | "ended" = "header";
   #revision = 0;
   #baseCount = 0;
   #changeCount = 0;
   #lastKey: RecordHandle = NO_RECORD;
   #lastModRevision = 0;
+
+  /** @param onLeaseChange for the keyspace, once it is in use. */
+  constructor(onLeaseChange: (id: bigint) => void = () => {}) {
+    this.#keyspace = new Keyspace(onLeaseChange);
+  }
 
   /** @throws EngineError `storageCorrupt` or `malformed`; the reader is of no use then. */
   push(chunk: Uint8Array): void {
@@ -84,12 +92,15 @@ export class SnapshotReader {
   #readContent(kind: number, reader: ByteReader): void {
     if (kind === FRAME.header && this.#stage === "header") {
       this.#readHeader(reader);
-    } else if (kind === FRAME.base && this.#stage === "base") {
+    } else if (kind === FRAME.leases && this.#stage === "leases") {
+      while (reader.remaining > 0) this.#addLease(reader);
+    } else if (kind === FRAME.base && (this.#stage === "leases" || this.#stage === "base")) {
+      this.#stage = "base";
       while (reader.remaining > 0) this.#addBase(readRecord(reader), reader);
-    } else if (kind === FRAME.changes && (this.#stage === "base" || this.#stage === "changes")) {
+    } else if (kind === FRAME.changes && this.#stage !== "header" && this.#stage !== "ended") {
       this.#stage = "changes";
       while (reader.remaining > 0) this.#addChange(readRecord(reader), reader);
-    } else if (kind === FRAME.end && (this.#stage === "base" || this.#stage === "changes")) {
+    } else if (kind === FRAME.end && this.#stage !== "header" && this.#stage !== "ended") {
       this.#readEnd(reader);
     } else {
       reader.fail(`a frame of kind ${kind} does not belong here`);
@@ -99,8 +110,10 @@ export class SnapshotReader {
 
   #readHeader(reader: ByteReader): void {
     if (reader.u32() !== SNAPSHOT_MAGIC) reader.fail("this is no snapshot of a key-value store");
-    const version = reader.u8();
-    if (version !== SNAPSHOT_VERSION) reader.fail(`unknown version ${version}`);
+    this.#version = reader.u8();
+    if (this.#version !== SNAPSHOT_VERSION && this.#version !== VERSION_WITHOUT_LEASES) {
+      reader.fail(`unknown version ${this.#version}`);
+    }
     this.#revision = reader.uint();
     const compactRevision = reader.uint();
     if (this.#revision < FIRST_REVISION || compactRevision > this.#revision) {
@@ -108,7 +121,11 @@ export class SnapshotReader {
     }
     this.#keyspace.compactRevision = compactRevision;
     this.#lastModRevision = Math.max(compactRevision - 1, FIRST_REVISION);
-    this.#stage = "base";
+    this.#stage = this.#version === VERSION_WITHOUT_LEASES ? "base" : "leases";
+  }
+
+  #addLease(reader: ByteReader): void {
+    if (!this.#keyspace.leases.restore(readLease(reader))) reader.fail("leases contradict each other");
   }
 
   #addBase(record: NewRecord, reader: ByteReader): void {
@@ -153,8 +170,16 @@ export class SnapshotReader {
     if (reader.uint() !== this.#baseCount || reader.uint() !== this.#changeCount)
       reader.fail("records are missing");
     if (this.#lastModRevision !== this.#revision) reader.fail("the last changes are missing");
+    if (this.#version !== VERSION_WITHOUT_LEASES) this.#readLeaseCounts(reader);
+    if (!this.#keyspace.attachLeases()) reader.fail("a key is attached to a lease that is not there");
     this.#keyspace.restored(this.#revision);
     this.#stage = "ended";
+  }
+
+  #readLeaseCounts(reader: ByteReader): void {
+    const { leases } = this.#keyspace;
+    if (reader.uint() !== leases.size) reader.fail("leases are missing");
+    if (!leases.restoreSerial(reader.uint())) reader.fail("leases contradict each other");
   }
 }
 

@@ -12,11 +12,14 @@ import {
   SNAPSHOT_MAGIC,
   SNAPSHOT_VERSION,
   recordSizeBound,
+  writeLease,
   writeRecord,
 } from "./snapshot-format.ts";
 
 /** Records looked at for one frame, so that a stretch with nothing to write does not become a pause. */
 const MAX_VISITS_PER_FRAME = 4096;
+/** Each takes 25 bytes at most. */
+const LEASES_PER_FRAME = 4096;
 
 /**
  * Writes a view as a snapshot, one frame of at most 256 KiB at a time. Each takes well under a millisecond; between
@@ -26,10 +29,19 @@ export function* writeSnapshot(view: KeyspaceView): Generator<Uint8Array, void, 
   const frames = new FrameWriter();
   frames.content.u32(SNAPSHOT_MAGIC).u8(SNAPSHOT_VERSION).uint(view.revision).uint(view.compactRevision);
   yield frames.take(FRAME.header);
+  yield* writeLeases(frames, view);
   const baseCount = yield* writeRecords(frames, FRAME.base, view.heap, baseRecords(view));
   const changeCount = yield* writeRecords(frames, FRAME.changes, view.heap, changeRecords(view));
-  frames.content.uint(baseCount).uint(changeCount);
+  frames.content.uint(baseCount).uint(changeCount).uint(view.leases.length).uint(view.lastLeaseSerial);
   yield frames.take(FRAME.end);
+}
+
+function* writeLeases(frames: FrameWriter, { leases }: KeyspaceView): Generator<Uint8Array, void, undefined> {
+  for (const [i, lease] of leases.entries()) {
+    if (i > 0 && i % LEASES_PER_FRAME === 0) yield frames.take(FRAME.leases);
+    writeLease(frames.content, lease);
+  }
+  if (!frames.isEmpty) yield frames.take(FRAME.leases);
 }
 
 /** One for each key: NO_RECORD where there is nothing to write. */

@@ -101,18 +101,25 @@ function checkRange(keyspace: Keyspace, revision: number): void {
 
 /** etcd: checkRequestPut. What a put alone checks, in the other order: a client sees which of two mistakes is named. */
 function checkPutInTxn(keyspace: Keyspace, request: PutRequest): void {
-  checkPut(keyspace, { ...request, lease: 0n });
+  checkPut(keyspace, { ...request, lease: 0n, ttlMs: 0 });
   checkPut(keyspace, request);
 }
 
 /** Returns the key's present version, if the request needs it. */
 function checkPut(keyspace: Keyspace, request: PutRequest): RecordHandle {
-  if ((request.lease ?? 0n) !== 0n) throw new Refused("leaseNotFound");
+  checkLease(keyspace, request);
   const ignores = request.ignoreValue === true || request.ignoreLease === true;
   if (!ignores && request.prevKv !== true) return NO_RECORD;
   const previous = keyspace.get(request.key, keyspace.readRevision);
   if (ignores && previous === NO_RECORD) throw new Refused("keyNotFound");
   return previous;
+}
+
+/** A put with a TTL brings its own lease; any other needs one that is there. */
+function checkLease({ leases }: Keyspace, { lease = 0n, ttlMs = 0 }: PutRequest): void {
+  if (lease === 0n) return;
+  if (ttlMs > 0 && leases.has(lease)) throw new Refused("leaseExists");
+  if (ttlMs === 0 && !leases.has(lease)) throw new Refused("leaseNotFound");
 }
 
 /** @throws Refused before any effect. */
@@ -123,6 +130,7 @@ export function executePut(keyspace: Keyspace, request: PutRequest): PutResponse
   const prevKv = request.prevKv && previous !== NO_RECORD ? heap.toKeyValue(previous) : null;
   const value = request.ignoreValue ? heap.valueView(previous) : (request.value ?? NOTHING);
   const lease = request.ignoreLease ? heap.lease(previous) : (request.lease ?? 0n);
+  if ((request.ttlMs ?? 0) > 0) keyspace.leases.grant(lease, request.ttlMs!, true);
   keyspace.put(request.key, value, lease);
   return prevKv === null ? NO_PREVIOUS : { prevKv };
 }

@@ -60,6 +60,11 @@ export interface PutRequest {
   readonly ignoreValue?: boolean;
   /** Keep the present lease; likewise. */
   readonly ignoreLease?: boolean;
+  /**
+   * Ours: the key goes after so many milliseconds, unless it is put anew. It gets a lease of its own, which goes with
+   * it. 0 or absent: it stays.
+   */
+  readonly ttlMs?: number;
 }
 
 export interface PutResponse {
@@ -121,15 +126,45 @@ export interface CompactRequest {
   readonly revision: Revision;
 }
 
+export interface LeaseGrantCommand {
+  readonly id: bigint;
+  readonly ttlMs: number;
+}
+
+export interface LeaseRevokeRequest {
+  readonly id: bigint;
+}
+
+/** A leader's decision that leases have ended. It counts only as an entry of the very term that it names. */
+export interface LeaseExpireCommand {
+  readonly term: number;
+  readonly leases: readonly ExpiredLease[];
+}
+
+/** A lease by its id, and by its serial so that a later one of the same id is not meant. */
+export interface ExpiredLease {
+  readonly id: bigint;
+  readonly serial: number;
+}
+
 /** What goes through the log. */
 export type KvCommand =
   | { readonly type: "put"; readonly request: PutRequest }
   | { readonly type: "deleteRange"; readonly request: DeleteRangeRequest }
   | { readonly type: "txn"; readonly request: TxnRequest }
-  | { readonly type: "compact"; readonly request: CompactRequest };
+  | { readonly type: "compact"; readonly request: CompactRequest }
+  | { readonly type: "leaseGrant"; readonly request: LeaseGrantCommand }
+  | { readonly type: "leaseRevoke"; readonly request: LeaseRevokeRequest }
+  | { readonly type: "leaseExpire"; readonly request: LeaseExpireCommand };
 
 /** Why a command had no effect. The names are those of the engine's error table. */
-export type KvErrorCode = "keyNotFound" | "leaseNotFound" | "compacted" | "futureRevision" | "malformed";
+export type KvErrorCode =
+  | "keyNotFound"
+  | "leaseNotFound"
+  | "leaseExists"
+  | "compacted"
+  | "futureRevision"
+  | "malformed";
 
 /** What applying a command gives: the same on every replica. */
 export type KvResult =
@@ -137,4 +172,8 @@ export type KvResult =
   | { readonly type: "deleteRange"; readonly response: DeleteRangeResponse; readonly revision: Revision }
   | { readonly type: "txn"; readonly response: TxnResponse; readonly revision: Revision }
   | { readonly type: "compact"; readonly revision: Revision }
+  | { readonly type: "leaseGrant"; readonly revision: Revision }
+  | { readonly type: "leaseRevoke"; readonly revision: Revision }
+  /** `expired`: how many of the leases it ended. */
+  | { readonly type: "leaseExpire"; readonly expired: number; readonly revision: Revision }
   | { readonly type: "error"; readonly code: KvErrorCode; readonly revision: Revision };

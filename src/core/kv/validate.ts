@@ -1,7 +1,7 @@
 import { EngineError, assertNever } from "../errors/index.ts";
 import type { ErrorCode } from "../errors/index.ts";
 import { checkIntervals } from "./intervals.ts";
-import { MAX_TXN_DEPTH } from "./limits.ts";
+import { MAX_LEASE_TTL_MS, MAX_TXN_DEPTH } from "./limits.ts";
 import type {
   Compare,
   DeleteRangeRequest,
@@ -34,12 +34,20 @@ export function validateRange(request: RangeRequest): void {
   requireWhole(request.maxCreateRevision, "max_create_revision");
 }
 
-/** @throws EngineError `emptyKey`, `valueProvided`, `leaseProvided`, `invalidArgument`. */
+/** @throws EngineError `emptyKey`, `valueProvided`, `leaseProvided`, `leaseTtlTooLarge`, `invalidArgument`. */
 export function validatePut(request: PutRequest): void {
   requireKey(request.key);
   if (request.ignoreValue && (request.value?.length ?? 0) > 0) refuse("valueProvided");
   if (request.ignoreLease && (request.lease ?? 0n) !== 0n) refuse("leaseProvided");
   requireInt64(request.lease, "lease");
+  if ((request.ttlMs ?? 0) !== 0) checkOwnTtl(request);
+}
+
+/** A key with a TTL of its own can have no other lease. */
+function checkOwnTtl({ lease = 0n, ttlMs, ignoreLease }: PutRequest): void {
+  if (ignoreLease === true) refuse("leaseProvided");
+  if (lease !== 0n) refuse("invalidArgument", "both a lease and a TTL are given");
+  requireTtl(ttlMs!);
 }
 
 /** @throws EngineError `emptyKey`. */
@@ -69,6 +77,13 @@ export function validateCommand(command: KvCommand, maxTxnOps: number = DEFAULT_
       return validateTxn(command.request, maxTxnOps);
     case "compact":
       return requireWhole(command.request.revision, "revision");
+    case "leaseGrant":
+      requireLeaseId(command.request.id);
+      return requireTtl(command.request.ttlMs);
+    case "leaseRevoke":
+      return requireInt64(command.request.id, "ID");
+    case "leaseExpire":
+      return;
     default:
       return assertNever(command, "command");
   }
@@ -129,6 +144,18 @@ function requireInt64(value: bigint | undefined, name: string): void {
   if (value !== undefined && BigInt.asIntN(64, value) !== value) {
     refuse("invalidArgument", `${name} does not fit into 64 bits`);
   }
+}
+
+function requireLeaseId(id: bigint): void {
+  requireInt64(id, "ID");
+  if (id === 0n) refuse("invalidArgument", "ID is 0");
+}
+
+function requireTtl(ttlMs: number): void {
+  if (!Number.isInteger(ttlMs) || ttlMs < 1) {
+    refuse("invalidArgument", "the TTL is not a whole number of milliseconds greater than 0");
+  }
+  if (ttlMs > MAX_LEASE_TTL_MS) refuse("leaseTtlTooLarge");
 }
 
 function refuse(code: ErrorCode, detail?: string): never {

@@ -2,6 +2,7 @@ import type {
   CompactRequest,
   DeleteRangeRequest,
   DeleteRangeResponse,
+  LeaseRevokeRequest,
   PutRequest,
   PutResponse,
   RangeRequest,
@@ -85,6 +86,43 @@ export interface MemberAddRequest {
   readonly isLearner: boolean;
 }
 
+export interface LeaseGrantRequest {
+  /** Chosen by the engine when it is 0n or absent. */
+  readonly id?: bigint;
+  /** How long the lease lives, in seconds. Raised to one and a half election timeouts, at least 2 s by default. */
+  readonly ttlSeconds?: number;
+  /** Ours: instead, in milliseconds and to the letter. */
+  readonly ttlMs?: number;
+}
+
+export interface LeaseGrantResponse {
+  readonly id: bigint;
+  /** What was granted. */
+  readonly ttlMs: number;
+}
+
+export interface LeaseKeepAliveResponse {
+  readonly id: bigint;
+  /** The lease lives at least so long from when it was asked for; 0: it is gone. */
+  readonly ttlMs: number;
+}
+
+export interface LeaseTimeToLiveRequest {
+  readonly id: bigint;
+  /** Also name the keys attached to it. */
+  readonly keys?: boolean;
+}
+
+export interface LeaseTimeToLiveResponse {
+  readonly id: bigint;
+  /** What is left if nobody renews it; -1: there is no such lease. */
+  readonly remainingMs: number;
+  /** What was granted. */
+  readonly ttlMs: number;
+  /** Ascending, if they were asked for. */
+  readonly keys: readonly Uint8Array[];
+}
+
 /** One node's door to the group: what the HTTP routes, the embedded client and later gRPC all call. */
 export interface Engine {
   status(): EngineStatus;
@@ -96,6 +134,17 @@ export interface Engine {
   /** A transaction that only reads is served like a range, under `consistency`. */
   txn(request: TxnRequest, options?: ReadOptions): Promise<TxnResponse & WithHeader>;
   compact(request: CompactRequest, options?: CallOptions): Promise<WithHeader>;
+  leaseGrant(request: LeaseGrantRequest, options?: CallOptions): Promise<LeaseGrantResponse & WithHeader>;
+  /** Ends a lease; every key attached to it goes with it, in one revision. */
+  leaseRevoke(request: LeaseRevokeRequest, options?: CallOptions): Promise<WithHeader>;
+  /** Gives a lease its whole time anew. */
+  leaseKeepAlive(id: bigint, options?: CallOptions): Promise<LeaseKeepAliveResponse & WithHeader>;
+  leaseTimeToLive(
+    request: LeaseTimeToLiveRequest,
+    options?: CallOptions,
+  ): Promise<LeaseTimeToLiveResponse & WithHeader>;
+  /** The ids of all leases, oldest first. */
+  leaseList(options?: CallOptions): Promise<{ readonly ids: readonly bigint[] } & WithHeader>;
   memberList(options?: ReadOptions): Promise<{ readonly members: readonly Member[] } & WithHeader>;
   memberAdd(
     request: MemberAddRequest,

@@ -88,7 +88,11 @@ export type FrameBody =
       readonly transferId: bigint;
       readonly status: "more" | "done" | "refused";
       readonly nextOffset: number;
-    };
+    }
+  /** Asks the leader for what it alone knows. It may be lost, and is then asked again. */
+  | { readonly type: "query"; readonly id: bigint; readonly question: Uint8Array }
+  /** Null: the one that was asked does not lead, or cannot tell now. */
+  | { readonly type: "queryResult"; readonly id: bigint; readonly answer: Uint8Array | null };
 
 /** A decoded frame. */
 export interface Frame {

@@ -3,6 +3,11 @@ export type {
   Consistency,
   Engine,
   EngineStatus,
+  LeaseGrantRequest,
+  LeaseGrantResponse,
+  LeaseKeepAliveResponse,
+  LeaseTimeToLiveRequest,
+  LeaseTimeToLiveResponse,
   Member,
   MemberAddRequest,
   ReadOptions,
@@ -36,6 +41,7 @@ export { Replica } from "./replica.ts";
 export { RaftNode } from "./raft-node.ts";
 export type { NodeEvents } from "./raft-node.ts";
 export { Listeners } from "./listeners.ts";
+export { bundleStorage } from "./bundle.ts";
 export { Client } from "./client.ts";
 export type { ClientOptions, GetOptions, Scan } from "./client.ts";
 export type { Bytes } from "./client-bytes.ts";

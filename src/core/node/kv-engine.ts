@@ -7,6 +7,7 @@ import {
   isReadOnly,
   type KvCommand,
   type KvResult,
+  type LeaseRevokeRequest,
   type PutRequest,
   type PutResponse,
   type RangeRequest,
@@ -24,6 +25,11 @@ import type {
   CallOptions,
   Engine,
   EngineStatus,
+  LeaseGrantRequest,
+  LeaseGrantResponse,
+  LeaseKeepAliveResponse,
+  LeaseTimeToLiveRequest,
+  LeaseTimeToLiveResponse,
   Member,
   MemberAddRequest,
   ReadOptions,
@@ -31,7 +37,9 @@ import type {
   WithHeader,
 } from "./engine.ts";
 import { KvStateMachine } from "./kv-state-machine.ts";
+import { LeaseOperations } from "./lease-operations.ts";
 import type { NodeOptions } from "./options.ts";
+import { withOwnLeases } from "./own-leases.ts";
 import type { SnapshotInfo } from "./ports.ts";
 import { Replica } from "./replica.ts";
 
@@ -42,16 +50,20 @@ export class KvEngine implements Engine {
   /** The member below the store. */
   readonly replica: Replica<KvResult>;
   readonly #machine: KvStateMachine;
+  readonly #leases: LeaseOperations;
 
   /** Recovers the node from its stores and starts it. It may be some time until there is a leader: see `ready`. */
   static async start(options: NodeOptions): Promise<KvEngine> {
     const machine = new KvStateMachine(options.clock);
-    return new KvEngine(await Replica.start(options, machine), machine);
+    return new KvEngine(options, await Replica.start(options, machine), machine);
   }
 
-  private constructor(replica: Replica<KvResult>, machine: KvStateMachine) {
+  private constructor({ clock, random }: NodeOptions, replica: Replica<KvResult>, machine: KvStateMachine) {
     this.replica = replica;
     this.#machine = machine;
+    const write = (command: KvCommand, call: CallOptions): Promise<KvResult> => this.#write(command, call);
+    this.#leases = new LeaseOperations(replica, machine.store, clock, random, write);
+    machine.onLeaseChange = (id) => this.#leases.changed(id);
   }
 
   // Life
@@ -63,6 +75,7 @@ export class KvEngine implements Engine {
 
   /** Stops the node, after handing leadership over if it leads and `transferLeadership` is not false. */
   async stop(options: { readonly transferLeadership?: boolean } = {}): Promise<void> {
+    this.#leases.stop();
     await this.replica.stop(options);
   }
 
@@ -167,9 +180,48 @@ export class KvEngine implements Engine {
     const { maxTxnOps, maxRequestBytes } = this.replica.tuning;
     validateCommand(command, maxTxnOps);
     if (requestSize(command) > maxRequestBytes) throw new EngineError("requestTooLarge");
-    const result = await this.replica.propose(encodeCommand(command), options);
+    const complete = withOwnLeases(command, () => this.#leases.drawId());
+    const result = await this.replica.propose(encodeCommand(complete), options);
     if (result.type === "error") throw new EngineError(result.code);
     return result;
+  }
+
+  // Leases
+
+  async leaseGrant(
+    request: LeaseGrantRequest,
+    options: CallOptions = {},
+  ): Promise<LeaseGrantResponse & WithHeader> {
+    const granted = await this.#leases.grant(request, options);
+    return { ...granted, header: this.header() };
+  }
+
+  async leaseRevoke({ id }: LeaseRevokeRequest, options: CallOptions = {}): Promise<WithHeader> {
+    const result = await this.#write({ type: "leaseRevoke", request: { id } }, options);
+    return { header: this.#header(result.revision) };
+  }
+
+  async leaseKeepAlive(id: bigint, options: CallOptions = {}): Promise<LeaseKeepAliveResponse & WithHeader> {
+    const renewed = await this.#leases.keepAlive(id, options);
+    return { ...renewed, header: this.header() };
+  }
+
+  async leaseTimeToLive(
+    request: LeaseTimeToLiveRequest,
+    options: CallOptions = {},
+  ): Promise<LeaseTimeToLiveResponse & WithHeader> {
+    const found = await this.#leases.timeToLive(request, options);
+    return { ...found, header: this.header() };
+  }
+
+  async leaseList(options: CallOptions = {}): Promise<{ readonly ids: readonly bigint[] } & WithHeader> {
+    const ids = await this.#leases.list(options);
+    return { ids, header: this.header() };
+  }
+
+  /** When the next lease is due, on the node's clock; null while this node does not lead, or nothing is due. */
+  get nextLeaseDeadlineMs(): number | null {
+    return this.#leases.nextDeadlineMs;
   }
 
   // Membership

@@ -8,7 +8,9 @@ const COMPACTED_PER_TURN = 1000;
 
 /** The built-in key-value store, as the driver wants a state machine. */
 export class KvStateMachine implements StateMachine<KvResult> {
-  readonly store: KvStore = new KvStore();
+  readonly store: KvStore = new KvStore((id) => this.onLeaseChange(id));
+  /** Told the id of every lease that comes or goes. */
+  onLeaseChange: (id: bigint) => void = () => {};
   readonly #clock: Clock;
   #compacted = 0;
 

@@ -14,6 +14,8 @@ export interface PeerHandlers {
     from: NodeId,
     body: Extract<FrameBody, { type: "snapshotChunkResult" }>,
   ) => void;
+  readonly query: (from: NodeId, body: Extract<FrameBody, { type: "query" }>) => void;
+  readonly queryResult: (body: Extract<FrameBody, { type: "queryResult" }>) => void;
   readonly unreachable: (node: NodeId) => void;
   /** Anything that is not a bad frame: it stops the node. */
   readonly fail: (error: unknown) => void;
@@ -75,6 +77,10 @@ export class PeerPort {
         return handlers.snapshotChunk(from, body);
       case "snapshotChunkResult":
         return handlers.snapshotChunkResult(from, body);
+      case "query":
+        return handlers.query(from, body);
+      case "queryResult":
+        return handlers.queryResult(body);
     }
   }
 }

@@ -10,12 +10,14 @@ import {
   type RaftStatus,
   type Ready,
   type SoftState,
+  type Term,
 } from "../raft/index.ts";
 import { Alarm } from "./alarm.ts";
 import { Applier } from "./applier.ts";
 import { ApplyLoop } from "./apply-loop.ts";
 import type { CallOptions, Consistency, Member } from "./engine.ts";
-import type { MemberUpdate } from "./frames.ts";
+import type { FrameBody, MemberUpdate } from "./frames.ts";
+import { LeaderQueries } from "./leader-queries.ts";
 import { Listeners } from "./listeners.ts";
 import { readForMember } from "./log-reader.ts";
 import { NODE_DEFAULTS, type NodeOptions, type NodeTuning } from "./options.ts";
@@ -56,6 +58,8 @@ export class RaftNode<R> {
     failure: new Listeners(),
   };
   readonly tuning: NodeTuning;
+  /** What only the leader can answer. */
+  readonly queries: LeaderQueries;
   readonly #options: NodeOptions;
   readonly #raft: Raft;
   readonly #applier: Applier<R>;
@@ -97,53 +101,43 @@ export class RaftNode<R> {
     });
     this.#applier.entriesSinceSnapshot = recovered.sinceSnapshot.entries;
     this.#applier.bytesSinceSnapshot = recovered.sinceSnapshot.bytes;
-    this.#persister = new Persister(
-      storage,
-      (ready) => this.#onPersisted(ready),
-      (error) => this.#fail(error),
-    );
+    const fail = (error: unknown): void => this.#fail(error);
+    this.#persister = new Persister(storage, (ready) => this.#onPersisted(ready), fail);
     this.#applyLoop = new ApplyLoop(this.#applier, this.#persister, storage.snapshots, {
       isStopped: () => this.#stopped,
       restored: (info) => this.#onRestored(info),
       applied: (index) => this.#onApplied(index),
-      fail: (error) => this.#fail(error),
+      fail,
     });
     const { maxPendingRequests, requestTimeoutMs } = this.tuning;
     const electionTimeoutMs = this.raftOptions.electionTimeoutMs;
+    const send = (to: NodeId, body: FrameBody): void => this.#peers.send(to, body);
     this.#proposals = new Proposals(random.id(), maxPendingRequests, requestTimeoutMs);
-    this.#router = new ProposalRouter(
-      this.#raft,
-      this.#proposals,
-      clock,
-      () => this.members(),
-      (to, body) => this.#peers.send(to, body),
-    );
-    this.#reads = new Reads(random.id(), maxPendingRequests, requestTimeoutMs, electionTimeoutMs / 2);
+    this.#router = new ProposalRouter(this.#raft, this.#proposals, clock, () => this.members(), send);
+    const session = random.id();
+    this.#reads = new Reads(session, maxPendingRequests, requestTimeoutMs, electionTimeoutMs / 2);
+    this.queries = new LeaderQueries(session, this.tuning, electionTimeoutMs / 2, clock, {
+      nodeId: identity.nodeId,
+      leaderId: () => this.leaderId,
+      wake: () => this.#wake(),
+      send,
+    });
     this.#snapshotter = new Snapshotter(storage, this.#applier, this.tuning, clock, logger, {
       stored: () => this.#raft,
       compacting: (snapshot) => this.#input(() => this.#step({ type: "compacted", snapshot })),
-      fail: (error) => this.#fail(error),
+      fail,
     });
-    this.#sender = new SnapshotSender(
-      this.#snapshotter,
-      storage.snapshots,
-      this.tuning,
-      electionTimeoutMs,
-      clock,
-      random,
-      logger,
-      {
-        term: () => this.#raft.term,
-        send: (to, body) => this.#peers.send(to, body),
-        report: (to, ok) => this.#input(() => this.#step({ type: "snapshotReport", to, ok })),
-      },
-    );
+    this.#sender = new SnapshotSender(this.#snapshotter, options, this.tuning, electionTimeoutMs, {
+      term: () => this.#raft.term,
+      send,
+      report: (to, ok) => this.#input(() => this.#step({ type: "snapshotReport", to, ok })),
+    });
     this.#receiver = new SnapshotReceiver(storage.snapshots, logger, {
       commitIndex: () => this.#raft.commitIndex,
-      send: (to, body) => this.#peers.send(to, body),
+      send,
       complete: (from, { term }, snapshot) =>
         this.#receive({ type: "InstallSnapshot", from, to: identity.nodeId, term, snapshot }),
-      fail: (error) => this.#fail(error),
+      fail,
     });
     this.#deadline = new Alarm(clock, () => this.#input(() => this.#step({ type: "wake" })));
     this.#sweeper = new Alarm(clock, () => this.#sweep());
@@ -159,6 +153,12 @@ export class RaftNode<R> {
 
   get term(): number {
     return this.#raft.term;
+  }
+
+  /** The term in which this node leads and has applied an entry: it knows then what earlier leaders committed. */
+  get leadingTerm(): Term | null {
+    const { role, term } = this.#raft;
+    return role === "leader" && this.#applier.appliedTerm === term ? term : null;
   }
 
   get appliedIndex(): number {
@@ -291,12 +291,7 @@ export class RaftNode<R> {
       // While enough is being written, proposals gather and go together into the next write.
       const { lingerMs, maxInflightReadys } = this.tuning;
       if (this.#persister.writing < maxInflightReadys) this.#router.flush(nowMs, lingerMs);
-      if (this.#reads.hasQueued) {
-        this.#reads.ask(
-          (readId, lease) => this.#raft.step({ type: "readIndex", readId, lease }, nowMs),
-          nowMs,
-        );
-      }
+      this.#reads.ask((readId, lease) => this.#raft.step({ type: "readIndex", readId, lease }, nowMs), nowMs);
       while (this.#persister.inflight < MAX_INFLIGHT_READYS) {
         const ready = this.#raft.ready();
         if (ready === null) break;
@@ -402,6 +397,8 @@ export class RaftNode<R> {
         if (body.term >= this.#raft.term) this.#receiver.onChunk(from, body);
       },
       snapshotChunkResult: (from, body) => this.#sender.onResult(from, body),
+      query: (from, body) => this.queries.onQuery(from, body),
+      queryResult: (body) => this.queries.onResult(body),
       unreachable: (node) => this.#input(() => this.#step({ type: "unreachable", node })),
       fail: (error) => this.#fail(error),
     });
@@ -435,6 +432,7 @@ export class RaftNode<R> {
     this.#sweeper.set(null);
     this.#proposals.stop();
     this.#reads.stop();
+    this.queries.stop();
     this.#sender.stop();
     if (failure !== null) this.events.failure.emit(failure);
     // Whatever fails of it: files and locks are let go of.

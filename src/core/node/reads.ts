@@ -57,6 +57,7 @@ export class Reads {
 
   /** Asks for what has gathered. Where there is nobody to ask, it waits on. */
   ask(readIndex: (readId: bigint, lease: boolean) => Outcome, nowMs: number): void {
+    if (!this.#hasQueued) return;
     for (const policy of ["linearizable", "lease"] as const) {
       const waiters = this.#queued[policy].filter((waiter) => !waiter.settled);
       this.#queued[policy] = [];
@@ -118,7 +119,7 @@ export class Reads {
     this.#confirmed = this.#confirmed.filter(({ waiters }) => waiters.some((waiter) => !waiter.settled));
   }
 
-  get hasQueued(): boolean {
+  get #hasQueued(): boolean {
     return this.#queued.linearizable.length > 0 || this.#queued.lease.length > 0;
   }
 

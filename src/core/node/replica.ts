@@ -1,6 +1,7 @@
 import { EngineError } from "../errors/index.ts";
-import type { NodeId, Term } from "../raft/index.ts";
+import type { NodeId, RaftOptions, Term } from "../raft/index.ts";
 import type { CallOptions, Member, MemberAddRequest, ReadOptions, ReplicaStatus } from "./engine.ts";
+import type { Answerer } from "./leader-queries.ts";
 import { MemberOperations } from "./member-operations.ts";
 import type { NodeOptions, NodeTuning } from "./options.ts";
 import type { SnapshotInfo, StoreIdentity } from "./ports.ts";
@@ -67,8 +68,17 @@ export class Replica<R> {
     return this.#node.leaderId;
   }
 
+  /** The term in which this member leads and has applied an entry; null otherwise. */
+  get leadingTerm(): Term | null {
+    return this.#node.leadingTerm;
+  }
+
   get isLeader(): boolean {
     return this.#node.leaderId === this.nodeId;
+  }
+
+  get raftOptions(): RaftOptions {
+    return this.#node.raftOptions;
   }
 
   get tuning(): NodeTuning {
@@ -126,6 +136,17 @@ export class Replica<R> {
     const policy = consistency ?? this.tuning.defaultConsistency;
     if (policy !== "eventual") this.#refuseAsLearner();
     await this.#node.barrier(policy, call);
+  }
+
+  /** Asks the leader, this member or another, for what is in no replicated state; see `answerQuestions`. */
+  async askLeader(question: Uint8Array, options: CallOptions = {}): Promise<Uint8Array> {
+    this.#refuseAsLearner();
+    return await this.#node.queries.ask(question, options);
+  }
+
+  /** Who answers what members ask this one as their leader. The question is only to be looked at before any `await`. */
+  answerQuestions(answerer: Answerer): void {
+    this.#node.queries.answerWith(answerer);
   }
 
   /** As in etcd, a learner serves its status and eventual reads, and nothing else. */

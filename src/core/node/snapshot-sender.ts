@@ -1,6 +1,6 @@
 import { members, type NodeId, type SnapshotMeta, type Term } from "../raft/index.ts";
 import type { FrameBody } from "./frames.ts";
-import type { NodeTuning } from "./options.ts";
+import type { NodeOptions, NodeTuning } from "./options.ts";
 import type { Clock, Logger, Random, SnapshotInfo, SnapshotStore } from "./ports.ts";
 import type { Snapshotter } from "./snapshotter.ts";
 
@@ -43,16 +43,13 @@ export class SnapshotSender<R> {
 
   constructor(
     snapshotter: Snapshotter<R>,
-    store: SnapshotStore,
+    { storage, clock, random, logger }: NodeOptions,
     tuning: NodeTuning,
     answerTimeoutMs: number,
-    clock: Clock,
-    random: Random,
-    logger: Logger,
     host: SnapshotSenderHost,
   ) {
     this.#snapshotter = snapshotter;
-    this.#store = store;
+    this.#store = storage.snapshots;
     this.#tuning = tuning;
     this.#answerTimeoutMs = answerTimeoutMs;
     this.#clock = clock;

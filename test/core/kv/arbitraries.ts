@@ -31,9 +31,16 @@ const putRequests = fc
     prevKv: fc.boolean(),
     ignoreValue: rarely(),
     ignoreLease: rarely(),
-    lease: fc.constant(0n),
+    lease: fc.constantFrom(0n, 0n, 0n, 1n, 2n),
+    ownLease: fc.constantFrom(0n, 0n, 0n, 0n, 11n, 12n, 13n),
   })
-  .map((request) => (request.ignoreValue ? { ...request, value: bytes("") } : request));
+  .map(({ ownLease, ...request }) => ({
+    ...request,
+    ...(request.ignoreValue ? { value: bytes("") } : {}),
+    // As the engine fills it in: a put with a TTL names the lease that it brings.
+    ...(ownLease === 0n ? { ttlMs: 0 } : { ttlMs: 500, lease: ownLease, ignoreLease: false }),
+    ...(request.ignoreLease && ownLease === 0n ? { lease: 0n } : {}),
+  }));
 
 const deleteRequests = fc.record({ key, rangeEnd, prevKv: fc.boolean() });
 
@@ -47,7 +54,7 @@ export const compares: fc.Arbitrary<Compare> = fc
       fc.record({ target: fc.constant("create"), createRevision: fc.integer({ min: 0, max: 20 }) }),
       fc.record({ target: fc.constant("mod"), modRevision: fc.integer({ min: 0, max: 20 }) }),
       fc.record({ target: fc.constant("value"), value }),
-      fc.record({ target: fc.constant("lease"), lease: fc.constantFrom(0n, 1n, -1n) }),
+      fc.record({ target: fc.constant("lease"), lease: fc.constantFrom(0n, 1n, 2n, -1n) }),
     ),
   )
   .map(([common, operand]) => ({ ...common, ...operand }) as Compare);
@@ -78,7 +85,30 @@ const txnRequests = fc.record({
   failure: fc.array(op, { maxLength: 4 }),
 });
 
+const leaseId = fc.constantFrom(1n, 2n, 2n, 11n, -3n);
+const ttlMs = fc.constantFrom(1, 2000, 9_000_000_000_000);
+
+/** Entries are applied in term 1: an expiry that was decided in another does nothing. */
+const leaseCommands: fc.Arbitrary<KvCommand> = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      type: fc.constant("leaseGrant" as const),
+      request: fc.record({ id: leaseId, ttlMs }),
+    }),
+  },
+  fc.record({ type: fc.constant("leaseRevoke" as const), request: fc.record({ id: leaseId }) }),
+  fc.record({
+    type: fc.constant("leaseExpire" as const),
+    request: fc.record({
+      term: fc.constantFrom(1, 1, 2),
+      leases: fc.array(fc.record({ id: leaseId, serial: fc.integer({ min: 1, max: 6 }) }), { maxLength: 3 }),
+    }),
+  }),
+);
+
 export const commands: fc.Arbitrary<KvCommand> = fc.oneof(
+  { weight: 4, arbitrary: leaseCommands },
   { weight: 4, arbitrary: fc.record({ type: fc.constant("put" as const), request: putRequests }) },
   { weight: 2, arbitrary: fc.record({ type: fc.constant("deleteRange" as const), request: deleteRequests }) },
   { weight: 3, arbitrary: fc.record({ type: fc.constant("txn" as const), request: txnRequests }) },

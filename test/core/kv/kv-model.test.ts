@@ -6,7 +6,7 @@ import type { KvCommand, RangeRequest } from "../../../src/core/kv/index.ts";
 import { commands, rangeRequests } from "./arbitraries.ts";
 import { NaiveModel, plainRange, plainResult } from "./naive-model.ts";
 import type { Plain } from "./naive-model.ts";
-import { OPEN_END, apply, bytes, restored, snapshotOf } from "./support.ts";
+import { OPEN_END, apply, bytes, restored, snapshotOf, text } from "./support.ts";
 
 const RUNS = { numRuns: 300 };
 
@@ -31,6 +31,11 @@ function expectSame(store: KvStore, model: NaiveModel): void {
   expect(store.compactRevision).toBe(model.compactRevision);
   const fromStore = history((request) => readStore(store, request), model.revision);
   expect(fromStore).toEqual(history((request) => model.range(request), model.revision));
+  expect(leasesOf(store)).toEqual(model.leases());
+}
+
+function leasesOf(store: KvStore): Plain {
+  return [...store.leases()].map((lease) => [lease, store.leaseKeys(lease.id).map(text)]);
 }
 
 type Step =
@@ -146,7 +151,8 @@ describe("KvStore against a model that keeps a full copy for every revision", ()
           apply(store, command);
           model.apply(command);
         }
-        const state = JSON.stringify([model.revision, model.dump(model.revision)]);
+        const withLeases = (_: string, value: unknown) => (typeof value === "bigint" ? `${value}` : value);
+        const state = JSON.stringify([model.revision, model.dump(model.revision)], withLeases);
         const hash = store.hash();
         expect(seen.get(hash) ?? state).toBe(state);
         seen.set(hash, state);

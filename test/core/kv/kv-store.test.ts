@@ -470,7 +470,10 @@ describe("readTxn", () => {
 describe("applyChunk", () => {
   it("answers every command, also those that make no sense, and goes on", () => {
     const store = new KvStore();
-    const results = store.applyChunk([{ command: bytes("nonsense") }, { command: new Uint8Array(0) }]);
+    const results = store.applyChunk([
+      { command: bytes("nonsense"), term: 1 },
+      { command: new Uint8Array(0), term: 1 },
+    ]);
     expect(results).toEqual([
       { type: "error", code: "malformed", revision: 1 },
       { type: "error", code: "malformed", revision: 1 },
@@ -481,7 +484,7 @@ describe("applyChunk", () => {
   it("keeps nothing of the commands' bytes", () => {
     const store = new KvStore();
     const command = Uint8Array.from([1, 1, 0, 1, 0x61, 1, 0x62]);
-    store.applyChunk([{ command }]);
+    store.applyChunk([{ command, term: 1 }]);
     command.fill(0);
     expect(read(store, "a")).toEqual(["a=b"]);
   });

@@ -14,15 +14,26 @@ interface NaiveKey {
   readonly create: number;
   readonly mod: number;
   readonly version: number;
+  readonly lease: bigint;
 }
+
+interface NaiveLease {
+  readonly ttlMs: number;
+  readonly serial: number;
+  /** Goes with its last key. */
+  readonly isPrivate: boolean;
+}
+
+/** Of the log entries that carry the commands. */
+const ENTRY_TERM = 1;
 
 type NaiveState = ReadonlyMap<string, NaiveKey>;
 
 /** What a step gives, in a form that is easy to compare: everything as JSON values. */
 export type Plain = unknown;
 
-/** An earlier step of a transaction deleted what a later one relies on. etcd crashes; here nothing has happened. */
-class KeyWentAway extends Error {}
+/** A step of a transaction cannot be done after the earlier ones. etcd crashes; here nothing has happened. */
+class Undone extends Error {}
 
 /**
  * The store as one would explain it: a full copy of all keys for every revision. Keys and values are ASCII text.
@@ -31,6 +42,8 @@ class KeyWentAway extends Error {}
 export class NaiveModel {
   #states: NaiveState[] = [new Map(), new Map()];
   #compacted = 0;
+  #leases = new Map<bigint, NaiveLease>();
+  #serial = 0;
 
   get revision(): number {
     return this.#states.length - 1;
@@ -48,17 +61,42 @@ export class NaiveModel {
       this.#compacted = revision;
       return { type: "compact", revision: this.revision };
     }
+    if (command.type === "leaseGrant") {
+      const { id, ttlMs } = command.request;
+      if (this.#leases.has(id)) return this.#error("leaseExists");
+      this.#leases.set(id, { ttlMs, serial: ++this.#serial, isPrivate: false });
+      return { type: "leaseGrant", revision: this.revision };
+    }
+    if (command.type === "leaseRevoke") {
+      if (!this.#leases.has(command.request.id)) return this.#error("leaseNotFound");
+      this.#endLease(command.request.id);
+      return { type: "leaseRevoke", revision: this.revision };
+    }
+    if (command.type === "leaseExpire") {
+      const { term, leases } = command.request;
+      let expired = 0;
+      for (const { id, serial } of leases) {
+        if (term !== ENTRY_TERM || this.#leases.get(id)?.serial !== serial) continue;
+        this.#endLease(id);
+        expired++;
+      }
+      return { type: "leaseExpire", expired, revision: this.revision };
+    }
     const problem = this.#problem(command, this.#now);
     if (problem !== null) return this.#error(problem);
     const working = new Map(this.#now);
     const dirty = { changed: false };
+    const before = { leases: new Map(this.#leases), serial: this.#serial };
     let response: object;
     try {
       response = this.#run(command, working, dirty);
     } catch (error) {
-      if (error instanceof KeyWentAway) return this.#error("keyNotFound");
-      throw error;
+      if (!(error instanceof Undone)) throw error;
+      this.#leases = before.leases;
+      this.#serial = before.serial;
+      return this.#error(error.message);
     }
+    this.#dropPrivateLeases(working);
     if (dirty.changed) this.#states.push(working);
     return { ...response, revision: this.revision };
   }
@@ -66,6 +104,25 @@ export class NaiveModel {
   range(request: RangeRequest): Plain {
     const problem = this.#revisionProblem(request.revision ?? 0);
     return problem ?? this.#range(request, this.#now);
+  }
+
+  #endLease(id: bigint): void {
+    this.#leases.delete(id);
+    const left = new Map([...this.#now].filter(([, key]) => key.lease !== id));
+    if (left.size < this.#now.size) this.#states.push(left);
+  }
+
+  #dropPrivateLeases(state: NaiveState): void {
+    const used = new Set([...state.values()].map(({ lease }) => lease));
+    for (const [id, { isPrivate }] of this.#leases) if (isPrivate && !used.has(id)) this.#leases.delete(id);
+  }
+
+  /** Every lease with its keys. */
+  leases(): Plain {
+    return [...this.#leases].map(([id, lease]) => [
+      { id, ...lease },
+      sortedEntries(this.#now).flatMap(([key, { lease: of }]) => (of === id ? [key] : [])),
+    ]);
   }
 
   /** Every key with everything known about it, at a revision. */
@@ -110,10 +167,12 @@ export class NaiveModel {
   /** In the order in which a transaction looks for them; a put alone looks for the lease first. */
   #putProblems(request: PutRequest, state: NaiveState): [key: string | null, lease: string | null] {
     const ignores = request.ignoreValue || request.ignoreLease;
-    return [
-      ignores && !state.has(text(request.key)) ? "keyNotFound" : null,
-      (request.lease ?? 0n) === 0n ? null : "leaseNotFound",
-    ];
+    return [ignores && !state.has(text(request.key)) ? "keyNotFound" : null, this.#leaseProblem(request)];
+  }
+
+  #leaseProblem({ lease = 0n, ttlMs = 0 }: PutRequest): string | null {
+    if (ttlMs > 0) return this.#leases.has(lease) ? "leaseExists" : null;
+    return lease === 0n || this.#leases.has(lease) ? null : "leaseNotFound";
   }
 
   #takenOps(request: TxnRequest): RequestOp[] {
@@ -133,13 +192,19 @@ export class NaiveModel {
         const key = text(op.request.key);
         const before = state.get(key);
         const mod = this.revision + 1;
-        if (op.request.ignoreValue && before === undefined) throw new KeyWentAway();
-        if (op.request.ignoreLease && before === undefined) throw new KeyWentAway();
+        if (op.request.ignoreValue && before === undefined) throw new Undone("keyNotFound");
+        if (op.request.ignoreLease && before === undefined) throw new Undone("keyNotFound");
+        const { lease = 0n, ttlMs = 0 } = op.request;
+        if (ttlMs > 0) {
+          if (this.#leases.has(lease)) throw new Undone("leaseExists");
+          this.#leases.set(lease, { ttlMs, serial: ++this.#serial, isPrivate: true });
+        }
         state.set(key, {
           value: op.request.ignoreValue ? before!.value : text(op.request.value ?? new Uint8Array()),
           create: before?.create ?? mod,
           mod,
           version: (before?.version ?? 0) + 1,
+          lease: op.request.ignoreLease ? before!.lease : lease,
         });
         dirty.changed = true;
         const prevKv = op.request.prevKv && before !== undefined ? [key, before] : null;
@@ -217,7 +282,7 @@ function holds(compare: Compare, state: NaiveState): boolean {
   const found = inRange(state, compare.key, compare.rangeEnd).map(([, kv]) => kv);
   if (found.length === 0) {
     if (compare.target === "value") return false;
-    found.push({ value: "", create: 0, mod: 0, version: 0 });
+    found.push({ value: "", create: 0, mod: 0, version: 0, lease: 0n });
   }
   return found.every((kv) => {
     const [have, want] = operands(compare, kv);
@@ -245,14 +310,20 @@ function operands(compare: Compare, kv: NaiveKey): [string | number, string | nu
     case "mod":
       return [kv.mod, compare.modRevision];
     case "lease":
-      return [0, Number(compare.lease)];
+      return [Number(kv.lease), Number(compare.lease)];
   }
 }
 
 /** A store's result in the model's form. */
 export function plainResult(result: KvResult): Plain {
-  if (result.type === "error" || result.type === "compact") return result;
-  return { ...(plainOp(result) as object), revision: result.revision };
+  switch (result.type) {
+    case "put":
+    case "deleteRange":
+    case "txn":
+      return { ...(plainOp(result) as object), revision: result.revision };
+    default:
+      return result;
+  }
 }
 
 export function plainOp(op: ResponseOp): Plain {
@@ -291,9 +362,8 @@ export function plainKv(kv: {
   readonly createRevision: number;
   readonly modRevision: number;
   readonly version: number;
+  readonly lease: bigint;
 }): Plain {
-  return [
-    text(kv.key),
-    { value: text(kv.value), create: kv.createRevision, mod: kv.modRevision, version: kv.version },
-  ];
+  const { createRevision: create, modRevision: mod, version, lease } = kv;
+  return [text(kv.key), { value: text(kv.value), create, mod, version, lease }];
 }

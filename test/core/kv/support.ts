@@ -24,8 +24,8 @@ export function text(content: Uint8Array): string {
 /** Everything from the given key on. */
 export const OPEN_END: Uint8Array = Uint8Array.of(0);
 
-export function apply(store: KvStore, command: KvCommand): KvResult {
-  return store.applyChunk([{ command: encodeCommand(command) }])[0]!;
+export function apply(store: KvStore, command: KvCommand, term = 1): KvResult {
+  return store.applyChunk([{ command: encodeCommand(command), term }])[0]!;
 }
 
 type Fields<Request> = Omit<Request, "key" | "value">;

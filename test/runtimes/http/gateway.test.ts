@@ -70,6 +70,56 @@ const members = (path: string, body: string, call: readonly unknown[], engine: P
 
 const memberReply = () => Promise.resolve({ header: HEADER, members: [MEMBER] });
 
+const leases: readonly Case[] = [
+  {
+    path: "/lease/grant",
+    body: '{"TTL":"60","ID":7}',
+    engine: { leaseGrant: () => Promise.resolve({ header: HEADER, id: 7n, ttlMs: 60_000 }) },
+    call: ["leaseGrant", { id: 7n, ttlSeconds: 60 }],
+    reply: `{${HEADER_JSON},"ID":"7","TTL":"60"}`,
+  },
+  {
+    path: "/lease/grant",
+    body: '{"ttl_ms":250}',
+    engine: { leaseGrant: () => Promise.resolve({ header: HEADER, id: 8n, ttlMs: 250 }) },
+    call: ["leaseGrant", { id: 0n, ttlMs: 250 }],
+    reply: `{${HEADER_JSON},"ID":"8","TTL":"1","ttl_ms":"250"}`,
+  },
+  {
+    path: "/lease/revoke",
+    body: '{"ID":"-9"}',
+    engine: { leaseRevoke: () => Promise.resolve({ header: HEADER }) },
+    call: ["leaseRevoke", { id: -9n }],
+    reply: `{${HEADER_JSON}}`,
+  },
+  {
+    path: "/lease/timetolive",
+    body: '{"ID":"7","keys":true}',
+    engine: {
+      leaseTimeToLive: () =>
+        Promise.resolve({ header: HEADER, id: 7n, remainingMs: 58_999, ttlMs: 60_000, keys: [KV.key] }),
+    },
+    call: ["leaseTimeToLive", { id: 7n, keys: true }],
+    reply: `{${HEADER_JSON},"ID":"7","TTL":"58","grantedTTL":"60","keys":["YQ=="]}`,
+  },
+  {
+    path: "/lease/timetolive",
+    body: '{"ID":"7"}',
+    engine: {
+      leaseTimeToLive: () => Promise.resolve({ header: HEADER, id: 7n, remainingMs: -1, ttlMs: 0, keys: [] }),
+    },
+    call: ["leaseTimeToLive", { id: 7n, keys: false }],
+    reply: `{${HEADER_JSON},"ID":"7","TTL":"-1"}`,
+  },
+  {
+    path: "/lease/leases",
+    body: "{}",
+    engine: { leaseList: () => Promise.resolve({ header: HEADER, ids: [7n, -9n] }) },
+    call: ["leaseList"],
+    reply: `{${HEADER_JSON},"leases":[{"ID":"7"},{"ID":"-9"}]}`,
+  },
+];
+
 const CASES: readonly Case[] = [
   range('{"key":"YQ=="}', { key: KV.key }, {}),
   range(
@@ -145,6 +195,7 @@ const CASES: readonly Case[] = [
     call: ["compact", { revision: 4 }],
     reply: `{${HEADER_JSON}}`,
   },
+  ...leases,
   {
     path: "/cluster/member/add",
     body: '{"peerURLs":["http://127.0.0.1:1"],"isLearner":true}',
@@ -201,6 +252,14 @@ describe("the gateway's methods", () => {
       expect(response.headers.get("Content-Type")).toBe("application/json");
       const [first] = fake.calls;
       expect([first?.method, ...(first?.args ?? [])]).toEqual(call);
+    }
+  });
+
+  it("answers on the paths of old clients as well", async () => {
+    for (const { path, body, engine, reply } of leases) {
+      if (path === "/lease/grant") continue;
+      const response = await post(testApp(fakeEngine(engine)).app, `/v3/kv${path}`, body);
+      expect(await response.text()).toBe(reply);
     }
   });
 
@@ -267,24 +326,19 @@ describe("the gateway's errors", () => {
     },
   );
 
-  it.each([
-    "/v3/watch",
-    "/v3/lease/grant",
-    "/v3/kv/lease/revoke",
-    "/v3/auth/enable",
-    "/v3/lock/lock",
-    "/v3beta/x",
-    "/v3/",
-  ])("%s is not implemented", async (path) => {
-    const response = await post(testApp(fakeEngine()).app, path, "{}");
-    expect(response.status).toBe(501);
-    expect(await response.json()).toEqual({
-      error: `d-engine: not implemented: POST ${path}`,
-      message: `d-engine: not implemented: POST ${path}`,
-      code: 12,
-      reason: "unimplemented",
-    });
-  });
+  it.each(["/v3/watch", "/v3/auth/enable", "/v3/lock/lock", "/v3beta/x", "/v3/"])(
+    "%s is not implemented",
+    async (path) => {
+      const response = await post(testApp(fakeEngine()).app, path, "{}");
+      expect(response.status).toBe(501);
+      expect(await response.json()).toEqual({
+        error: `d-engine: not implemented: POST ${path}`,
+        message: `d-engine: not implemented: POST ${path}`,
+        code: 12,
+        reason: "unimplemented",
+      });
+    },
+  );
 
   it("answers another verb with the one to use", async () => {
     const response = await testApp(fakeEngine()).app.request("/v3/kv/put");

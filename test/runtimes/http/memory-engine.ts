@@ -19,7 +19,7 @@ export function memoryEngine(store: KvStore = new KvStore()): Engine {
 
   const apply = <T extends KvCommand["type"]>(command: KvCommand & { readonly type: T }): Result<T> => {
     validateCommand(command);
-    const [result] = store.applyChunk([{ command: encodeCommand(command) }]);
+    const [result] = store.applyChunk([{ command: encodeCommand(command), term: 1 }]);
     if (result?.type === "error") throw new EngineError(result.code);
     return result as Result<T>;
   };
@@ -55,6 +55,26 @@ export function memoryEngine(store: KvStore = new KvStore()): Engine {
     async compact(request) {
       apply({ type: "compact", request });
       return { header: header() };
+    },
+    async leaseGrant({ id = 1n, ttlSeconds = 0, ttlMs = 1000 * ttlSeconds }) {
+      apply({ type: "leaseGrant", request: { id, ttlMs } });
+      return { id, ttlMs, header: header() };
+    },
+    async leaseRevoke(request) {
+      apply({ type: "leaseRevoke", request });
+      return { header: header() };
+    },
+    // Nothing ends by itself here.
+    async leaseKeepAlive(id) {
+      return { id, ttlMs: store.lease(id)?.ttlMs ?? 0, header: header() };
+    },
+    async leaseTimeToLive({ id, keys = false }) {
+      const ttlMs = store.lease(id)?.ttlMs;
+      const attached = keys ? store.leaseKeys(id) : [];
+      return { id, remainingMs: ttlMs ?? -1, ttlMs: ttlMs ?? 0, keys: attached, header: header() };
+    },
+    async leaseList() {
+      return { ids: Array.from(store.leases(), ({ id }) => id), header: header() };
     },
     memberList: () => Promise.resolve({ header: header(), members: [self] }),
     memberAdd: () => Promise.reject(new EngineError("unhealthy")),

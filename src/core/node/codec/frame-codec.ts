@@ -25,6 +25,9 @@ const PAYLOAD_OFFSET = 12;
 /** The ids and the body type, and a few to spare. */
 const ADDRESS_BYTES = 32;
 
+/** Longest question to the leader, and longest answer. */
+const MAX_QUERY_BYTES = 1024;
+
 /** Longest group id, in bytes of UTF-8. */
 export const MAX_GROUP_ID_BYTES = 255;
 const MAX_ERROR_CODE_BYTES = 64;
@@ -49,6 +52,8 @@ const BODY_FORWARD = 2;
 const BODY_FORWARD_REJECTED = 3;
 const BODY_SNAPSHOT_CHUNK = 4;
 const BODY_SNAPSHOT_CHUNK_RESULT = 5;
+const BODY_QUERY = 6;
+const BODY_QUERY_RESULT = 7;
 
 const PAYLOAD_COMMAND = 1;
 const PAYLOAD_MEMBER = 2;
@@ -144,6 +149,16 @@ function encodeBody(writer: ByteWriter, header: FrameHeader, body: FrameBody): v
       writer.u8(BODY_SNAPSHOT_CHUNK_RESULT).u64(body.transferId);
       writer.u8(CHUNK_STATUSES.indexOf(body.status)).uint(body.nextOffset);
       return;
+    case "query":
+      writer.u8(BODY_QUERY).u64(body.id).bytes(body.question);
+      return;
+    case "queryResult":
+      writer
+        .u8(BODY_QUERY_RESULT)
+        .u64(body.id)
+        .bool(body.answer !== null);
+      if (body.answer !== null) writer.bytes(body.answer);
+      return;
     default:
       assertNever(body, "frame body");
   }
@@ -176,6 +191,12 @@ function decodeBody(reader: ByteReader, header: FrameHeader): FrameBody {
       const status = CHUNK_STATUSES[statusTag];
       if (status === undefined) return reader.fail(`${statusTag} is no status of a snapshot transfer`);
       return { type: "snapshotChunkResult", transferId, status, nextOffset: reader.uint() };
+    }
+    case BODY_QUERY:
+      return { type: "query", id: reader.u64(), question: reader.bytes(MAX_QUERY_BYTES) };
+    case BODY_QUERY_RESULT: {
+      const id = reader.u64();
+      return { type: "queryResult", id, answer: reader.bool() ? reader.bytes(MAX_QUERY_BYTES) : null };
     }
     default:
       return reader.fail(`${type} is no type of frame`);

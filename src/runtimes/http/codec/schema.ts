@@ -80,6 +80,10 @@ export function bytes(number: number): Field<Uint8Array> {
   return { number, repeated: false, kind: { type: "bytes" } };
 }
 
+export function bytesList(number: number): Field<readonly Uint8Array[]> {
+  return { number, repeated: true, kind: { type: "bytes" } };
+}
+
 export function text(number: number | null, name?: string): Field<string> {
   return named({ number, repeated: false, kind: { type: "string" } }, name);
 }
@@ -93,7 +97,7 @@ export function bool(number: number, name?: string): Field<boolean> {
 }
 
 /** An int64 that the engine keeps as a safe integer. */
-export function int64(number: number, name?: string): Field<number> {
+export function int64(number: number | null, name?: string): Field<number> {
   return named({ number, repeated: false, kind: { type: "int64", as: "number" } }, name);
 }
 

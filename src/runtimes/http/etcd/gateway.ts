@@ -27,8 +27,14 @@ export function mountGateway(app: Hono, options: GatewayOptions): void {
   const encoders = new JsonEncoders(options.base64);
   for (const method of METHODS) {
     const handler = jsonHandler(method, decoders, encoders, options);
-    for (const prefix of PREFIXES) app.post(prefix + method.path, handler);
+    for (const prefix of PREFIXES) {
+      for (const path of pathsOf(method)) app.post(prefix + path, handler);
+    }
   }
+}
+
+function pathsOf({ path, oldPath }: Method): string[] {
+  return oldPath === undefined ? [path] : [path, oldPath];
 }
 
 /** Straight from text to text: this is the hot path of every benchmark. */
@@ -53,7 +59,7 @@ function jsonHandler(
 export function gatewayMiss(path: string, httpMethod: string): Response | null {
   const prefix = PREFIXES.find((candidate) => path.startsWith(`${candidate}/`));
   if (prefix === undefined) return null;
-  const exists = METHODS.some((method) => prefix + method.path === path);
+  const exists = METHODS.some((method) => pathsOf(method).some((known) => prefix + known === path));
   if (!exists) {
     return errorReply({
       message: `d-engine: not implemented: ${httpMethod} ${path}`,

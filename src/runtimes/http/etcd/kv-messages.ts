@@ -157,6 +157,7 @@ export const putRequest: Message<PutRequest> = message<PutRequest>("PutRequest",
   prevKv: bool(4),
   ignoreValue: bool(5),
   ignoreLease: bool(6),
+  ttlMs: int64(null),
 });
 
 export const putReply: Message<PutReply> = message<PutReply>(

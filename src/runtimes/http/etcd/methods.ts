@@ -11,6 +11,7 @@ import type {
 import type { Message, MessageInfo } from "../codec/index.ts";
 import * as cluster from "./cluster-messages.ts";
 import * as kv from "./kv-messages.ts";
+import * as lease from "./lease-messages.ts";
 import { txnReply } from "./txn-reply.ts";
 
 /** What a method may know besides its request. */
@@ -22,10 +23,16 @@ export interface MethodContext {
 /** One unary RPC, whatever carries it: JSON takes it from here, and so can gRPC. */
 export interface Method {
   /** The protobuf service. */
-  readonly service: "etcdserverpb.KV" | "etcdserverpb.Cluster" | "etcdserverpb.Maintenance";
+  readonly service:
+    | "etcdserverpb.KV"
+    | "etcdserverpb.Lease"
+    | "etcdserverpb.Cluster"
+    | "etcdserverpb.Maintenance";
   readonly rpc: string;
   /** The gateway's path below `/v3`. */
   readonly path: string;
+  /** Another path, by which it was once called. */
+  readonly oldPath?: string;
   /** Names the request in complaints about it. */
   readonly root: string;
   readonly request: MessageInfo;
@@ -78,6 +85,46 @@ export const METHODS: readonly Method[] = [
     request: kv.compactRequest,
     response: kv.headerReply,
     call: (engine, request: CompactRequest) => engine.compact({ revision: request.revision }),
+  }),
+  method({
+    service: "etcdserverpb.Lease",
+    rpc: "LeaseGrant",
+    path: "/lease/grant",
+    request: lease.leaseGrantRequest,
+    response: lease.leaseReply,
+    call: async (engine, { id, ttl, ttlMs }: lease.LeaseGrantMessage) =>
+      lease.leaseReplyOf(await engine.leaseGrant(ttlMs === 0 ? { id, ttlSeconds: ttl } : { id, ttlMs })),
+  }),
+  method({
+    service: "etcdserverpb.Lease",
+    rpc: "LeaseRevoke",
+    path: "/lease/revoke",
+    oldPath: "/kv/lease/revoke",
+    request: lease.leaseIdRequest,
+    response: kv.headerReply,
+    call: (engine, { id }: lease.LeaseIdMessage) => engine.leaseRevoke({ id }),
+  }),
+  method({
+    service: "etcdserverpb.Lease",
+    rpc: "LeaseTimeToLive",
+    path: "/lease/timetolive",
+    oldPath: "/kv/lease/timetolive",
+    request: lease.leaseTimeToLiveRequest,
+    response: lease.leaseTimeToLiveReply,
+    call: async (engine, request: lease.LeaseTimeToLiveMessage) =>
+      lease.leaseTimeToLiveReplyOf(await engine.leaseTimeToLive(request)),
+  }),
+  method({
+    service: "etcdserverpb.Lease",
+    rpc: "LeaseLeases",
+    path: "/lease/leases",
+    oldPath: "/kv/lease/leases",
+    request: cluster.emptyRequest,
+    response: lease.leasesReply,
+    call: async (engine) => {
+      const { ids, header } = await engine.leaseList();
+      return { header, leases: ids.map((id) => ({ id })) };
+    },
   }),
   method({
     service: "etcdserverpb.Cluster",
@@ -158,6 +205,7 @@ function method<Req, Res>(definition: {
   readonly service: Method["service"];
   readonly rpc: string;
   readonly path: string;
+  readonly oldPath?: string;
   readonly request: Message<Req>;
   readonly response: Message<Res>;
   readonly call: (engine: Engine, request: Req, context: MethodContext) => Promise<Res>;

@@ -224,6 +224,12 @@ const body = (from: bigint, to: bigint): fc.Arbitrary<FrameBody> =>
       status: fc.constantFrom("more", "done", "refused"),
       nextOffset: safeUint,
     }),
+    fc.record({ type: fc.constant("query" as const), id: u64, question: fc.uint8Array({ maxLength: 40 }) }),
+    fc.record({
+      type: fc.constant("queryResult" as const),
+      id: u64,
+      answer: fc.option(fc.uint8Array({ maxLength: 40 })),
+    }),
   );
 
 const header: fc.Arbitrary<FrameHeader> = fc.record({

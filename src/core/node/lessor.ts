@@ -1,0 +1,180 @@
+import { EngineError, GrpcCode } from "../errors/index.ts";
+import type { ExpiredLease, Lease } from "../kv/index.ts";
+import type { Term } from "../raft/index.ts";
+import { Alarm } from "./alarm.ts";
+import { DeadlineHeap } from "./deadline-heap.ts";
+import type { Clock } from "./ports.ts";
+
+/** Leases that one log entry ends at most. */
+const MAX_EXPIRED_AT_ONCE = 1000;
+/** When the log took no expiry, it is tried again after this long. */
+const RETRY_MS = 500;
+const MAX_SLEEP_MS = 86_400_000;
+/** Dead entries of the heap that are not worth sweeping out. */
+const TOLERATED_DEAD = 1024;
+
+/** What the lessor asks of the node around it. */
+export interface LessorHost {
+  /** The term in which this node leads and has applied an entry; null while it does not. */
+  readonly leadingTerm: () => Term | null;
+  readonly leases: () => Iterable<Lease>;
+  readonly lease: (id: bigint) => Lease | undefined;
+  /** Has it committed that these leases ended. Resolves when it has been applied; fails as a proposal does. */
+  readonly expire: (term: Term, leases: readonly ExpiredLease[]) => Promise<unknown>;
+}
+
+/** When a lease ends, unless it is renewed. */
+interface Held {
+  readonly lease: Lease;
+  deadlineMs: number;
+  /** Its end has been proposed: whatever comes of that, it is not renewed any more in this term. */
+  ending: boolean;
+}
+
+/** What the leader knows of a lease. */
+export type LeaseState =
+  | { readonly type: "alive"; readonly lease: Lease; readonly remainingMs: number }
+  /** It is about to go, or this node to lose its lead: ask again a little later. */
+  | { readonly type: "ending" }
+  | { readonly type: "gone" };
+
+/**
+ * Decides, on the leader, when leases end; etcd's primary lessor. Deadlines are on its monotonic clock and in its
+ * memory alone: renewals do not go through the log. A new leader knows of none, and gives every lease its whole time
+ * anew. DESIGN.md says why no lease ends early.
+ */
+export class Lessor {
+  readonly #clock: Clock;
+  readonly #slack: number;
+  readonly #host: LessorHost;
+  readonly #alarm: Alarm;
+  /** Whose deadlines these are. Null: this node does not lead. */
+  #term: Term | null = null;
+  readonly #held: Map<bigint, Held> = new Map();
+  /** One entry for each held lease at or before its deadline, and dead ones. */
+  readonly #due: DeadlineHeap<{ readonly atMs: number; readonly held: Held }> = new DeadlineHeap();
+  #stopped = false;
+
+  /** @param driftRatio by how much this clock may run faster than a client's, as a fraction. */
+  constructor(clock: Clock, driftRatio: number, host: LessorHost) {
+    this.#clock = clock;
+    this.#slack = 1 + driftRatio;
+    this.#host = host;
+    this.#alarm = new Alarm(clock, () => this.#ring());
+  }
+
+  /** When the next lease is due, on the clock's scale; null where nothing is known to be. */
+  get nextDeadlineMs(): number | null {
+    return this.#due.first?.atMs ?? null;
+  }
+
+  /** Follows a change of leaders. To be called when one may have happened, and before anything is decided. */
+  sync(): void {
+    const term = this.#stopped ? null : this.#host.leadingTerm();
+    if (term === this.#term) return;
+    this.#term = term;
+    this.#held.clear();
+    this.#due.clear();
+    if (term !== null) for (const lease of this.#host.leases()) this.#hold(lease);
+    this.#setAlarm();
+  }
+
+  /** A lease has come or gone. */
+  changed(id: bigint): void {
+    if (this.#term === null) return;
+    const lease = this.#host.lease(id);
+    if (lease !== undefined && lease.serial === this.#held.get(id)?.lease.serial) return;
+    this.#held.delete(id);
+    if (lease !== undefined) this.#hold(lease);
+    this.#sweep();
+    this.#setAlarm();
+  }
+
+  /** What is left of a lease. Leadership must have been confirmed since the question came. */
+  look(id: bigint): LeaseState {
+    this.sync();
+    if (this.#term === null) return { type: "ending" };
+    const held = this.#held.get(id);
+    if (held === undefined) return { type: "gone" };
+    if (held.ending) return { type: "ending" };
+    const { lease, deadlineMs } = held;
+    const slackMs = this.#lifeMs(lease) - lease.ttlMs;
+    return { type: "alive", lease, remainingMs: Math.max(0, deadlineMs - slackMs - this.#clock.nowMs()) };
+  }
+
+  /** Gives a lease its whole time from now on. Leadership must have been confirmed since the request came. */
+  renew(id: bigint): LeaseState {
+    const state = this.look(id);
+    if (state.type !== "alive") return state;
+    // The heap finds out when the old deadline comes.
+    this.#held.get(id)!.deadlineMs = this.#clock.nowMs() + this.#lifeMs(state.lease);
+    return { ...state, remainingMs: state.lease.ttlMs };
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.sync();
+  }
+
+  #hold(lease: Lease): void {
+    this.#release(lease, this.#clock.nowMs() + this.#lifeMs(lease));
+  }
+
+  #release(lease: Lease, deadlineMs: number): void {
+    const held = { lease, deadlineMs, ending: false };
+    this.#held.set(lease.id, held);
+    this.#due.push({ atMs: deadlineMs, held });
+  }
+
+  /** Long enough that a client whose clock runs slower than this one has had the whole TTL. */
+  #lifeMs({ ttlMs }: Lease): number {
+    return ttlMs * this.#slack;
+  }
+
+  #setAlarm(): void {
+    const { nextDeadlineMs } = this;
+    // Not every timer takes a span of years.
+    this.#alarm.set(
+      nextDeadlineMs === null ? null : Math.min(nextDeadlineMs, this.#clock.nowMs() + MAX_SLEEP_MS),
+    );
+  }
+
+  #ring(): void {
+    this.sync();
+    const nowMs = this.#clock.nowMs();
+    const ended: Held[] = [];
+    while (ended.length < MAX_EXPIRED_AT_ONCE && (this.#due.first?.atMs ?? Infinity) <= nowMs) {
+      const { held } = this.#due.pop()!;
+      if (this.#held.get(held.lease.id) !== held) continue;
+      if (held.deadlineMs > nowMs) this.#due.push({ atMs: held.deadlineMs, held });
+      else ended.push(held);
+    }
+    if (ended.length > 0) this.#end(ended);
+    this.#setAlarm();
+  }
+
+  #end(ended: readonly Held[]): void {
+    const term = this.#term!;
+    for (const held of ended) held.ending = true;
+    const leases = ended.map(({ lease: { id, serial } }) => ({ id, serial }));
+    this.#host.expire(term, leases).catch((error: unknown) => {
+      // Unknown is not refused: as long as it may still be applied, nothing else may be decided about these leases.
+      const refused = error instanceof EngineError && error.grpcCode !== GrpcCode.unavailable;
+      if (!refused || term !== this.#term) return;
+      const deadlineMs = this.#clock.nowMs() + RETRY_MS;
+      for (const held of ended) {
+        if (this.#held.get(held.lease.id) === held) this.#release(held.lease, deadlineMs);
+      }
+      this.#setAlarm();
+    });
+  }
+
+  /** Leases that went before their time leave entries behind. */
+  #sweep(): void {
+    if (this.#due.size < 2 * this.#held.size + TOLERATED_DEAD) return;
+    this.#due.clear();
+    for (const held of this.#held.values()) {
+      if (!held.ending) this.#due.push({ atMs: held.deadlineMs, held });
+    }
+  }
+}
