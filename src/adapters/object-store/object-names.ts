@@ -50,12 +50,12 @@ export async function readBody(
 ): Promise<Uint8Array> {
   const tooLarge = (): EngineError =>
     new EngineError("storageCorrupt", { detail: `an object has more than ${maxBytes} bytes` });
-  if (size !== null && size > maxBytes) throw tooLarge();
   const parts: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of chunks) {
     length += chunk.length;
-    if (length > maxBytes) throw tooLarge();
+    // Thrown in the loop, which lets go of the connection then.
+    if (Math.max(length, size ?? 0) > maxBytes) throw tooLarge();
     parts.push(chunk);
   }
   if (size !== null && length !== size)

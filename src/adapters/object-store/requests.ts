@@ -33,8 +33,8 @@ export interface ObjectRequestsOptions {
 /** Makes one request, and ends it when the signal says so. */
 export type Attempt<T> = (signal: AbortSignal) => Promise<T>;
 
-/** With pauses of up to 0.1, 0.2, … 3.2 s between them: past the second that GCS and R2 want between two writes. */
-const MAX_ATTEMPTS = 7;
+/** With pauses of up to 0.1, 0.2, … 1.6 s between them: past the second that GCS and R2 want between two writes. */
+const MAX_ATTEMPTS = 6;
 const FIRST_PAUSE_MS = 100;
 /** What a caller is told to wait when the store is still busy after all attempts. */
 const BUSY_AFTER_MS = 2000;
@@ -137,6 +137,7 @@ export class ObjectRequests {
 
   /** At random, so that those who were turned away together do not come back together. The signal ends it early. */
   async #pause(made: number, signal: AbortSignal | undefined): Promise<void> {
+    if (this.#closed) return;
     const ms = FIRST_PAUSE_MS * 2 ** (made - 1) * (0.5 + random() / 2);
     const { promise: over, resolve } = Promise.withResolvers<void>();
     const end = (): void => resolve();

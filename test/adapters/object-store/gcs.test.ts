@@ -1,0 +1,118 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { gcsObjectStore } from "../../../src/adapters/gcs/index.ts";
+import { rejection } from "../storage-helpers.ts";
+import { objectStoreFaultConformance } from "./fault-conformance.ts";
+import { GCS_DOUBLE_BUCKET, gcsError, startGcsDouble } from "./gcs-double.ts";
+import { objectStoreConformance } from "./port-conformance.ts";
+import type { ProtocolDouble } from "./protocol-double.ts";
+
+const bucket = GCS_DOUBLE_BUCKET;
+
+describe("double", () => {
+  let double: ProtocolDouble;
+  beforeAll(async () => {
+    double = await startGcsDouble();
+  });
+  afterAll(() => double.stop());
+
+  objectStoreConformance("a double of GCS", {
+    site: () => ({ open: (prefix) => gcsObjectStore({ bucket, prefix, endpoint: double.endpoint }) }),
+  });
+
+  it("reads again what was damaged on its way", async () => {
+    const store = await gcsObjectStore({ bucket, prefix: "damaged", endpoint: double.endpoint });
+    await store.putIfAbsent("a", Uint8Array.of(1, 2, 3));
+    const headers = {
+      "x-goog-generation": "1",
+      "x-goog-hash": "crc32c=AAAAAA==,md5=XUFAKrxLKna5cZ2REBfFkg==",
+    };
+    double.failNext({ type: "reply", reply: { status: 200, headers, body: "hellO" } });
+    expect((await store.get("a"))?.body).toEqual(Uint8Array.of(1, 2, 3));
+  });
+
+  it("sends the token that a client has, and says when there is none", async () => {
+    const seen: (string | undefined)[] = [];
+    double.fault = ({ headers }) => {
+      seen.push(headers.authorization);
+      return null;
+    };
+    const open = (
+      getRequestHeaders: () => Promise<Record<string, string>>,
+    ): ReturnType<typeof gcsObjectStore> =>
+      gcsObjectStore({
+        bucket,
+        storage: { apiEndpoint: double.endpoint, authClient: { getRequestHeaders } },
+      });
+    const store = await open(async () => ({ Authorization: "Bearer token" }));
+    await store.get("a");
+    expect(seen).toEqual(["Bearer token"]);
+    for (const [message, fix] of [
+      ["Could not load the default credentials. Browse to …", /GOOGLE_APPLICATION_CREDENTIALS/],
+      [
+        "invalid_grant: Invalid JWT: Token must be a short-lived token … check your iat and exp values",
+        /clock/,
+      ],
+      ["invalid_grant: Bad Request", /renew/],
+    ] as const) {
+      const without = await open(() => Promise.reject(new Error(message)));
+      await expect(without.putIfAbsent("a", new Uint8Array(1))).rejects.toMatchObject({
+        code: "storageFailed",
+        detail: expect.stringMatching(fix),
+      });
+    }
+    expect(seen).toHaveLength(1);
+  });
+});
+
+objectStoreFaultConformance("GCS", {
+  start: startGcsDouble,
+  open: (endpoint, timeoutMs) => gcsObjectStore({ bucket, prefix: "faulty", endpoint, timeoutMs }),
+  replies: {
+    busy: [
+      gcsError(429, "rateLimitExceeded", "The object exceeded the rate limit for object mutation operations"),
+      gcsError(403, "userRateLimitExceeded", "User Rate Limit Exceeded"),
+    ],
+    broken: [
+      gcsError(500, "backendError", "Backend Error"),
+      gcsError(503, "backendError", "We encountered an internal error. Please try again."),
+      { status: 502, body: "<html>Bad Gateway</html>" },
+      gcsError(408, "requestTimeout", "Request timeout"),
+    ],
+    withoutVersion: { status: 200, body: "{}" },
+    refused: [
+      [gcsError(404, "notFound", "The specified bucket does not exist."), /no bucket engine.*create it/],
+      [
+        gcsError(403, "forbidden", "x does not have storage.objects.create access"),
+        /roles\/storage.objectUser/,
+      ],
+      [gcsError(401, "required", "Anonymous caller does not have access"), /credentials/],
+      [gcsError(400, "invalid", "Something else"), /Something else/],
+    ],
+  },
+  huge: (bytes) => ({
+    status: 200,
+    headers: { "x-goog-generation": "1", "content-length": String(bytes) },
+    body: "x",
+  }),
+});
+
+describe("GCS's options", () => {
+  it("refuses what cannot be right", async () => {
+    for (const options of [
+      { bucket: "" },
+      { bucket: "UPPER" },
+      { bucket, prefix: "a/./b" },
+      { bucket, endpoint: "localhost:9000" },
+      { bucket, timeoutMs: -1 },
+    ]) {
+      expect(await rejection(gcsObjectStore(options))).toBe("invalidConfig");
+    }
+  });
+
+  it("refuses a version that no object can have", async () => {
+    const store = await gcsObjectStore({ bucket, endpoint: "http://127.0.0.1:1" });
+    for (const version of ["", "0", "x", "1&ifGenerationMatch=2"]) {
+      expect(await rejection(store.putIfMatch("a", new Uint8Array(1), version))).toBe("invalidArgument");
+    }
+  });
+});
