@@ -21,6 +21,7 @@ import { LeaderQueries } from "./leader-queries.ts";
 import { Listeners } from "./listeners.ts";
 import { readForMember } from "./log-reader.ts";
 import { NODE_DEFAULTS, type NodeOptions, type NodeTuning } from "./options.ts";
+import { Ownership } from "./ownership.ts";
 import { PeerPort } from "./peer-port.ts";
 import { Persister } from "./persister.ts";
 import type { SnapshotInfo } from "./ports.ts";
@@ -64,6 +65,7 @@ export class RaftNode<R> {
   readonly #raft: Raft;
   readonly #applier: Applier<R>;
   readonly #peers: PeerPort;
+  readonly #ownership: Ownership;
   readonly #persister: Persister;
   readonly #applyLoop: ApplyLoop<R>;
   readonly #proposals: Proposals<R>;
@@ -102,6 +104,7 @@ export class RaftNode<R> {
     this.#applier.entriesSinceSnapshot = recovered.sinceSnapshot.entries;
     this.#applier.bytesSinceSnapshot = recovered.sinceSnapshot.bytes;
     const fail = (error: unknown): void => this.#fail(error);
+    this.#ownership = new Ownership(storage, (message) => this.#dispatch(message), fail);
     this.#persister = new Persister(storage, (ready) => this.#onPersisted(ready), fail);
     this.#applyLoop = new ApplyLoop(this.#applier, this.#persister, storage.snapshots, {
       isStopped: () => this.#stopped,
@@ -221,7 +224,7 @@ export class RaftNode<R> {
     if (this.#stopped) throw new EngineError("stopped");
     if (policy === "eventual") return;
     const nowMs = this.#options.clock.nowMs();
-    if (policy === "lease") {
+    if (policy === "lease" && this.#ownership.isCertain) {
       const index = this.#raft.leaseReadIndex(nowMs);
       if (index !== null && index <= this.#applier.appliedIndex) return;
     }
@@ -308,10 +311,11 @@ export class RaftNode<R> {
 
   #handle(ready: Ready): void {
     if (ready.softState !== null) this.#onSoftState(ready.softState);
-    for (const message of ready.messages) this.#dispatch(message);
+    this.#ownership.send(ready.messages);
     this.#persister.persist(ready);
     this.#applyLoop.push(ready);
-    for (const state of ready.readStates) this.#reads.onReadState(state, this.#applier.appliedIndex);
+    for (const state of ready.readStates)
+      this.#ownership.answer(() => this.#reads.onReadState(state, this.#applier.appliedIndex));
     for (const request of ready.logReads) this.#readLog(request);
   }
 
@@ -319,7 +323,7 @@ export class RaftNode<R> {
     const wasPumping = this.#pumping;
     this.#input(() => {
       this.#step({ type: "persisted", number: ready.number });
-      for (const message of ready.messagesAfterPersist) this.#dispatch(message);
+      this.#ownership.sendAfterPersist(ready);
     });
     // Inside the pump its own loop goes on; outside, what this made possible need not wait for another turn.
     if (!wasPumping && !this.#stopped) this.#pump();
@@ -348,8 +352,6 @@ export class RaftNode<R> {
     if (!this.#sweeper.isSet && !this.#stopped)
       this.#sweeper.set(this.#options.clock.nowMs() + SWEEP_INTERVAL_MS);
   }
-
-  // Applying
 
   #onApplied(index: LogIndex): void {
     this.#proposals.termApplied(this.#applier.appliedTerm);
@@ -433,6 +435,7 @@ export class RaftNode<R> {
     this.#proposals.stop();
     this.#reads.stop();
     this.queries.stop();
+    this.#ownership.stop();
     this.#sender.stop();
     if (failure !== null) this.events.failure.emit(failure);
     // Whatever fails of it: files and locks are let go of.

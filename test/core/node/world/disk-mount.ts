@@ -51,9 +51,12 @@ export function mountDisk(disk: Disk, life: Life, crash: () => void): StorageEng
       disk.release(life);
     },
   };
-  if (!disk.options.hasCommit) return stores;
+  const { confirmOwner } = disk;
+  const owned: StorageEngine =
+    confirmOwner === null ? stores : { ...stores, confirmOwner: () => opened(confirmOwner) };
+  if (!disk.options.hasCommit) return owned;
   return {
-    ...stores,
+    ...owned,
     commit: (hardState, entries) =>
       opened(() =>
         disk.write(life, "commit", (image) => {

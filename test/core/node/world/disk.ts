@@ -52,6 +52,8 @@ export class Disk {
   decide: (kind: WriteKind, count: number) => Verdict = () => "ok";
   /** Asked for every read: what it fails with, or null. */
   decideRead: () => Error | null = () => null;
+  /** Another process could take the stores over: asked whether one did. Null: none can. Looked at when a node starts. */
+  confirmOwner: (() => Promise<void>) | null = null;
   /** Told of every write that became durable. */
   onDurable: (kind: WriteKind) => void = () => {};
   /** Writes begun, in all lives. */
