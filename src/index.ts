@@ -1,6 +1,6 @@
 export { EmbeddedEngine, EmbeddedStateMachine } from "./runtimes/node/index.ts";
 export type { EmbeddedOptions, LeaderInfo } from "./runtimes/node/index.ts";
-export { Client, TxnBuilder } from "./core/node/index.ts";
+export { Change, Client, TxnBuilder, Watch } from "./core/node/index.ts";
 export type {
   AppliedCommand,
   Bytes,
@@ -30,6 +30,12 @@ export type {
   StorageEngine,
   StoreIdentity,
   TxnResult,
+  WatchCreateRequest,
+  WatchFilter,
+  WatchOptions,
+  WatchResponse,
+  WatchStream,
+  WatchStreamOptions,
 } from "./core/node/index.ts";
 export type {
   Compare,
@@ -46,6 +52,7 @@ export type {
   Revision,
   TxnRequest,
   TxnResponse,
+  WatchEvent,
 } from "./core/kv/index.ts";
 export type {
   ClusterConfig,

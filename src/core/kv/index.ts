@@ -23,11 +23,16 @@ export type {
   SortTarget,
   TxnRequest,
   TxnResponse,
+  WatchEvent,
 } from "./types.ts";
+export type { BinaryKey, KeyRange } from "./key.ts";
+export { binaryKey, isSingleKey, keyRange } from "./key.ts";
+export type { History } from "./history.ts";
 export { KvStore } from "./kv-store.ts";
 export type { KvEntry, KvRestorer, KvSnapshot } from "./kv-store.ts";
 export type { Lease } from "./lease-table.ts";
 export { MAX_LEASE_TTL_SECONDS } from "./limits.ts";
+export type { PageLimits, RangePage } from "./range.ts";
 export type { StateHasher } from "./state-hash.ts";
 export { decodeCommand, encodeCommand } from "./command-codec.ts";
 export {

@@ -1,9 +1,6 @@
 import { EngineError } from "../errors/index.ts";
-import { isSingleKey } from "./key.ts";
+import { type BinaryKey, binaryKey, isSingleKey } from "./key.ts";
 import type { RequestOp } from "./types.ts";
-
-/** A key with one character (0 to 255) for each byte, which sets can hold and `<` compares bytewise. */
-type BinaryKey = string;
 
 /** What a list of operations touches. */
 interface Touched {
@@ -102,15 +99,4 @@ class DeletedKeys {
     }
     return { froms, furthest };
   }
-}
-
-/** Arguments of one call of `fromCharCode`; engines limit them, at far more than this. */
-const MAX_ARGUMENTS = 4096;
-
-function binaryKey(bytes: Uint8Array): BinaryKey {
-  let key = "";
-  for (let at = 0; at < bytes.length; at += MAX_ARGUMENTS) {
-    key += String.fromCharCode(...bytes.subarray(at, at + MAX_ARGUMENTS));
-  }
-  return key;
 }

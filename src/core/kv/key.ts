@@ -14,3 +14,17 @@ export function keyRange(key: Uint8Array, rangeEnd: Uint8Array): KeyRange {
   const open = rangeEnd.length === 1 && rangeEnd[0] === 0;
   return { from: key, to: open ? null : rangeEnd };
 }
+
+/** A key with one character (0 to 255) for each byte, which sets can hold and `<` compares bytewise. */
+export type BinaryKey = string;
+
+/** Arguments of one call of `fromCharCode`; engines limit them, at far more than this. */
+const MAX_ARGUMENTS = 4096;
+
+export function binaryKey(bytes: Uint8Array): BinaryKey {
+  let key = "";
+  for (let at = 0; at < bytes.length; at += MAX_ARGUMENTS) {
+    key += String.fromCharCode(...bytes.subarray(at, at + MAX_ARGUMENTS));
+  }
+  return key;
+}

@@ -1,11 +1,14 @@
 import { EngineError, assert, assertNever } from "../errors/index.ts";
 import { decodeCommand } from "./command-codec.ts";
 import { Compactor } from "./compaction.ts";
+import { History } from "./history.ts";
+import type { KeyRange } from "./key.ts";
 import { Keyspace } from "./keyspace.ts";
 import type { KeyspaceView } from "./keyspace.ts";
 import { executeLeaseExpire, executeLeaseGrant, executeLeaseRevoke, leaseKeys } from "./lease-commands.ts";
 import type { Lease } from "./lease-table.ts";
-import { checkReadRevision, executeRange } from "./range.ts";
+import { checkReadRevision, executeRange, readPage } from "./range.ts";
+import type { PageLimits, RangePage } from "./range.ts";
 import { SnapshotReader } from "./snapshot-reader.ts";
 import { writeSnapshot } from "./snapshot-writer.ts";
 import { StateHasher } from "./state-hash.ts";
@@ -73,6 +76,11 @@ export class KvStore {
     this.#compactor = new Compactor(this.#keyspace);
   }
 
+  /** The changes since the compacted revision. Another one after a snapshot was restored. */
+  get history(): History {
+    return new History(this.#keyspace);
+  }
+
   /** Revision of the last change. */
   get revision(): Revision {
     return this.#keyspace.revision;
@@ -112,10 +120,15 @@ export class KvStore {
     return leaseKeys(this.#keyspace, id);
   }
 
-  /** Applies commands in order; one result for each. A command that cannot be applied changes nothing. */
-  applyChunk(commands: readonly KvEntry[]): KvResult[] {
+  /**
+   * Applies commands in order; one result for each. A command that cannot be applied changes nothing.
+   *
+   * @param applied called before anything is freed: every change of these commands is still in the history.
+   */
+  applyChunk(commands: readonly KvEntry[], applied: () => void = () => {}): KvResult[] {
     const results: KvResult[] = [];
     for (const entry of commands) results.push(this.#apply(entry));
+    applied();
     this.#compactor.step(commands.length * COMPACTED_KEYS_PER_COMMAND);
     return results;
   }
@@ -128,6 +141,16 @@ export class KvStore {
   range(request: RangeRequest): RangeResponse {
     this.#requireReadable(request.revision ?? 0);
     return executeRange(this.#keyspace, request);
+  }
+
+  /**
+   * Keys of a range as of `revision`, ascending, as many as the limits allow, and at least one if there is any.
+   *
+   * @throws EngineError `compacted`, `futureRevision`.
+   */
+  page(range: KeyRange, revision: Revision, limits: PageLimits): RangePage {
+    this.#requireReadable(revision);
+    return readPage(this.#keyspace, range, revision, limits);
   }
 
   /**

@@ -1,9 +1,10 @@
 import { compareBytes } from "../bytes/index.ts";
 import { isSingleKey, keyRange } from "./key.ts";
+import type { KeyRange } from "./key.ts";
 import type { Keyspace } from "./keyspace.ts";
 import { NO_RECORD } from "./record-heap.ts";
 import type { RecordHandle, RecordHeap } from "./record-heap.ts";
-import type { RangeRequest, RangeResponse, Revision, SortTarget } from "./types.ts";
+import type { KeyValue, RangeRequest, RangeResponse, Revision, SortTarget } from "./types.ts";
 
 /** Why a read at `revision` (0 or less: the latest) cannot be served by a store at `current`; null when it can. */
 export function checkReadRevision(
@@ -33,6 +34,42 @@ export function executeRange(keyspace: Keyspace, request: RangeRequest): RangeRe
   if (more) chosen.length = limit;
   const withValues = request.keysOnly !== true;
   return { kvs: chosen.map((handle) => heap.toKeyValue(handle, withValues)), more, count };
+}
+
+/** How much of a range is read at a time. */
+export interface PageLimits {
+  readonly maxKeys: number;
+  /** Of keys and values. */
+  readonly maxBytes: number;
+}
+
+export interface RangePage {
+  readonly kvs: readonly KeyValue[];
+  /** Where the next page begins; null at the end. */
+  readonly next: Uint8Array | null;
+}
+
+/** A part of a range, on a revision that was checked before. */
+export function readPage(
+  keyspace: Keyspace,
+  range: KeyRange,
+  revision: Revision,
+  { maxKeys, maxBytes }: PageLimits,
+): RangePage {
+  const { heap } = keyspace;
+  const kvs: KeyValue[] = [];
+  let bytes = 0;
+  let next: Uint8Array | null = null;
+  keyspace.scan(range, revision, (handle) => {
+    bytes += heap.keyLength(handle) + heap.valueLength(handle);
+    if (kvs.length > 0 && (kvs.length === maxKeys || bytes > maxBytes)) {
+      next = heap.keyCopy(handle);
+      return false;
+    }
+    kvs.push(heap.toKeyValue(handle));
+    return true;
+  });
+  return { kvs, next };
 }
 
 function collect(

@@ -147,6 +147,15 @@ export interface ExpiredLease {
   readonly serial: number;
 }
 
+/** One change of one key, as watchers are told of it (mvccpb.Event). */
+export interface WatchEvent {
+  readonly type: "put" | "delete";
+  /** After the change; of a deleted key only `key` and `modRevision`. */
+  readonly kv: KeyValue;
+  /** Before the revision of the change; null for a key that was not there, or when it was not asked for. */
+  readonly prevKv: KeyValue | null;
+}
+
 /** What goes through the log. */
 export type KvCommand =
   | { readonly type: "put"; readonly request: PutRequest }

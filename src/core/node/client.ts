@@ -2,6 +2,7 @@ import type { KeyValue, Revision, TxnRequest } from "../kv/index.ts";
 import type { NodeId } from "../raft/index.ts";
 import { type Bytes, prefixRange, toBytes, toText } from "./client-bytes.ts";
 import { TxnBuilder, type TxnResult } from "./client-txn.ts";
+import { Watch, type WatchOptions } from "./client-watch.ts";
 import type { CallOptions, Engine, Member, ReadOptions } from "./engine.ts";
 import { NODE_DEFAULTS } from "./options.ts";
 
@@ -36,6 +37,7 @@ export interface ClientOptions {
  * await client.getText("config/limit", { consistency: "eventual" });
  * await client.compareAndSwap("config/limit", "100", "200"); // true
  * const { entries, revision } = await client.scanPrefix("config/");
+ * for await (const { type, key, value } of client.watchPrefix("config/")) console.log(type, key, value);
  */
 export class Client {
   readonly #engine: Engine;
@@ -153,6 +155,28 @@ export class Client {
   txn(request: TxnRequest, options?: ReadOptions): Promise<TxnResult>;
   txn(request?: TxnRequest, options?: ReadOptions): TxnBuilder | Promise<TxnResult> {
     return request === undefined ? new TxnBuilder(this.#engine) : this.#runTxn(request, options);
+  }
+
+  /** The changes of one key. */
+  watch(key: Bytes, options?: WatchOptions): Watch {
+    return this.#watch({ key: toBytes(key) }, options);
+  }
+
+  /** The changes of all keys that begin with `prefix`. */
+  watchPrefix(prefix: Bytes, options?: WatchOptions): Watch {
+    return this.#watch(prefixRange(toBytes(prefix)), options);
+  }
+
+  #watch(
+    range: { readonly key: Uint8Array; readonly rangeEnd?: Uint8Array },
+    options: WatchOptions = {},
+  ): Watch {
+    const { signal, requireLeader, ...wanted } = options;
+    const stream = this.#engine.watch({
+      ...(signal === undefined ? {} : { signal }),
+      ...(requireLeader === undefined ? {} : { requireLeader }),
+    });
+    return new Watch(stream, { ...range, ...wanted }, this.#engine.header().revision);
   }
 
   async listMembers(options?: ReadOptions): Promise<readonly Member[]> {

@@ -12,6 +12,7 @@ import type {
   TxnResponse,
 } from "../kv/index.ts";
 import type { LogIndex, NodeId, Role, Term } from "../raft/index.ts";
+import type { WatchStream, WatchStreamOptions } from "./watch/messages.ts";
 
 /**
  * How fresh a read must be.
@@ -145,6 +146,12 @@ export interface Engine {
   ): Promise<LeaseTimeToLiveResponse & WithHeader>;
   /** The ids of all leases, oldest first. */
   leaseList(options?: CallOptions): Promise<{ readonly ids: readonly bigint[] } & WithHeader>;
+  /**
+   * Opens a stream for watches, served from what this member has applied.
+   *
+   * @throws EngineError `noLeader`, `notSupportedForLearner`, `stopped`, `tooManyRequests`, `canceled`.
+   */
+  watch(options?: WatchStreamOptions): WatchStream;
   memberList(options?: ReadOptions): Promise<{ readonly members: readonly Member[] } & WithHeader>;
   memberAdd(
     request: MemberAddRequest,

@@ -36,6 +36,15 @@ export type {
   TransportHandler,
 } from "./ports.ts";
 export type { AppliedCommand, StateMachine, StateSnapshot } from "./state-machine.ts";
+export type {
+  WatchCreateRequest,
+  WatchFilter,
+  WatchResponse,
+  WatchStream,
+  WatchStreamOptions,
+} from "./watch/messages.ts";
+export { WATCH_DEFAULTS, WatchHub } from "./watch/watch-hub.ts";
+export type { WatchHubOptions, WatchStats, WatchTuning } from "./watch/watch-hub.ts";
 export { KvEngine } from "./kv-engine.ts";
 export { Replica } from "./replica.ts";
 export { RaftNode } from "./raft-node.ts";
@@ -46,5 +55,7 @@ export { Client } from "./client.ts";
 export type { ClientOptions, GetOptions, Scan } from "./client.ts";
 export type { Bytes } from "./client-bytes.ts";
 export { prefixRange } from "./client-bytes.ts";
+export { Change, Watch } from "./client-watch.ts";
+export type { WatchOptions } from "./client-watch.ts";
 export { TxnBuilder } from "./client-txn.ts";
 export type { TxnResult } from "./client-txn.ts";

@@ -42,6 +42,8 @@ import type { NodeOptions } from "./options.ts";
 import { withOwnLeases } from "./own-leases.ts";
 import type { SnapshotInfo } from "./ports.ts";
 import { Replica } from "./replica.ts";
+import type { WatchStream, WatchStreamOptions } from "./watch/messages.ts";
+import { WatchHub, type WatchStats } from "./watch/watch-hub.ts";
 
 type Members = { readonly members: readonly Member[] } & WithHeader;
 
@@ -51,6 +53,7 @@ export class KvEngine implements Engine {
   readonly replica: Replica<KvResult>;
   readonly #machine: KvStateMachine;
   readonly #leases: LeaseOperations;
+  readonly #watches: WatchHub;
 
   /** Recovers the node from its stores and starts it. It may be some time until there is a leader: see `ready`. */
   static async start(options: NodeOptions): Promise<KvEngine> {
@@ -58,12 +61,24 @@ export class KvEngine implements Engine {
     return new KvEngine(options, await Replica.start(options, machine), machine);
   }
 
-  private constructor({ clock, random }: NodeOptions, replica: Replica<KvResult>, machine: KvStateMachine) {
+  private constructor(options: NodeOptions, replica: Replica<KvResult>, machine: KvStateMachine) {
     this.replica = replica;
     this.#machine = machine;
+    const { clock, random } = options;
     const write = (command: KvCommand, call: CallOptions): Promise<KvResult> => this.#write(command, call);
     this.#leases = new LeaseOperations(replica, machine.store, clock, random, write);
     machine.onLeaseChange = (id) => this.#leases.changed(id);
+    this.#watches = new WatchHub({
+      store: machine.store,
+      header: (revision) => this.#header(revision),
+      clock,
+      random,
+      // As etcd has it (v3rpc: maxNoLeaderCnt).
+      tuning: { noLeaderPatienceMs: 3 * replica.raftOptions.electionTimeoutMs, ...options.watch },
+    });
+    machine.observer = this.#watches;
+    replica.onLeaderChange((leaderId) => this.#watches.leaderChanged(leaderId !== null));
+    replica.onStopped(() => this.#watches.stop());
   }
 
   // Life
@@ -76,7 +91,13 @@ export class KvEngine implements Engine {
   /** Stops the node, after handing leadership over if it leads and `transferLeadership` is not false. */
   async stop(options: { readonly transferLeadership?: boolean } = {}): Promise<void> {
     this.#leases.stop();
+    this.endStreams();
     await this.replica.stop(options);
+  }
+
+  /** Ends all watches, with the error `stopped`. */
+  endStreams(): void {
+    this.#watches.stop();
   }
 
   get isStopped(): boolean {
@@ -174,6 +195,15 @@ export class KvEngine implements Engine {
   async compact(request: CompactRequest, options: CallOptions = {}): Promise<WithHeader> {
     const result = await this.#write({ type: "compact", request }, options);
     return { header: this.#header(result.revision) };
+  }
+
+  watch(options: WatchStreamOptions = {}): WatchStream {
+    this.replica.refuseAsLearner();
+    return this.#watches.open(options, this.leaderId !== null);
+  }
+
+  watchStats(): WatchStats {
+    return this.#watches.stats();
   }
 
   async #write(command: KvCommand, options: CallOptions): Promise<KvResult> {

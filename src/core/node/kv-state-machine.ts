@@ -6,11 +6,20 @@ import type { AppliedCommand, StateMachine, StateSnapshot } from "./state-machin
 /** Changes that one turn of compaction looks at: well under a millisecond. */
 const COMPACTED_PER_TURN = 1000;
 
+/** Told what happens to the state, in the same turn. */
+export interface StateObserver {
+  /** Commands have been applied; what they compacted has not been freed yet. */
+  applied(): void;
+  /** A snapshot has replaced everything. */
+  restored(): void;
+}
+
 /** The built-in key-value store, as the driver wants a state machine. */
 export class KvStateMachine implements StateMachine<KvResult> {
   readonly store: KvStore = new KvStore((id) => this.onLeaseChange(id));
   /** Told the id of every lease that comes or goes. */
   onLeaseChange: (id: bigint) => void = () => {};
+  observer: StateObserver | null = null;
   readonly #clock: Clock;
   #compacted = 0;
 
@@ -20,7 +29,7 @@ export class KvStateMachine implements StateMachine<KvResult> {
   }
 
   applyChunk(commands: readonly AppliedCommand[]): readonly KvResult[] {
-    const results = this.store.applyChunk(commands);
+    const results = this.store.applyChunk(commands, () => this.observer?.applied());
     if (this.store.compactRevision !== this.#compacted) {
       this.#compacted = this.store.compactRevision;
       this.#freeCompacted();
@@ -43,5 +52,6 @@ export class KvStateMachine implements StateMachine<KvResult> {
     const restorer = this.store.restorer();
     for await (const chunk of chunks) restorer.push(chunk);
     restorer.finish();
+    this.observer?.restored();
   }
 }

@@ -1,6 +1,7 @@
 import type { RaftOptions } from "../raft/index.ts";
 import type { Consistency, Member } from "./engine.ts";
 import type { Clock, Logger, Random, StorageEngine, StoreIdentity, Transport } from "./ports.ts";
+import type { WatchTuning } from "./watch/watch-hub.ts";
 
 /** What the driver needs to run one node of one group. Durations in milliseconds, sizes in bytes. */
 export interface NodeOptions {
@@ -19,6 +20,7 @@ export interface NodeOptions {
   readonly logger: Logger;
   readonly raft?: Partial<Omit<RaftOptions, "nodeId">>;
   readonly tuning?: Partial<NodeTuning>;
+  readonly watch?: Partial<WatchTuning>;
 }
 
 export interface NodeTuning {

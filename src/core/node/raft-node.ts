@@ -45,6 +45,8 @@ export interface NodeEvents {
   readonly membership: Listeners<readonly Member[]>;
   /** The node has stopped by itself: a broken invariant or a failing store. It must be started anew. */
   readonly failure: Listeners<unknown>;
+  /** It has stopped, for whatever reason, and answers nobody any more. */
+  readonly stopped: Listeners<void>;
 }
 
 /**
@@ -57,6 +59,7 @@ export class RaftNode<R> {
     leader: new Listeners(),
     membership: new Listeners(),
     failure: new Listeners(),
+    stopped: new Listeners(),
   };
   readonly tuning: NodeTuning;
   /** What only the leader can answer. */
@@ -437,6 +440,7 @@ export class RaftNode<R> {
     this.queries.stop();
     this.#ownership.stop();
     this.#sender.stop();
+    this.events.stopped.emit();
     if (failure !== null) this.events.failure.emit(failure);
     // Whatever fails of it: files and locks are let go of.
     try {

@@ -110,6 +110,11 @@ export class Replica<R> {
     return this.#node.events.failure.add(listener);
   }
 
+  /** Calls back when the node has stopped, for whatever reason; returns the way to stop listening. */
+  onStopped(listener: () => void): () => void {
+    return this.#node.events.stopped.add(listener);
+  }
+
   onLeaderChange(listener: (leaderId: NodeId | null) => void): () => void {
     return this.#node.events.leader.add(listener);
   }
@@ -127,20 +132,20 @@ export class Replica<R> {
 
   /** Appends a command to the replicated log; resolves with what applying it on *this* member gave. */
   async propose(command: Uint8Array, options: CallOptions = {}): Promise<R> {
-    this.#refuseAsLearner();
+    this.refuseAsLearner();
     return await this.#node.propose(command, options);
   }
 
   /** Resolves when this member may answer a read under the policy. Read at once then, before the next `await`. */
   async barrier({ consistency, ...call }: ReadOptions = {}): Promise<void> {
     const policy = consistency ?? this.tuning.defaultConsistency;
-    if (policy !== "eventual") this.#refuseAsLearner();
+    if (policy !== "eventual") this.refuseAsLearner();
     await this.#node.barrier(policy, call);
   }
 
   /** Asks the leader, this member or another, for what is in no replicated state; see `answerQuestions`. */
   async askLeader(question: Uint8Array, options: CallOptions = {}): Promise<Uint8Array> {
-    this.#refuseAsLearner();
+    this.refuseAsLearner();
     return await this.#node.queries.ask(question, options);
   }
 
@@ -149,8 +154,12 @@ export class Replica<R> {
     this.#node.queries.answerWith(answerer);
   }
 
-  /** As in etcd, a learner serves its status and eventual reads, and nothing else. */
-  #refuseAsLearner(): void {
+  /**
+   * As in etcd, a learner serves its status and eventual reads, and nothing else.
+   *
+   * @throws EngineError `notSupportedForLearner`.
+   */
+  refuseAsLearner(): void {
     if (this.#node.member(this.nodeId)?.isLearner === true) throw new EngineError("notSupportedForLearner");
   }
 

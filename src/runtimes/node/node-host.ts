@@ -19,6 +19,8 @@ import { resolveIdentity } from "./resolve-identity.ts";
 /** What a host runs: a replica, and what stands on it. */
 export interface Hosted {
   readonly replica: Replica<unknown>;
+  /** Ends what clients keep open for as long as they like. */
+  endStreams?(): void;
 }
 
 export interface BaseHostOptions {
@@ -170,6 +172,7 @@ export class NodeHost<E extends Hosted> {
   }
 
   async #stop(options: { readonly transferLeadership?: boolean }): Promise<void> {
+    this.engine.endStreams?.();
     // While this node still leads, what clients have asked for is soonest done.
     await this.#doors.closeToClients(CLOSE_GRACE_MS);
     try {

@@ -65,6 +65,7 @@ export function fakeEngine(answers: Answers = {}): FakeEngine {
     leaseKeepAlive: answer("leaseKeepAlive"),
     leaseTimeToLive: answer("leaseTimeToLive"),
     leaseList: answer("leaseList"),
+    watch: answer("watch"),
     memberList: answer("memberList"),
     memberAdd: answer("memberAdd"),
     memberRemove: answer("memberRemove"),

@@ -8,7 +8,8 @@ import {
   validateCommand,
   validateRange,
 } from "../../../src/core/kv/index.ts";
-import type { Engine, Member, ResponseHeader } from "../../../src/core/node/index.ts";
+import { type Engine, type Member, type ResponseHeader, WatchHub } from "../../../src/core/node/index.ts";
+import { nodeClock, nodeRandom } from "../../../src/runtimes/node/index.ts";
 import { HEADER, STATUS } from "./fake-engine.ts";
 
 type Result<T extends KvResult["type"]> = Extract<KvResult, { readonly type: T }>;
@@ -17,9 +18,16 @@ type Result<T extends KvResult["type"]> = Extract<KvResult, { readonly type: T }
 export function memoryEngine(store: KvStore = new KvStore()): Engine {
   const header = (): ResponseHeader => ({ ...HEADER, revision: store.revision });
 
+  const hub = new WatchHub({
+    store,
+    header: (revision) => ({ ...HEADER, revision }),
+    clock: nodeClock,
+    random: nodeRandom,
+  });
+
   const apply = <T extends KvCommand["type"]>(command: KvCommand & { readonly type: T }): Result<T> => {
     validateCommand(command);
-    const [result] = store.applyChunk([{ command: encodeCommand(command), term: 1 }]);
+    const [result] = store.applyChunk([{ command: encodeCommand(command), term: 1 }], () => hub.applied());
     if (result?.type === "error") throw new EngineError(result.code);
     return result as Result<T>;
   };
@@ -76,6 +84,7 @@ export function memoryEngine(store: KvStore = new KvStore()): Engine {
     async leaseList() {
       return { ids: Array.from(store.leases(), ({ id }) => id), header: header() };
     },
+    watch: (options = {}) => hub.open(options, true),
     memberList: () => Promise.resolve({ header: header(), members: [self] }),
     memberAdd: () => Promise.reject(new EngineError("unhealthy")),
     memberRemove: noMember,

@@ -1,0 +1,97 @@
+import { EngineError } from "../errors/index.ts";
+import type { KeyValue, Revision, WatchEvent } from "../kv/index.ts";
+import { toText } from "./client-bytes.ts";
+import type { WatchCreateRequest, WatchFilter, WatchResponse, WatchStream } from "./watch/messages.ts";
+
+export interface WatchOptions {
+  /** First revision whose changes are wanted, past or future. Default: from now on. */
+  readonly startRevision?: Revision;
+  /** Begin with the present state, as puts marked `initial`; the changes after it follow without a gap. */
+  readonly initialState?: boolean;
+  /** Give each change what was before it. */
+  readonly prevKv?: boolean;
+  /** Changes that are not wanted. */
+  readonly filters?: readonly WatchFilter[];
+  /** Fail with `noLeader` when there has been no leader for a while. */
+  readonly requireLeader?: boolean;
+  /** Ends the watch with the error `canceled`. */
+  readonly signal?: AbortSignal;
+}
+
+/** One change of one key. */
+export class Change {
+  readonly type: "put" | "delete";
+  /** After the change; of a deleted key only `key` and `modRevision`. */
+  readonly kv: KeyValue;
+  /** Before it, if that was asked for and can be had. */
+  readonly prevKv: KeyValue | null;
+  /** Not a change: the state that the watch began with. */
+  readonly initial: boolean;
+
+  constructor({ type, kv, prevKv }: WatchEvent, initial: boolean) {
+    this.type = type;
+    this.kv = copyOf(kv);
+    this.prevKv = prevKv === null ? null : copyOf(prevKv);
+    this.initial = initial;
+  }
+
+  /** The key as text. @throws TypeError when it is not UTF-8. */
+  get key(): string {
+    return toText(this.kv.key);
+  }
+
+  /** The value as text; "" for a deleted key. @throws TypeError when it is not UTF-8. */
+  get value(): string {
+    return toText(this.kv.value);
+  }
+
+  /** All changes of one revision were made at once. */
+  get revision(): Revision {
+    return this.kv.modRevision;
+  }
+}
+
+/**
+ * The changes of one key or of a range, in order, none missing and none twice. It begins when it is made, not when it
+ * is first read. Leaving the loop over it closes it.
+ *
+ * Iterating throws an EngineError: `compacted` when its reader was so slow, or asked for changes so old, that they are
+ * no longer there; `stopped`, `noLeader` and `canceled` as they are named.
+ */
+export class Watch implements AsyncIterable<Change> {
+  readonly #stream: WatchStream;
+  #toldRevision: Revision;
+
+  constructor(stream: WatchStream, request: WatchCreateRequest, now: Revision) {
+    this.#stream = stream;
+    this.#toldRevision = (request.startRevision ?? 0) === 0 ? now : request.startRevision! - 1;
+    stream.create(request);
+  }
+
+  /** Every change up to here has been given out: another watch may go on after it. */
+  get toldRevision(): Revision {
+    return this.#toldRevision;
+  }
+
+  close(): void {
+    this.#stream.close();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Change, void, undefined> {
+    for await (const response of this.#stream) {
+      if (response.canceled) throw endOf(response);
+      for (const event of response.events) yield new Change(event, response.initial);
+      if (!response.created && !response.fragment) this.#toldRevision = response.header.revision;
+    }
+  }
+}
+
+function endOf({ compactRevision, cancelReason }: WatchResponse): EngineError {
+  if (compactRevision === 0) return new EngineError("invalidArgument", { detail: cancelReason });
+  return new EngineError("compacted", { detail: `history begins at revision ${compactRevision}` });
+}
+
+/** The engine shares its own among all watches. */
+function copyOf(kv: KeyValue): KeyValue {
+  return { ...kv, key: kv.key.slice(), value: kv.value.slice() };
+}
