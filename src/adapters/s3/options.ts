@@ -12,7 +12,7 @@ export interface S3ObjectStoreOptions {
   readonly region?: string;
   /**
    * URL of a server other than AWS: R2, MinIO, Ceph and so on. The bucket then goes into the path, and checksums in
-   * headers, which some of them refuse, are left out. It must have conditional writes.
+   * headers, which some of them refuse, are left out. It must have conditional writes, which is tried out first.
    */
   readonly endpoint?: string;
   /** Used instead of a client made here; it is not closed with the store. */

@@ -14,6 +14,7 @@ import {
   readBody,
   type StoredObject,
 } from "../object-store/index.ts";
+import { demandConditions } from "./demand-conditions.ts";
 import type { S3ObjectStoreOptions } from "./options.ts";
 import { loadS3Sdk, makeS3Client, type S3Sdk, sendOnce } from "./s3-client.ts";
 import { explainS3Error } from "./s3-errors.ts";
@@ -53,14 +54,9 @@ export async function s3ObjectStore(options: S3ObjectStoreOptions): Promise<Obje
     timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
   });
   const given = client as unknown as S3Client | undefined;
-  return new S3ObjectStore(
-    sdk,
-    given ?? makeS3Client(sdk, options),
-    given === undefined,
-    requests,
-    bucket,
-    prefix,
-  );
+  const sdkClient = given ?? makeS3Client(sdk, options);
+  const store = new S3ObjectStore(sdk, sdkClient, given === undefined, requests, bucket, prefix);
+  return given === undefined && options.endpoint !== undefined ? demandConditions(store) : store;
 }
 
 class S3ObjectStore implements ObjectStore {

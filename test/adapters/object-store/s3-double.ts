@@ -3,10 +3,15 @@ import { type DoubleReply, type DoubleRequest, ProtocolDouble } from "./protocol
 
 export const S3_DOUBLE_BUCKET = "engine";
 
-/** One bucket that knows what the dialect asks of S3, and S3's ways of refusing it. */
-export function startS3Double(): Promise<ProtocolDouble> {
+/**
+ * One bucket that knows what the dialect asks of S3, and S3's ways of refusing it.
+ *
+ * @param ignored a header that it takes no notice of, as some servers do.
+ */
+export function startS3Double(ignored?: "if-match" | "if-none-match"): Promise<ProtocolDouble> {
   const objects = new Map<string, Buffer>();
   return ProtocolDouble.start((request) => {
+    if (ignored !== undefined) delete request.headers[ignored];
     const [, bucket = "", ...rest] = request.url.pathname.split("/");
     if (bucket !== S3_DOUBLE_BUCKET) {
       return s3Error(404, "NoSuchBucket", "The specified bucket does not exist");

@@ -1,5 +1,6 @@
 import { S3Client } from "@aws-sdk/client-s3";
-import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import type { ObjectStore } from "../../../src/adapters/object-store/index.ts";
 import { s3ObjectStore } from "../../../src/adapters/s3/index.ts";
 import { rejection } from "../storage-helpers.ts";
 import { objectStoreFaultConformance } from "./fault-conformance.ts";
@@ -111,10 +112,61 @@ describe("double", () => {
   });
 });
 
+describe("a server at an endpoint", () => {
+  beforeEach(() => {
+    vi.stubEnv("AWS_ACCESS_KEY_ID", "key");
+    vi.stubEnv("AWS_SECRET_ACCESS_KEY", "secret");
+  });
+  afterEach(() => void vi.unstubAllEnvs());
+
+  async function open(ignored?: "if-match" | "if-none-match"): Promise<[ObjectStore, ProtocolDouble]> {
+    const double = await startS3Double(ignored);
+    const store = await s3ObjectStore({ bucket, prefix: "a", endpoint: double.endpoint });
+    onTestFinished(async () => {
+      await store.close();
+      await double.stop();
+    });
+    return [store, double];
+  }
+
+  it("is asked once whether it heeds conditions, before the first put", async () => {
+    const [store, double] = await open();
+    expect(await store.get("a")).toBeNull();
+    expect(double.requests).toBe(1);
+    const puts = ["a", "b", "a"].map((name) => store.putIfAbsent(name, new Uint8Array(1)));
+    expect((await Promise.all(puts)).map(({ type }) => type).toSorted()).toEqual([
+      "refused",
+      "written",
+      "written",
+    ]);
+    expect(double.requests).toBe(1 + 4 + 3);
+    expect((await store.list("")).objects.map(({ name }) => name)).toEqual(["a", "b"]);
+  });
+
+  it.each(["if-match", "if-none-match"] as const)("is refused when it ignores %s", async (header) => {
+    const [store] = await open(header);
+    for (let i = 0; i < 2; i++) {
+      await expect(store.putIfAbsent("a", new Uint8Array(1))).rejects.toMatchObject({
+        code: "storageFailed",
+        detail: expect.stringMatching(new RegExp(`ignores ${header}`, "i")),
+      });
+    }
+    expect((await store.list("")).objects).toEqual([]);
+  });
+
+  it("is asked again when no answer came", async () => {
+    const [store, double] = await open();
+    double.failNext({ type: "drop", done: true });
+    expect((await store.putIfAbsent("a", new Uint8Array(1))).type).toBe("unknown");
+    expect(await store.get("a")).toBeNull();
+    expect((await store.putIfAbsent("a", new Uint8Array(1))).type).toBe("written");
+  });
+});
+
 const unavailable = s3Error(503, "ServiceUnavailable", "Please try again");
 
 objectStoreFaultConformance("S3", {
-  start: startS3Double,
+  start: () => startS3Double(),
   open: (endpoint, timeoutMs) =>
     s3ObjectStore({ bucket, prefix: "faulty", client: eagerClient(endpoint), timeoutMs }),
   replies: {
