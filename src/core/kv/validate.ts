@@ -81,6 +81,8 @@ export function validateCommand(command: KvCommand, maxTxnOps: number = DEFAULT_
       requireLeaseId(command.request.id);
       return requireTtl(command.request.ttlMs);
     case "leaseRevoke":
+      // As for any other id that no lease has.
+      if (command.request.id === 0n) refuse("leaseNotFound");
       return requireInt64(command.request.id, "ID");
     case "leaseExpire":
       return;

@@ -36,7 +36,8 @@ export function createApp(options: AppOptions): Hono {
 
   const base64 = options.base64 ?? portableBase64;
   const { maxRequestBytes } = limits;
-  mountGateway(app, { engine, base64, maxRequestBytes, guard, context: { etcdVersion: ETCD_VERSION } });
+  const context = { etcdVersion: ETCD_VERSION };
+  mountGateway(app, { engine, base64, maxRequestBytes, guard, context, logger });
   mountHealth(app, { engine, timeoutMs: limits.healthTimeoutMs });
   mountSugar(app, { engine, base64, maxRequestBytes, guard });
   if (options.peer !== undefined) mountPeer(app, options.peer, limits.maxPeerBytes);

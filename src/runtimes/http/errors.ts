@@ -55,6 +55,16 @@ export function replyToError(error: unknown, logger: Logger): Response {
   return errorReply({ message: "d-engine: internal error", code: GrpcCode.internal, reason: "internal" });
 }
 
+/** An error in the middle of a stream: its last line, in the gateway's form. */
+export function streamError(error: unknown, logger: Logger): string {
+  const known = error instanceof EngineError;
+  if (!known) logger.log("error", "a stream failed unexpectedly", { error });
+  const code = known ? error.grpcCode : GrpcCode.internal;
+  const message = known ? error.message : "d-engine: internal error";
+  const reason = known ? error.code : "internal";
+  return `${JSON.stringify({ error: { grpc_code: code, http_code: STATUS_OF_CODE[code], message, reason } })}\n`;
+}
+
 /** When to come back, and who leads. */
 function adviceHeaders({
   retryAfterMs,

@@ -9,6 +9,7 @@ import {
   validateRange,
 } from "../../../src/core/kv/index.ts";
 import { type Engine, type Member, type ResponseHeader, WatchHub } from "../../../src/core/node/index.ts";
+import { withOwnLeases } from "../../../src/core/node/own-leases.ts";
 import { nodeClock, nodeRandom } from "../../../src/runtimes/node/index.ts";
 import { HEADER, STATUS } from "./fake-engine.ts";
 
@@ -25,9 +26,12 @@ export function memoryEngine(store: KvStore = new KvStore()): Engine {
     random: nodeRandom,
   });
 
+  let lastLease = 1000n;
   const apply = <T extends KvCommand["type"]>(command: KvCommand & { readonly type: T }): Result<T> => {
     validateCommand(command);
-    const [result] = store.applyChunk([{ command: encodeCommand(command), term: 1 }], () => hub.applied());
+    const complete = withOwnLeases(command, () => lastLease++);
+    const commands = [{ command: encodeCommand(complete), term: 1 }];
+    const [result] = store.applyChunk(commands, () => hub.applied());
     if (result?.type === "error") throw new EngineError(result.code);
     return result as Result<T>;
   };

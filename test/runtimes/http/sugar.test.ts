@@ -196,12 +196,39 @@ describe("PUT /kv/:key", () => {
     expect(store.revision).toBe(2);
   });
 
-  it.each(["ttl=5", "lease=1"])("does not pretend to know ?%s", async (query) => {
-    const response = await put(`/kv/a?${query}`);
-    expect(await complaint(response)).toBe(
-      `501 unimplemented ?${query.split("=")[0]}: there are no leases yet`,
-    );
-    expect(store.revision).toBe(1);
+  it("attaches the key to a lease", async () => {
+    await engine.leaseGrant({ id: -7n, ttlMs: 1000 });
+    expect((await put("/kv/a?lease=-7")).status).toBe(200);
+    expect((await put("/kv/b?lease=-7", "x", { "If-None-Match": "*" })).status).toBe(200);
+    expect(store.leaseKeys(-7n).map((key) => new TextDecoder().decode(key))).toEqual(["a", "b"]);
+  });
+
+  it.each([
+    ["0.25", 250],
+    ["30", 30_000],
+    ["0.001", 1],
+  ])("gives the key a time to live of %s s", async (ttl, ttlMs) => {
+    expect((await put(`/kv/a?ttl=${ttl}`)).status).toBe(200);
+    expect([...store.leases()]).toMatchObject([{ ttlMs, isPrivate: true }]);
+    expect((await put(`/kv/a?ttl=${ttl}`, "x", { "If-Match": "2" })).status).toBe(200);
+    expect(store.leaseCount).toBe(1);
+    expect((await put("/kv/a")).status).toBe(200);
+    expect(store.leaseCount).toBe(0);
+  });
+
+  it.each([
+    ["ttl=0", "400 invalidArgument ?ttl: not a number of seconds greater than 0"],
+    ["ttl=-1", "400 invalidArgument ?ttl: not a number of seconds greater than 0"],
+    ["ttl=1s", "400 invalidArgument ?ttl: not a number of seconds greater than 0"],
+    ["ttl=0.0001", "400 invalidArgument ?ttl: not a number of seconds greater than 0"],
+    ["ttl=9000000001", "400 leaseTtlTooLarge"],
+    ["lease=1", "404 leaseNotFound"],
+    ["lease=x", "400 invalidArgument ?lease: not a 64-bit number"],
+    ["lease=9223372036854775808", "400 invalidArgument ?lease: not a 64-bit number"],
+    ["lease=1&ttl=1", "400 invalidArgument both a lease and a TTL are given"],
+  ])("refuses ?%s, and nothing changes", async (query, expected) => {
+    expect(await complaint(put(`/kv/a?${query}`))).toBe(expected);
+    expect([store.revision, store.leaseCount]).toEqual([1, 0]);
   });
 
   it("takes no more than the limit", async () => {

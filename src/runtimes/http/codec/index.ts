@@ -1,3 +1,4 @@
+export { JsonSplitter } from "./json-splitter.ts";
 export { JsonDecoders, type JsonDecoder } from "./json-decode.ts";
 export { JsonEncoders, type JsonEncoder } from "./json-encode.ts";
 export { decodeJsonBody } from "./json-body.ts";

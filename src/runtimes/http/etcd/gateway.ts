@@ -1,12 +1,14 @@
 import type { Context, Hono } from "hono";
 import { GrpcCode } from "../../../core/errors/index.ts";
-import type { Engine } from "../../../core/node/index.ts";
+import type { Engine, Logger } from "../../../core/node/index.ts";
 import type { Base64 } from "../base64.ts";
 import { readText } from "../body.ts";
 import type { Guard } from "../client-auth.ts";
 import { decodeJsonBody, JsonDecoders, JsonEncoders } from "../codec/index.ts";
 import { errorReply } from "../errors.ts";
+import { jsonMessages, jsonReplies } from "./json-stream.ts";
 import { type Method, type MethodContext, METHODS } from "./methods.ts";
+import { STREAM_METHODS, type StreamMethod } from "./stream-methods.ts";
 
 /** Where the gateway answers; `/v3beta` is what it was called up to etcd 3.3. */
 const PREFIXES = ["/v3", "/v3beta"] as const;
@@ -19,6 +21,7 @@ export interface GatewayOptions {
   readonly maxRequestBytes: number;
   readonly guard: Guard;
   readonly context: MethodContext;
+  readonly logger: Logger;
 }
 
 /** Mounts every method of the table as a POST route that speaks proto3 JSON. */
@@ -30,6 +33,10 @@ export function mountGateway(app: Hono, options: GatewayOptions): void {
     for (const prefix of PREFIXES) {
       for (const path of pathsOf(method)) app.post(prefix + path, handler);
     }
+  }
+  for (const method of STREAM_METHODS) {
+    const handler = jsonStreamHandler(method, decoders, encoders, options);
+    for (const prefix of PREFIXES) app.post(prefix + method.path, handler);
   }
 }
 
@@ -55,11 +62,29 @@ function jsonHandler(
   };
 }
 
+function jsonStreamHandler(
+  method: StreamMethod,
+  decoders: JsonDecoders,
+  encoders: JsonEncoders,
+  { engine, maxRequestBytes: maxMessageBytes, guard, logger }: GatewayOptions,
+): (c: Context) => Promise<Response> {
+  const messages = { decode: decoders.of<unknown>(method.request), root: method.root, maxMessageBytes };
+  const encode = encoders.of<unknown>(method.response);
+  return async ({ req: { raw } }) => {
+    const refusal = guard(raw);
+    if (refusal !== null) return refusal;
+    const over = new AbortController();
+    const requests = jsonMessages(raw.body, messages, over.signal);
+    return await jsonReplies(method.open(engine, requests, over.signal), encode, logger, () => over.abort());
+  };
+}
+
 /** The reply to a gateway path that leads nowhere, or null when the path is not one of the gateway's. */
 export function gatewayMiss(path: string, httpMethod: string): Response | null {
   const prefix = PREFIXES.find((candidate) => path.startsWith(`${candidate}/`));
   if (prefix === undefined) return null;
-  const exists = METHODS.some((method) => pathsOf(method).some((known) => prefix + known === path));
+  const known = [...METHODS.flatMap(pathsOf), ...STREAM_METHODS.map((method) => method.path)];
+  const exists = known.some((each) => prefix + each === path);
   if (!exists) {
     return errorReply({
       message: `d-engine: not implemented: ${httpMethod} ${path}`,

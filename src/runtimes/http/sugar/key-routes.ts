@@ -1,5 +1,5 @@
 import { EngineError, GrpcCode } from "../../../core/errors/index.ts";
-import type { RequestOp, ResponseOp } from "../../../core/kv/index.ts";
+import type { PutRequest, RequestOp, ResponseOp } from "../../../core/kv/index.ts";
 import type { Engine, ReadOptions } from "../../../core/node/index.ts";
 import { readBytes } from "../body.ts";
 import { errorReply } from "../errors.ts";
@@ -36,20 +36,23 @@ export async function getKey(engine: Engine, request: Request): Promise<Response
   return new Response(kv.value as Uint8Array<ArrayBuffer>, { status: 200, headers });
 }
 
-/** `PUT /kv/:key`: the body is the value. `If-Match: <revision>` or `If-None-Match: *`, else 412. */
+/**
+ * `PUT /kv/:key`: the body is the value. `If-Match: <revision>` or `If-None-Match: *`, else 412. `?lease=<id>` attaches
+ * it to a lease; `?ttl=<seconds>`, a fraction too, gives it a time to live of its own.
+ */
 export async function putKey(engine: Engine, request: Request, maxBytes: number): Promise<Response> {
   const key = keyOf(request);
   const query = new Query(request.url, ["ttl", "lease"]);
-  refuseLeases(query);
+  const life = lifeOf(query);
   const condition = precondition(request.headers, key);
   const value = await readBytes(request, maxBytes);
   let revision: number;
   if (condition === null) {
-    ({ revision } = (await engine.put({ key, value })).header);
+    ({ revision } = (await engine.put({ key, value, ...life })).header);
   } else {
     const txn = await engine.txn({
       compare: [condition],
-      success: [{ type: "put", request: { key, value } }],
+      success: [{ type: "put", request: { key, value, ...life } }],
       failure: [presentState(key)],
     });
     if (!txn.succeeded) return preconditionFailed(presentRevision(txn.responses[0]));
@@ -109,13 +112,11 @@ function readOptions(query: Query): ReadOptions {
   return consistency === undefined ? {} : { consistency };
 }
 
-/** A key that should vanish by itself and would not is worse than one that was refused. */
-function refuseLeases(query: Query): void {
-  for (const name of ["ttl", "lease"]) {
-    if (query.bytes(name) !== undefined) {
-      throw new EngineError("unimplemented", { detail: `?${name}: there are no leases yet` });
-    }
-  }
+/** What a put is told about how long the key lives. */
+function lifeOf(query: Query): Pick<PutRequest, "lease" | "ttlMs"> {
+  const lease = query.int64("lease");
+  const ttlMs = query.milliseconds("ttl");
+  return { ...(lease === undefined ? {} : { lease }), ...(ttlMs === undefined ? {} : { ttlMs }) };
 }
 
 function presentState(key: Uint8Array): RequestOp {

@@ -46,6 +46,22 @@ export class Query {
     return value;
   }
 
+  /** An id as etcd has them. */
+  int64(name: string): bigint | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    const value = /^-?[0-9]{1,19}$/.test(text) ? BigInt(text) : 2n ** 64n;
+    return BigInt.asIntN(64, value) === value ? value : refuse(name, "not a 64-bit number");
+  }
+
+  /** A duration in seconds, with up to three decimals: at least a millisecond. */
+  milliseconds(name: string): number | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    const value = /^[0-9]{1,10}(\.[0-9]{1,3})?$/.test(text) ? Math.round(Number(text) * 1000) : 0;
+    return value > 0 ? value : refuse(name, "not a number of seconds greater than 0");
+  }
+
   consistency(): Consistency | undefined {
     const text = this.text("consistency");
     if (text === undefined || text === "linearizable" || text === "lease" || text === "eventual") return text;
