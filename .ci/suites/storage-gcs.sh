@@ -3,4 +3,5 @@
 command -v go >/dev/null || skip "fake-gcs-server is built with Go, which is not here"
 install_go_program github.com/fsouza/fake-gcs-server@v1.56.1 || exit 1
 
-check "the port of object stores on fake-gcs-server" env TEST_SERVERS=1 npx vitest run test/servers/gcs.test.ts
+check "the port of object stores, and a node's stores, on fake-gcs-server" \
+  env TEST_SERVERS=1 npx vitest run test/servers/gcs.test.ts

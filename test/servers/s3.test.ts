@@ -2,8 +2,11 @@
 
 import type { S3Client } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll } from "vitest";
+import type { ObjectStore } from "../../src/adapters/object-store/index.ts";
 import { s3ObjectStore } from "../../src/adapters/s3/index.ts";
+import { storageConformance } from "../adapters/conformance.ts";
 import { objectStoreConformance } from "../adapters/object-store/port-conformance.ts";
+import { objectStorageSite } from "../adapters/object-store/storage-site.ts";
 import {
   createS3Bucket,
   localS3Client,
@@ -27,6 +30,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-objectStoreConformance(program.name, {
-  site: () => ({ open: (prefix) => s3ObjectStore({ bucket, prefix, client }) }),
-});
+const open = (prefix: string): Promise<ObjectStore> => s3ObjectStore({ bucket, prefix, client });
+
+objectStoreConformance(program.name, { site: () => ({ open }) });
+storageConformance(`S3 on ${program.name}`, { site: () => objectStorageSite(open), histories: 20 });
