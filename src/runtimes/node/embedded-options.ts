@@ -1,5 +1,6 @@
 import type { Consistency, Logger, LogLevel, StorageEngine } from "../../core/node/index.ts";
 import { loadEmbeddedConfig } from "./config/load-config.ts";
+import { invalid } from "./config/raw-settings.ts";
 import type { BaseHostOptions } from "./node-host.ts";
 import { type LogFormat, nodeLogger } from "./node-logger.ts";
 
@@ -49,8 +50,10 @@ export interface EmbeddedOptions {
   readonly logFormat?: LogFormat;
   /** Takes what the engine has to say. Default: warnings and errors on standard error. */
   readonly logger?: Logger;
-  /** Instead of SQLite in the data directory. */
-  readonly storage?: StorageEngine;
+  /** Instead of SQLite in the data directory: `--storage`'s URL, or stores of your own. */
+  readonly storage?: string | StorageEngine;
+  /** Term, vote and identity in another place than `storage`: a URL. */
+  readonly storageMeta?: string;
   /** Default: the process's environment. */
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
@@ -58,9 +61,14 @@ export interface EmbeddedOptions {
 /** What a host is to be told, from what an embedding application said. @throws EngineError `invalidConfig`. */
 export function embeddedHostOptions(dataDir: string, options: EmbeddedOptions): BaseHostOptions {
   const { logger: givenLogger, storage, env = process.env, ...settings } = options;
-  const { config, warnings } = loadEmbeddedConfig({ ...settings, dataDir }, env);
+  const own = typeof storage === "object" ? storage : undefined;
+  if (own !== undefined && settings.storageMeta !== undefined) {
+    throw invalid("option storageMeta: stores of your own bring their own metadata");
+  }
+  const named = typeof storage === "string" ? { storage } : {};
+  const { config, warnings } = loadEmbeddedConfig({ ...settings, ...named, dataDir }, env);
   const format = config.logFormat ?? (process.stderr.isTTY ? "text" : "json");
   const logger = givenLogger ?? nodeLogger({ level: config.logLevel, format });
   for (const warning of warnings) logger.log("warn", warning);
-  return { config, logger, replaceGlobals: false, ...(storage === undefined ? {} : { storage }) };
+  return { config, logger, replaceGlobals: false, ...(own === undefined ? {} : { storage: own }) };
 }

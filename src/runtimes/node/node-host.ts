@@ -1,4 +1,4 @@
-import { openSqliteStorage } from "../../adapters/sqlite/index.ts";
+import { EngineError } from "../../core/errors/index.ts";
 import {
   Listeners,
   type Logger,
@@ -15,6 +15,8 @@ import { nodeRandom } from "./node-random.ts";
 import type { PeerClientTls } from "./peers/peer-poster.ts";
 import { PeerTransport } from "./peers/peer-transport.ts";
 import { resolveIdentity } from "./resolve-identity.ts";
+import { describeStorage } from "./storage/describe-storage.ts";
+import { openStorage } from "./storage/open-storage.ts";
 
 /** What a host runs: a replica, and what stands on it. */
 export interface Hosted {
@@ -28,7 +30,7 @@ export interface BaseHostOptions {
   readonly logger: Logger;
   /** See Doors. */
   readonly replaceGlobals: boolean;
-  /** Instead of SQLite in the configuration's data directory. */
+  /** Instead of what the configuration names. */
   readonly storage?: StorageEngine;
 }
 
@@ -49,6 +51,8 @@ export class NodeHost<E extends Hosted> {
   readonly #logger: Logger;
   readonly #doors: Doors;
   readonly #stopListeners = new Listeners<void>();
+  readonly #failureListeners = new Listeners<unknown>();
+  #failure: { readonly error: unknown } | null = null;
   #stopping: Promise<void> | null = null;
 
   private constructor({ config, logger }: HostOptions<E>, engine: E, doors: Doors) {
@@ -63,7 +67,7 @@ export class NodeHost<E extends Hosted> {
     const { config, logger } = options;
     const undo: (() => Promise<unknown>)[] = [];
     try {
-      const storage = options.storage ?? (await openSqliteStorage({ dir: config.dataDir }));
+      const storage = options.storage ?? (await openStorage(config, logger));
       undo.push(() => storage.close());
       // Not by this member's own largest request: another may have been told of a larger one.
       const maxPeerBytes = MAX_BATCH_BYTES;
@@ -126,16 +130,29 @@ export class NodeHost<E extends Hosted> {
     return this.#stopListeners.add(listener);
   }
 
+  /** Calls back when the node has stopped by itself, at once if it already has. */
+  onFailure(listener: (error: unknown) => void): void {
+    if (this.#failure === null) this.#failureListeners.add(listener);
+    else listener(this.#failure.error);
+  }
+
+  #onFailure(error: unknown): void {
+    this.#failure = { error };
+    this.#failureListeners.emit(error);
+    this.#stopListeners.emit();
+  }
+
   async #open(serveClients: () => Promise<void> | undefined): Promise<void> {
     const { config } = this;
     const { replica } = this.engine;
     const { clusterId, nodeId } = replica.identity;
-    replica.onFailure(() => this.#stopListeners.emit());
+    replica.onFailure((error) => this.#onFailure(error));
+    if (replica.isStopped) this.#onFailure(new EngineError("stopped"));
     this.#logger.log("info", "node started", {
       name: config.name,
       nodeId,
       clusterId,
-      dataDir: config.dataDir,
+      storage: describeStorage(config),
       listening: this.#doors.urls,
     });
     await serveClients();

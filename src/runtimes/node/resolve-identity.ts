@@ -14,6 +14,7 @@ import {
 } from "../http/peer/index.ts";
 import { askMembers } from "./peers/discovery.ts";
 import type { PeerClientTls } from "./peers/peer-poster.ts";
+import { describeStorage } from "./storage/describe-storage.ts";
 
 /** Who this node is, and how it comes into its group. */
 export interface ResolvedIdentity {
@@ -37,10 +38,10 @@ const ASK_ROUNDS = 3;
 const ASK_AGAIN_MS = 500;
 
 /**
- * Finds out who this node is: from its data directory if that has been used before, from the initial cluster when it
+ * Finds out who this node is: from its storage if that has been used before, from the initial cluster when it
  * founds one, and by asking the other members when it joins.
  *
- * @throws EngineError `storageForeign` when directory and configuration contradict each other, `invalidConfig` when
+ * @throws EngineError `storageForeign` when storage and configuration contradict each other, `invalidConfig` when
  * the group does not know this node, `unhealthy` when nobody answers.
  */
 export async function resolveIdentity(context: IdentityContext): Promise<ResolvedIdentity> {
@@ -189,13 +190,13 @@ function problems(answers: readonly DiscoveryAnswer[]): string[] {
 function lostDirectory(config: ServerConfig, self: Member): EngineError {
   const id = formatId(self.id);
   return invalid(
-    `member ${id} has run before, but ${config.dataDir} is empty. Without its log it could break promises that it ` +
+    `member ${id} has run before, but ${describeStorage(config)} is empty. Without its log it could break promises that it ` +
       `made, so it must come back as a new member: d-engine member remove ${id}, then d-engine member add`,
   );
 }
 
 function foreign(config: ServerConfig, stored: StoreIdentity, contradiction: string): EngineError {
   return new EngineError("storageForeign", {
-    detail: `${config.dataDir} belongs to ${describeIdentity(stored)}, but ${contradiction}`,
+    detail: `${describeStorage(config)} belongs to ${describeIdentity(stored)}, but ${contradiction}`,
   });
 }

@@ -11,6 +11,8 @@ export const ExitCode = {
   unreachable: 4,
   /** A write was sent, and it is not known whether it took effect. */
   unknown: 5,
+  /** Another process has taken over this member's storage. To start it again would take it back. */
+  fenced: 6,
 } as const;
 
 export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
@@ -22,6 +24,7 @@ export const EXIT_CODE_HELP: string = `Exit status
   3  no such key
   4  no endpoint could be reached
   5  a write was sent, and whether it took effect is not known
+  6  serve: another process has taken over the storage; do not start this one again while that one runs
 `;
 
 /** Ends a command with a message and an exit status. */

@@ -5,6 +5,7 @@ import { SECTIONS, SETTINGS, UNSUPPORTED } from "../config/settings.ts";
 import { startKvHost } from "../kv-host.ts";
 import type { NodeHost } from "../node-host.ts";
 import { nodeLogger } from "../node-logger.ts";
+import { describeStorage } from "../storage/describe-storage.ts";
 import { ExitCode } from "./exit-codes.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -22,7 +23,7 @@ export async function serve(args: readonly string[], { env }: Terminal): Promise
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
     logger.log("error", "the server did not start", { problem: error.message });
-    return error.code === "invalidConfig" ? ExitCode.usage : ExitCode.failed;
+    return exitCodeOf(error);
   }
   return untilStopped(host, logger);
 }
@@ -34,7 +35,12 @@ export async function serve(args: readonly string[], { env }: Terminal): Promise
 async function untilStopped(host: NodeHost<KvEngine>, logger: Logger): Promise<ExitCode> {
   let signalled = false;
   const failed = new Promise<ExitCode>((resolve) => {
-    host.engine.onFailure(() => resolve(ExitCode.failed));
+    host.onFailure((error) => {
+      const exitCode = exitCodeOf(error);
+      if (exitCode === ExitCode.fenced)
+        logger.log("error", FENCED, { storage: describeStorage(host.config) });
+      resolve(exitCode);
+    });
   });
   const told = new Promise<ExitCode>((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -50,6 +56,15 @@ async function untilStopped(host: NodeHost<KvEngine>, logger: Logger): Promise<E
   // Why the engine failed it has said itself; what else goes wrong on the way out does not change the verdict.
   await host.stop().catch((error: unknown) => logger.log("error", "stopping failed", { error }));
   return exitCode;
+}
+
+const FENCED =
+  "another process has taken over this member's storage, so this one ends, and has acknowledged nothing since";
+
+function exitCodeOf(error: unknown): ExitCode {
+  const code = error instanceof EngineError ? error.code : null;
+  if (code === "fenced") return ExitCode.fenced;
+  return code === "invalidConfig" ? ExitCode.usage : ExitCode.failed;
 }
 
 /** Generated from the table of settings, so that it cannot miss one. */

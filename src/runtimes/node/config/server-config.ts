@@ -8,6 +8,7 @@ import { LOG_LEVELS, type LogFormat } from "../node-logger.ts";
 import { type ClusterAddresses, clusterAddresses, type Profile } from "./cluster-addresses.ts";
 import { invalid, type RawSettings } from "./raw-settings.ts";
 import { SettingReader } from "./setting-reader.ts";
+import { parseStorageUrl, type StorageLocation } from "./storage-url.ts";
 import { isHttps, isLoopback } from "./urls.ts";
 
 /** Certificates of one kind of listener, in PEM. */
@@ -23,6 +24,9 @@ export interface TlsConfig {
 /** Everything that a server can be told. Durations in milliseconds, sizes in bytes. */
 export interface ServerConfig extends ClusterAddresses {
   readonly dataDir: string;
+  /** Where the log and the snapshots are kept, and the metadata unless `storageMeta` says otherwise. */
+  readonly storage: StorageLocation;
+  readonly storageMeta: StorageLocation | null;
   readonly groupId: string;
   readonly initialClusterToken: string;
   readonly heartbeatIntervalMs: number;
@@ -70,7 +74,7 @@ export function serverConfig(settings: RawSettings, profile: Profile): ServerCon
   return {
     ...addresses,
     ...timing(reader),
-    dataDir: reader.text("data-dir", join(".", `${addresses.name}.d-engine`)),
+    ...storage(reader, addresses.name),
     groupId: groupId(reader),
     initialClusterToken: reader.text("initial-cluster-token", "d-engine-cluster"),
     snapshotEntries: reader.number(
@@ -99,6 +103,21 @@ export function serverConfig(settings: RawSettings, profile: Profile): ServerCon
       ? reader.oneOf<LogFormat>("log-format", ["text", "json"], "text")
       : null,
   };
+}
+
+function storage(
+  reader: SettingReader,
+  name: string,
+): Pick<ServerConfig, "dataDir" | "storage" | "storageMeta"> {
+  const dataDir = reader.text("data-dir", join(".", `${name}.d-engine`));
+  const [main, meta] = [reader.raw("storage"), reader.raw("storage-meta")];
+  const location: StorageLocation =
+    main === undefined ? { type: "sqlite", dir: dataDir } : parseStorageUrl(main);
+  const storageMeta = meta === undefined ? null : parseStorageUrl(meta);
+  if (isDeepStrictEqual(location, storageMeta)) {
+    throw invalid(`${reader.label("storage-meta")} names the place of --storage: leave it out`);
+  }
+  return { dataDir, storage: location, storageMeta };
 }
 
 function timing(

@@ -59,6 +59,15 @@ const ETCD: Readonly<Record<Setting["section"], readonly Row[]>> = {
 };
 
 const OURS: Readonly<Partial<Record<Setting["section"], readonly Row[]>>> = {
+  Member: [
+    [
+      "storage",
+      "text",
+      "sqlite:DIR, memory:, s3://BUCKET/PREFIX, gs://..., r2://... or dynamodb://TABLE/PREFIX",
+      "sqlite: in the data directory",
+    ],
+    ["storage-meta", "text", "the same for term, vote and identity alone", "where the log is"],
+  ],
   Cluster: [["group", "text", "Raft group that this process serves", "default"]],
   Security: [
     [

@@ -1,0 +1,95 @@
+import { MemoryStorage } from "../../../adapters/memory/index.ts";
+import { type ObjectStore, openObjectStorage } from "../../../adapters/object-store/index.ts";
+import { openSqliteStorage } from "../../../adapters/sqlite/index.ts";
+import { bundleStorage, type Logger, type StorageEngine } from "../../../core/node/index.ts";
+import type { ServerConfig } from "../config/server-config.ts";
+import type { ObjectLocation, StorageLocation } from "../config/storage-url.ts";
+import { nodeClock } from "../node-clock.ts";
+import { nodeRandom } from "../node-random.ts";
+import { objectPrefix } from "./describe-storage.ts";
+
+/**
+ * Opens the stores that the configuration names. Adapters of the cloud, and their SDKs, are loaded only here, when
+ * they are asked for.
+ *
+ * @throws EngineError what the adapter rejects with; `invalidConfig` when its SDK is not installed.
+ */
+export async function openStorage(config: ServerConfig, logger: Logger): Promise<StorageEngine> {
+  const main = await open(config.storage, config, logger);
+  if (config.storageMeta === null) return main;
+  let meta: StorageEngine | null = null;
+  try {
+    meta = await open(config.storageMeta, config, logger);
+    return await bundleStorage(main, meta);
+  } catch (error) {
+    await Promise.all([main.close(), meta?.close()]);
+    throw error;
+  }
+}
+
+async function open(location: StorageLocation, config: ServerConfig, logger: Logger): Promise<StorageEngine> {
+  switch (location.type) {
+    case "sqlite":
+      return await openSqliteStorage({ dir: location.dir });
+    case "memory":
+      logger.log("warn", "storage is in memory: what is written is gone with the process");
+      return new MemoryStorage();
+    default:
+      return await openObjects(location, config, logger);
+  }
+}
+
+async function openObjects(
+  location: ObjectLocation,
+  config: ServerConfig,
+  logger: Logger,
+): Promise<StorageEngine> {
+  const { lingerMs } = location;
+  const store = await objectStore(location, objectPrefix(location, config));
+  try {
+    return await openObjectStorage({
+      store,
+      clock: nodeClock,
+      random: nodeRandom,
+      logger,
+      ...(lingerMs === undefined ? {} : { lingerMs }),
+    });
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+async function objectStore(location: ObjectLocation, prefix: string): Promise<ObjectStore> {
+  const { type, container, endpoint, region, account, shards, createTable } = location;
+  const at = {
+    prefix,
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(region === undefined ? {} : { region }),
+  };
+  switch (type) {
+    case "s3": {
+      const { s3ObjectStore } = await import("../../../adapters/s3/index.ts");
+      return await s3ObjectStore({ bucket: container, ...at });
+    }
+    case "r2": {
+      // From outside of Workers R2 is reached by its S3 API.
+      const { s3ObjectStore } = await import("../../../adapters/s3/index.ts");
+      const r2 = { region: "auto", endpoint: `https://${account}.r2.cloudflarestorage.com` };
+      return await s3ObjectStore({ bucket: container, ...r2, ...at });
+    }
+    case "gs": {
+      const { gcsObjectStore } = await import("../../../adapters/gcs/index.ts");
+      return await gcsObjectStore({ bucket: container, ...at });
+    }
+    case "dynamodb": {
+      const { dynamoDbObjectStore } = await import("../../../adapters/dynamodb/index.ts");
+      return await dynamoDbObjectStore({
+        table: container,
+        ...at,
+        ...(shards === undefined ? {} : { shards }),
+        ...(createTable === undefined ? {} : { createTable }),
+      });
+    }
+  }
+}
