@@ -48,7 +48,7 @@ export type { WatchHubOptions, WatchStats, WatchTuning } from "./watch/watch-hub
 export { KvEngine } from "./kv-engine.ts";
 export { Replica } from "./replica.ts";
 export { RaftNode } from "./raft-node.ts";
-export type { NodeEvents } from "./raft-node.ts";
+export type { NodeEvents } from "./node-events.ts";
 export { Listeners } from "./listeners.ts";
 export { bundleStorage } from "./bundle.ts";
 export { Client } from "./client.ts";

@@ -18,8 +18,8 @@ import { ApplyLoop } from "./apply-loop.ts";
 import type { CallOptions, Consistency, Member } from "./engine.ts";
 import type { FrameBody, MemberUpdate } from "./frames.ts";
 import { LeaderQueries } from "./leader-queries.ts";
-import { Listeners } from "./listeners.ts";
 import { readForMember } from "./log-reader.ts";
+import { type NodeEvents, nodeEvents } from "./node-events.ts";
 import { NODE_DEFAULTS, type NodeOptions, type NodeTuning } from "./options.ts";
 import { Ownership } from "./ownership.ts";
 import { PeerPort } from "./peer-port.ts";
@@ -39,28 +39,13 @@ const SWEEP_INTERVAL_MS = 50;
 /** Readys in persistence beyond which nothing more is begun: the disk hangs, and so must its promises. */
 const MAX_INFLIGHT_READYS = 1024;
 
-/** What a node can tell about itself. */
-export interface NodeEvents {
-  readonly leader: Listeners<NodeId | null>;
-  readonly membership: Listeners<readonly Member[]>;
-  /** The node has stopped by itself: a broken invariant or a failing store. It must be started anew. */
-  readonly failure: Listeners<unknown>;
-  /** It has stopped, for whatever reason, and answers nobody any more. */
-  readonly stopped: Listeners<void>;
-}
-
 /**
  * The driver of one Raft node: the only writer of its core. Inputs become `step`s; in the next turn of the event
  * loop everything that has gathered becomes Readys, and each Ready is sent, persisted, applied and answered as
  * its contract says. No vendor code, no clock but the one it was given.
  */
 export class RaftNode<R> {
-  readonly events: NodeEvents = {
-    leader: new Listeners(),
-    membership: new Listeners(),
-    failure: new Listeners(),
-    stopped: new Listeners(),
-  };
+  readonly events: NodeEvents = nodeEvents();
   readonly tuning: NodeTuning;
   /** What only the leader can answer. */
   readonly queries: LeaderQueries;
