@@ -326,7 +326,7 @@ describe("the gateway's errors", () => {
     },
   );
 
-  it.each(["/v3/watch", "/v3/auth/enable", "/v3/lock/lock", "/v3beta/x", "/v3/"])(
+  it.each(["/v3/auth/enable", "/v3/lock/lock", "/v3beta/x", "/v3/"])(
     "%s is not implemented",
     async (path) => {
       const response = await post(testApp(fakeEngine()).app, path, "{}");

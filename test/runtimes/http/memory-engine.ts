@@ -8,15 +8,29 @@ import {
   validateCommand,
   validateRange,
 } from "../../../src/core/kv/index.ts";
-import { type Engine, type Member, type ResponseHeader, WatchHub } from "../../../src/core/node/index.ts";
+import {
+  type Engine,
+  type Member,
+  type ResponseHeader,
+  WatchHub,
+  type WatchStats,
+  type WatchTuning,
+} from "../../../src/core/node/index.ts";
 import { withOwnLeases } from "../../../src/core/node/own-leases.ts";
 import { nodeClock, nodeRandom } from "../../../src/runtimes/node/index.ts";
 import { HEADER, STATUS } from "./fake-engine.ts";
 
 type Result<T extends KvResult["type"]> = Extract<KvResult, { readonly type: T }>;
 
+export interface MemoryEngine extends Engine {
+  readonly watchStats: () => WatchStats;
+}
+
 /** The real store as a group of one that commits at once. Nobody can be added to it. */
-export function memoryEngine(store: KvStore = new KvStore()): Engine {
+export function memoryEngine(
+  store: KvStore = new KvStore(),
+  watchTuning: Partial<WatchTuning> = {},
+): MemoryEngine {
   const header = (): ResponseHeader => ({ ...HEADER, revision: store.revision });
 
   const hub = new WatchHub({
@@ -24,6 +38,7 @@ export function memoryEngine(store: KvStore = new KvStore()): Engine {
     header: (revision) => ({ ...HEADER, revision }),
     clock: nodeClock,
     random: nodeRandom,
+    tuning: watchTuning,
   });
 
   let lastLease = 1000n;
@@ -88,6 +103,7 @@ export function memoryEngine(store: KvStore = new KvStore()): Engine {
     async leaseList() {
       return { ids: Array.from(store.leases(), ({ id }) => id), header: header() };
     },
+    watchStats: () => hub.stats(),
     watch: (options = {}) => hub.open(options, true),
     memberList: () => Promise.resolve({ header: header(), members: [self] }),
     memberAdd: () => Promise.reject(new EngineError("unhealthy")),

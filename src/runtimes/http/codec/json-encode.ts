@@ -55,7 +55,8 @@ export class JsonEncoders {
   #field(field: FieldInfo): Encode {
     if (!field.repeated) return this.#kind(field.kind, encodeText);
     // Within a list nothing is left out, not even an empty string.
-    const one = this.#kind(field.kind, JSON.stringify);
+    const one =
+      field.kind.type === "enum" ? encodeEnumItem(field.kind) : this.#kind(field.kind, JSON.stringify);
     return (value) => {
       const items = value as readonly unknown[];
       if (items.length === 0) return "";
@@ -131,6 +132,10 @@ function encodeText(value: unknown): string {
 
 function encodeNumber(value: unknown): string {
   return value === 0 ? "" : '"' + String(value as number) + '"';
+}
+
+function encodeEnumItem({ enumeration: { names, values } }: Kind & { readonly type: "enum" }): Encode {
+  return (value) => JSON.stringify(names[values.indexOf(value as string)]);
 }
 
 /** Remembers the last one: cluster and member ids, the only bigints of a hot path, hardly ever change. */

@@ -92,7 +92,7 @@ export function texts(number: number, name?: string): Field<readonly string[]> {
   return named({ number, repeated: true, kind: { type: "string" } }, name);
 }
 
-export function bool(number: number, name?: string): Field<boolean> {
+export function bool(number: number | null, name?: string): Field<boolean> {
   return named({ number, repeated: false, kind: { type: "bool" } }, name);
 }
 
@@ -123,15 +123,16 @@ export function enumOf<T extends string>(
   values: { readonly [V in T]: string },
   unknownNumber?: "invalidSortOption",
 ): Field<T> {
-  const enumeration = { name, names: Object.values<string>(values), values: Object.keys(values) };
-  return {
-    number,
-    repeated: false,
-    kind: {
-      type: "enum",
-      enumeration: unknownNumber === undefined ? enumeration : { ...enumeration, unknownNumber },
-    },
-  };
+  return { number, repeated: false, kind: enumKind(name, values, unknownNumber) };
+}
+
+/** As {@link enumOf}, any number of times. */
+export function enumList<T extends string>(
+  number: number,
+  name: string,
+  values: { readonly [V in T]: string },
+): Field<readonly T[]> {
+  return { number, repeated: true, kind: enumKind(name, values) };
 }
 
 export function nested<T>(number: number, message: () => Message<T>): Field<T> {
@@ -183,6 +184,18 @@ export function fieldName(property: string, field: FieldInfo): string {
 /** protobuf's lowerCamelCase JSON name of a field, which JSON may also use on the way in. */
 export function camelName(name: string): string {
   return name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+function enumKind(
+  name: string,
+  values: Readonly<Record<string, string>>,
+  unknownNumber?: "invalidSortOption",
+): Kind {
+  const enumeration = { name, names: Object.values(values), values: Object.keys(values) };
+  return {
+    type: "enum",
+    enumeration: unknownNumber === undefined ? enumeration : { ...enumeration, unknownNumber },
+  };
 }
 
 function fieldMap(fields: object): ReadonlyMap<string, FieldInfo> {

@@ -74,9 +74,18 @@ function jsonStreamHandler(
     const refusal = guard(raw);
     if (refusal !== null) return refusal;
     const over = new AbortController();
+    const end = (): void => over.abort();
+    // Before the first reply there is no stream yet whose end would tell that the client has gone.
+    raw.signal.addEventListener("abort", end, { once: true });
     const requests = jsonMessages(raw.body, messages, over.signal);
-    return await jsonReplies(method.open(engine, requests, over.signal), encode, logger, () => over.abort());
+    const call = { signal: over.signal, requireLeader: requiresLeader(raw.headers) };
+    return await jsonReplies(method.open(engine, requests, call), encode, logger, end);
   };
+}
+
+/** etcd's metadata; its gateway passes headers with this prefix on. */
+function requiresLeader(headers: Headers): boolean {
+  return (headers.get("Grpc-Metadata-Hasleader") ?? headers.get("Hasleader")) === "true";
 }
 
 /** The reply to a gateway path that leads nowhere, or null when the path is not one of the gateway's. */

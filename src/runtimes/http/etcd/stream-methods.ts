@@ -1,11 +1,21 @@
 import type { Engine } from "../../../core/node/index.ts";
 import type { Message, MessageInfo } from "../codec/index.ts";
 import * as lease from "./lease-messages.ts";
+import { watchReply, watchRequest } from "./watch-messages.ts";
+import { watch } from "./watch-method.ts";
+
+/** What a stream may know besides its requests. */
+export interface StreamCall {
+  /** Aborts when nobody listens any more. */
+  readonly signal: AbortSignal;
+  /** The client would rather be told that there is no leader than wait (etcd's metadata `hasleader`). */
+  readonly requireLeader: boolean;
+}
 
 /** One RPC that takes a stream of requests and gives a stream of replies, whatever carries them. */
 export interface StreamMethod {
   /** The protobuf service. */
-  readonly service: "etcdserverpb.Lease";
+  readonly service: "etcdserverpb.Lease" | "etcdserverpb.Watch";
   readonly rpc: string;
   /** The gateway's path below `/v3`. */
   readonly path: string;
@@ -14,13 +24,13 @@ export interface StreamMethod {
   readonly request: MessageInfo;
   readonly response: MessageInfo;
   /**
-   * Takes what `request` describes and gives what `response` describes, until the requests end or `signal` aborts:
-   * nobody listens any more.
+   * Takes what `request` describes and gives what `response` describes, for as long as the method has something to say
+   * or until the call's signal aborts.
    */
   readonly open: (
     engine: Engine,
     requests: AsyncIterable<unknown>,
-    signal: AbortSignal,
+    call: StreamCall,
   ) => AsyncGenerator<unknown, void, undefined>;
 }
 
@@ -34,13 +44,21 @@ export const STREAM_METHODS: readonly StreamMethod[] = [
     response: lease.leaseReply,
     open: keepAlive,
   }),
+  streamMethod({
+    service: "etcdserverpb.Watch",
+    rpc: "Watch",
+    path: "/watch",
+    request: watchRequest,
+    response: watchReply,
+    open: watch,
+  }),
 ];
 
 /** A reply for each request, one after the other. */
 async function* keepAlive(
   engine: Engine,
   requests: AsyncIterable<lease.LeaseIdMessage>,
-  signal: AbortSignal,
+  { signal }: StreamCall,
 ): AsyncGenerator<lease.LeaseReply, void, undefined> {
   for await (const { id } of requests) {
     yield lease.leaseReplyOf(await engine.leaseKeepAlive(id, { signal }));
@@ -57,12 +75,12 @@ function streamMethod<Req, Res>(definition: {
   readonly open: (
     engine: Engine,
     requests: AsyncIterable<Req>,
-    signal: AbortSignal,
+    call: StreamCall,
   ) => AsyncGenerator<Res, void, undefined>;
 }): StreamMethod {
   return {
     ...definition,
     root: definition.rpc.charAt(0).toLowerCase() + definition.rpc.slice(1),
-    open: (engine, requests, signal) => definition.open(engine, requests as AsyncIterable<Req>, signal),
+    open: (engine, requests, call) => definition.open(engine, requests as AsyncIterable<Req>, call),
   };
 }
