@@ -15,7 +15,7 @@ import {
   type StoredObject,
 } from "../object-store/index.ts";
 import { gcsFetch, makeGcsClient } from "./gcs-client.ts";
-import { explainGcsError, noBucket } from "./gcs-errors.ts";
+import { explainGcsError, GcsError, noBucket } from "./gcs-errors.ts";
 import type { GcsClientLike, GcsObjectStoreOptions } from "./options.ts";
 
 /** GCS takes 5 TB; this bounds what one request holds in memory. */
@@ -147,7 +147,11 @@ class GcsObjectStore implements ObjectStore {
     const path = `/upload/storage/v1/b/${encodeURIComponent(this.#bucket)}/o?${query.toString()}`;
     const upload = multipart(key, body);
     return await this.#requests.put(async (signal) => {
-      const response = await gcsFetch(this.#client, { method: "POST", path, ...upload }, signal);
+      const request = { method: "POST", path, ...upload } as const;
+      const response = await gcsFetch(this.#client, request, signal).catch((error: unknown) => {
+        // An object that is not there fails the condition.
+        throw error instanceof GcsError && error.status === 404 ? this.#noBucket() : error;
+      });
       const reply: unknown = await response.json();
       const written = (reply as { readonly generation?: unknown } | null)?.generation;
       return typeof written === "string" && written !== "" ? written : null;

@@ -30,6 +30,14 @@ describe("double", () => {
     expect((await store.get("a"))?.body).toEqual(Uint8Array.of(1, 2, 3));
   });
 
+  it("says that a bucket is missing, however few the words of the server are", async () => {
+    const store = await gcsObjectStore({ bucket, prefix: "bucketless", endpoint: double.endpoint });
+    for (const ask of [() => store.putIfAbsent("a", new Uint8Array(1)), () => store.list("")]) {
+      double.failNext({ type: "reply", reply: gcsError(404, "notFound", "Not Found") });
+      await expect(ask()).rejects.toMatchObject({ detail: expect.stringMatching(/no bucket engine/) });
+    }
+  });
+
   it("sends the token that a client has, and says when there is none", async () => {
     const seen: (string | undefined)[] = [];
     double.fault = ({ headers }) => {
