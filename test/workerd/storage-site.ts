@@ -12,6 +12,7 @@ type Stub = DurableObjectStub<StorageObject>;
 
 /** A Durable Object of its own as the place where a store lives. Closing it ends the object's life. */
 export interface ObjectSite extends StorageSite {
+  /** A stub that no earlier failure of the object has broken. */
   readonly stub: Stub;
   open(): Promise<DurableObjectStorageEngine>;
   /** Runs in the object, on its storage. */
@@ -19,12 +20,15 @@ export interface ObjectSite extends StorageSite {
 }
 
 export async function objectSite(): Promise<ObjectSite> {
-  const stub = env.STORAGE.get(env.STORAGE.newUniqueId());
-  const run: ObjectSite["run"] = (work) => runInDurableObject(stub, (_, state) => work(state.storage));
+  const id = env.STORAGE.newUniqueId();
+  const stub = (): Stub => env.STORAGE.get(id);
+  const run: ObjectSite["run"] = (work) => runInDurableObject(stub(), (_, state) => work(state.storage));
   return {
-    stub,
+    get stub() {
+      return stub();
+    },
     run,
-    open: async () => reach(stub, await run((storage) => openDurableObjectStorage(storage))),
+    open: async () => reach(stub(), await run((storage) => openDurableObjectStorage(storage))),
     remove: () => run((storage) => storage.deleteAll()),
   };
 }
@@ -70,7 +74,8 @@ function reach(stub: Stub, engine: DurableObjectStorageEngine): DurableObjectSto
       drop: (info) => call(() => snapshots.drop(info)),
     },
     commit: (hardState, entries) => call(() => engine.commit(hardState, entries)),
-    touch: () => call(() => engine.touch()),
+    confirmOwner: () => call(() => engine.confirmOwner()),
+    touch: () => engine.touch(),
     get rowsRead() {
       return engine.rowsRead;
     },

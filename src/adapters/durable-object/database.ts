@@ -84,6 +84,16 @@ export class Database {
     }
   }
 
+  /** An empty transaction: goes the way of a write, without a row. */
+  touch(): void {
+    this.requireUsable();
+    try {
+      this.#storage.transactionSync(() => {});
+    } catch (error) {
+      throw this.#fail(error);
+    }
+  }
+
   /** Resolves when all that was written before is durable, and after every earlier call has. */
   durable(): Promise<void> {
     const synced = Promise.all([this.#durable, this.#storage.sync()]).then(

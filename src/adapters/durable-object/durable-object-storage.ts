@@ -12,21 +12,24 @@ import { DurableObjectSnapshotStore } from "./snapshot-store.ts";
 export interface DurableObjectStorageEngine extends StorageEngine {
   commit(hardState: HardState, entries: readonly Entry[]): Promise<void>;
   /**
-   * Writes a row that says nothing, for answers that need no write of their own. Whoever replaced this object without
-   * its knowing is found out by a write and by nothing else: what is sent after this call waits in the output gate
-   * until the write is confirmed, and is never sent if it cannot be. To be called in the event that brought the
-   * question, after it came, unless something else was written since: then {@link rowsWritten} has changed.
-   *
-   * Resolves when the write is confirmed.
+   * Costs one row for all calls that gather while one is under way: whoever has been replaced finds out by a write
+   * that is confirmed, and by nothing less, since the object's database is read without asking anyone.
    */
-  touch(): Promise<void>;
+  readonly confirmOwner: () => Promise<void>;
+  /**
+   * Touches the storage, for messages that rest on what was written before: the platform refuses this to an object
+   * that is known to have been replaced, and holds back what is sent afterwards as it would behind a write. It costs
+   * no row, and is no proof: that is {@link confirmOwner}.
+   */
+  touch(): void;
   /** Rows that were read since opening, as the platform bills them. */
   readonly rowsRead: number;
   /** Rows that were written since opening, as the platform bills them. */
   readonly rowsWritten: number;
 }
 
-const TOUCH_SLOT = 2;
+/** Of the row that says nothing, and is written to see whether it can be. */
+const PROBE_SLOT = 2;
 
 /**
  * Opens the stores of one node in the database of a Durable Object, `ctx.storage`. One at a time; tables of the same
@@ -45,8 +48,8 @@ export function openDurableObjectStorage(storage: DurableObjectStorage): Durable
  * relied on for the second line only. `append` and the like resolve when `storage.sync()` does, which is when the
  * gate would open, because
  *
- * - not every way out passes through the gate: chunks of a streamed response that a JavaScript source feeds are
- *   piped on as they come, and objects of one class may share an isolate and so its memory;
+ * - nothing promises that every way out passes through the gate: calls by RPC once did not (workerd, pull request
+ *   2062), a body that is already being streamed need not, and objects of one class may share an isolate's memory;
  * - the driver lets proposals gather while writes are under way, so that resolving early would not only be no faster
  *   for whoever waits at the other side of the gate, but write more rows.
  *
@@ -58,6 +61,21 @@ class ObjectStorage implements DurableObjectStorageEngine {
   readonly snapshots: DurableObjectSnapshotStore;
   readonly #db: Database;
   #ring: LogRing | null = null;
+  /** The one under way, which never rejects, and the one after it. */
+  #probe: Promise<void> = Promise.resolve();
+  #nextProbe: Promise<void> | null = null;
+
+  /** Without a receiver, since the driver keeps it by itself. */
+  readonly confirmOwner = (): Promise<void> => {
+    // Only a write that is begun after the call says anything: calls that come meanwhile share the next one.
+    this.#nextProbe ??= this.#probe.then(() => {
+      this.#nextProbe = null;
+      const probe = this.#writeProbe();
+      this.#probe = probe.catch(() => {});
+      return probe;
+    });
+    return this.#nextProbe;
+  };
 
   constructor(db: Database) {
     this.#db = db;
@@ -72,9 +90,13 @@ class ObjectStorage implements DurableObjectStorageEngine {
     await this.#db.durable();
   }
 
-  async touch(): Promise<void> {
-    this.#db.put("d_engine_meta", [encodeRow(TOUCH_SLOT, EMPTY, () => {})]);
+  async #writeProbe(): Promise<void> {
+    this.#db.put("d_engine_meta", [encodeRow(PROBE_SLOT, EMPTY, () => {})]);
     await this.#db.durable();
+  }
+
+  touch(): void {
+    this.#db.touch();
   }
 
   get rowsRead(): number {

@@ -118,3 +118,23 @@ test("a follower that may have been replaced does not help a leader to a quorum"
   expect(await cluster.world.complete("the read", read)).toMatchObject({ value: "v" });
   expect(said).toContain("HeartbeatResult");
 });
+
+test("what was durable before may be said at once: an acknowledgement repeats it, and asks for nothing", async () => {
+  const { cluster, owner, first } = await begin(3);
+  if (cluster.leader() === first) {
+    await cluster.world.complete("the transfer", first.transferLeadership(2n));
+    await cluster.elected();
+  }
+  const leader = cluster.leader()!;
+  await cluster.converged();
+  owner.standing = null;
+  const said: string[] = [];
+  cluster.network.observe((travelling) => {
+    if (travelling.from === 1n) said.push(kindOf(travelling));
+  });
+  await putNow(cluster, leader, "k", "v");
+  await cluster.world.runFor(20);
+  // Of the entry, which it has written, and of the news that it is committed, for which it has nothing to write.
+  expect(said.filter((kind) => kind === "AppendEntriesResult")).toHaveLength(2);
+  expect(said).not.toContain("HeartbeatResult");
+});
