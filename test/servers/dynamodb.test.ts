@@ -3,7 +3,11 @@
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createDynamoDbTable, dynamoDbObjectStore } from "../../src/adapters/dynamodb/index.ts";
+import type { ObjectStore } from "../../src/adapters/object-store/index.ts";
+import { storageConformance } from "../adapters/conformance.ts";
 import { objectStoreConformance } from "../adapters/object-store/port-conformance.ts";
+import { objectStorageSite } from "../adapters/object-store/storage-site.ts";
+import { expectBytes } from "../adapters/storage-helpers.ts";
 import { localClient } from "../adapters/dynamodb/local-client.ts";
 
 const endpoint = process.env["DYNAMODB_ENDPOINT"];
@@ -17,9 +21,10 @@ beforeAll(async () => {
 });
 afterAll(() => client.destroy());
 
-objectStoreConformance("DynamoDB Local", {
-  site: () => ({ open: (prefix) => dynamoDbObjectStore({ table, prefix, client }) }),
-});
+const open = (prefix: string): Promise<ObjectStore> => dynamoDbObjectStore({ table, prefix, client });
+
+objectStoreConformance("DynamoDB Local", { site: () => ({ open }) });
+storageConformance("DynamoDB Local", { site: () => objectStorageSite(open), histories: 20 });
 
 describe("DynamoDB Local", () => {
   it("keeps the largest object that the port allows", async () => {
@@ -27,7 +32,7 @@ describe("DynamoDB Local", () => {
     const name = "n".repeat(200);
     const body = new Uint8Array(store.maxObjectBytes).fill(7);
     expect((await store.putIfAbsent(name, body)).type).toBe("written");
-    expect((await store.get(name))?.body).toEqual(body);
+    expectBytes((await store.get(name))!.body, body);
   });
 
   it("lists objects of which a page of a query holds only three", async () => {

@@ -1,8 +1,11 @@
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { dynamoDbObjectStore } from "../../../src/adapters/dynamodb/index.ts";
 import type { ObjectStore } from "../../../src/adapters/object-store/index.ts";
+import { Prng } from "../../core/raft/harness/prng.ts";
+import { storageConformance } from "../conformance.ts";
 import { objectStoreConformance } from "../object-store/port-conformance.ts";
+import { objectStorageSite } from "../object-store/storage-site.ts";
 import { DynamoDbDouble, type Fault } from "./dynamodb-double.ts";
 import { localClient } from "./local-client.ts";
 
@@ -22,6 +25,33 @@ afterAll(async () => {
 
 objectStoreConformance("DynamoDB's double", {
   site: () => ({ open: (prefix) => dynamoDbObjectStore({ table: "engine", prefix, client }) }),
+});
+
+const openAt = (prefix: string): Promise<ObjectStore> =>
+  dynamoDbObjectStore({ table: "engine", prefix, client });
+
+storageConformance("DynamoDB's double", { site: () => objectStorageSite(openAt), histories: 10 });
+
+describe("with faults", () => {
+  /** What happens to a request in so many of a hundred. A request that is never answered would only take long. */
+  const FAULTS: readonly Fault[] = [
+    "lostRequest",
+    "lostReply",
+    "late",
+    "garbledReply",
+    { status: 500, name: "InternalServerError" },
+    { status: 400, name: "ThrottlingException" },
+  ];
+  beforeEach(() => {
+    const random = new Prng(1);
+    double.fault = ({ operation }) =>
+      random.chance(operation === "PutItem" ? 0.04 : 0.01) ? random.pick(FAULTS) : null;
+  });
+
+  storageConformance("DynamoDB's double, with faults", {
+    site: () => objectStorageSite((prefix) => openAt(`faults-${prefix}`)),
+    histories: 4,
+  });
 });
 
 let prefixes = 0;
