@@ -24,6 +24,7 @@ type Result<T extends KvResult["type"]> = Extract<KvResult, { readonly type: T }
 
 export interface MemoryEngine extends Engine {
   readonly watchStats: () => WatchStats;
+  readonly stopWatches: () => void;
 }
 
 /** The real store as a group of one that commits at once. Nobody can be added to it. */
@@ -61,7 +62,12 @@ export function memoryEngine(
   };
 
   return {
-    status: () => ({ ...STATUS, revision: store.revision, stateHash: () => store.hash() }),
+    status: () => ({
+      ...STATUS,
+      revision: store.revision,
+      compactRevision: store.compactRevision,
+      stateHash: () => store.hash(),
+    }),
     header,
     async range(request) {
       validateRange(request);
@@ -104,6 +110,7 @@ export function memoryEngine(
       return { ids: Array.from(store.leases(), ({ id }) => id), header: header() };
     },
     watchStats: () => hub.stats(),
+    stopWatches: () => hub.stop(),
     watch: (options = {}) => hub.open(options, true),
     memberList: () => Promise.resolve({ header: header(), members: [self] }),
     memberAdd: () => Promise.reject(new EngineError("unhealthy")),

@@ -3,6 +3,7 @@ import type { KeyValue, Revision } from "../../../core/kv/index.ts";
 import type { Consistency, Engine } from "../../../core/node/index.ts";
 import type { Base64 } from "../base64.ts";
 import { indexOfBytes, percentEncode, prefixEnd, utf8 } from "./key-text.ts";
+import { kvJson } from "./kv-json.ts";
 import { Query } from "./query.ts";
 
 const DEFAULT_LIMIT = 100;
@@ -172,22 +173,6 @@ function pageJson(listing: Listing, { items, revision, cursor }: Page, base64: B
     ...(binaryPrefixes.length === 0 ? {} : { prefixes_base64: binaryPrefixes }),
     ...(cursor === null ? {} : { next: nextPath(listing, cursor, revision) }),
   };
-}
-
-function kvJson(kv: KeyValue, keysOnly: boolean, base64: Base64): object {
-  return {
-    ...bytesJson("key", kv.key, base64),
-    ...(keysOnly ? {} : bytesJson("value", kv.value, base64)),
-    create_revision: kv.createRevision,
-    mod_revision: kv.modRevision,
-    version: kv.version,
-    ...(kv.lease === 0n ? {} : { lease: kv.lease.toString() }),
-  };
-}
-
-function bytesJson(name: string, bytes: Uint8Array, base64: Base64): object {
-  const text = utf8(bytes);
-  return text === null ? { [`${name}_base64`]: base64.encode(bytes) } : { [name]: text };
 }
 
 function nextPath(listing: Listing, cursor: Uint8Array, revision: Revision): string {

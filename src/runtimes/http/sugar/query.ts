@@ -62,6 +62,17 @@ export class Query {
     return value > 0 ? value : refuse(name, "not a number of seconds greater than 0");
   }
 
+  /** A duration as `30s` or `500ms`, in milliseconds. */
+  duration(name: string, maxMs: number): number | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    const [, digits, unit] = /^([0-9]{1,9})(ms|s)$/.exec(text) ?? [];
+    const value = Number(digits) * (unit === "s" ? 1000 : 1);
+    return value > 0 && value <= maxMs
+      ? value
+      : refuse(name, `not a time like 30s or 500ms, up to ${maxMs}ms`);
+  }
+
   consistency(): Consistency | undefined {
     const text = this.text("consistency");
     if (text === undefined || text === "linearizable" || text === "lease" || text === "eventual") return text;

@@ -5,6 +5,7 @@ import type { Guard } from "../client-auth.ts";
 import { listMembers, showLeader, showStatus } from "./cluster-routes.ts";
 import { deleteKey, getKey, isKeyless, putKey } from "./key-routes.ts";
 import { listKeys } from "./list-route.ts";
+import { watchKeys } from "./watch-route.ts";
 
 export interface SugarOptions {
   readonly engine: Engine;
@@ -31,6 +32,10 @@ export function mountSugar(app: Hono, { engine, base64, maxRequestBytes, guard }
   app.delete(
     "/kv/*",
     guarded((request) => deleteKey(engine, request)),
+  );
+  app.get(
+    "/watch",
+    guarded((request) => watchKeys(engine, request, base64)),
   );
   app.get(
     "/members",
