@@ -30,6 +30,7 @@ export class Clients {
   #sequence = 0;
   /** The highest revision of an answered write or fresh read. */
   #floor = 0;
+  #repliesLostUntilMs = 0;
 
   constructor(world: World) {
     this.#world = world;
@@ -91,12 +92,14 @@ export class Clients {
         ({ revision, value }) => {
           // An answer that the dead give reaches nobody.
           if (!life.isAlive || ended) return;
+          if (this.#world.nowMs < this.#repliesLostUntilMs) return open.end();
           if (kind !== "stale") this.#sawRevision(node, kind, revision, floor);
           end({ callAt, status: "ok", returnAt: ++this.#sequence, value });
         },
         (error: unknown) => {
           if (!life.isAlive || ended) return;
           if (!(error instanceof EngineError)) return reject(error as Error);
+          if (this.#world.nowMs < this.#repliesLostUntilMs) return open.end();
           const unknown = kind === "write" && isAmbiguous(error);
           end({ callAt, status: unknown ? "unknown" : "failed" });
         },
@@ -112,6 +115,15 @@ export class Clients {
       this.problems.push({ kind: "checker", rule, detail });
     }
     this.#floor = Math.max(this.#floor, revision);
+  }
+
+  /** From now on, for so long, clients are told nothing. */
+  loseReplies(ms: number): void {
+    this.#repliesLostUntilMs = Math.max(this.#repliesLostUntilMs, this.#world.nowMs + ms);
+  }
+
+  heal(): void {
+    this.#repliesLostUntilMs = 0;
   }
 
   /** The node is gone, and its callers will never learn. */

@@ -73,7 +73,7 @@ function drawOptions(random: Prng): ScenarioOptions {
     requestTimeoutMs: random.pick([2000, 5000]),
     snapshotEntries: random.pick([10, 50, 200, 100_000]),
     trailingEntries: random.pick([0, 5, 50]),
-    snapshotChunkBytes: random.pick([50, 500, 10_000]),
+    snapshotChunkBytes: random.pick([200, 1000, 10_000]),
     maxInflightReadys: random.pick([1, 4]),
     durationMs: 40_000,
     wildClocks: random.chance(0.1),
@@ -140,6 +140,7 @@ function drawUnfocused(random: Prng): Tempo {
     clockRate: draw(10),
     clockJump: draw(20),
     wallJump: draw(20),
+    loseReplies: draw(10),
     snapshot: draw(8),
     transfer: draw(6),
     addMember: draw(10),
@@ -204,6 +205,8 @@ function drawFault(name: Fault["do"], random: Prng, options: ScenarioOptions): F
       };
     case "pause":
       return { do: name, node: someone(), ms: aWhile(4) };
+    case "loseReplies":
+      return { do: name, ms: aWhile(2) };
     case "clockRate":
       return { do: name, node: someone(), rate: random.pick(options.wildClocks ? WILD_RATES : TAME_RATES) };
     case "clockJump":

@@ -105,6 +105,8 @@ export class Faults {
         });
         return;
       }
+      case "loseReplies":
+        return this.#clients.loseReplies(fault.ms);
       case "clockRate":
         return machines.clock(machines.at(fault.node)).setRate(fault.rate);
       case "clockJump":

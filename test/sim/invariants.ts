@@ -28,6 +28,8 @@ import type { Side } from "./scenario.ts";
 const STATUS_EVERY = 16;
 /** State hashes are compared at every multiple of this revision. */
 const HASH_EVERY = 32;
+/** More than any entry of the workloads has. */
+const LARGEST_ENTRY_BYTES = 10_000;
 /** Entries behind the commit index that views keep. */
 const VIEW_KEEPS = 2000;
 
@@ -39,6 +41,7 @@ interface Tracked {
   role: Role;
   term: Term;
   commitIndex: LogIndex;
+  appliedIndex: LogIndex;
   /** Leads in this term and has been compared with all that was committed before. */
   completeIn: Term;
   steps: number;
@@ -120,7 +123,18 @@ export class Invariants implements Watcher {
       () => `began with ${commitIndex} committed, and had applied the membership change at ${change}`,
     );
     const view = LogView.of(node.disk.seen);
-    return { node, life, view, role, term: raft.term, commitIndex, completeIn: 0, steps: 0 };
+    const { term: begunIn } = raft;
+    return {
+      node,
+      life,
+      view,
+      role,
+      term: begunIn,
+      commitIndex,
+      appliedIndex: 0,
+      completeIn: 0,
+      steps: 0,
+    };
   }
 
   stepped(raft: Raft, event: RaftEvent): void {
@@ -150,7 +164,8 @@ export class Invariants implements Watcher {
     tracked.role = role;
     tracked.term = term;
     tracked.commitIndex = commitIndex;
-    if (event.type === "applyConfChange" || tracked.steps % STATUS_EVERY === 0) this.#checkStatus(raft, node);
+    if (event.type === "applyConfChange" || tracked.steps % STATUS_EVERY === 0)
+      this.#checkStatus(raft, tracked);
   }
 
   /** What it believes to be durable is. */
@@ -379,7 +394,8 @@ export class Invariants implements Watcher {
 
   // Status
 
-  #checkStatus(raft: Raft, node: SimNode): void {
+  #checkStatus(raft: Raft, tracked: Tracked): void {
+    const { node } = tracked;
     const status = raft.status();
     const { appliedIndex, commitIndex, lastIndex, uncommittedBytes } = status;
     this.#check(
@@ -388,6 +404,13 @@ export class Invariants implements Watcher {
       node.id,
       () => `applied ${appliedIndex}, commit ${commitIndex}, last ${lastIndex}`,
     );
+    this.#check(
+      appliedIndex >= tracked.appliedIndex,
+      "S6 applied grows",
+      node.id,
+      () => `from ${tracked.appliedIndex} to ${appliedIndex}`,
+    );
+    tracked.appliedIndex = appliedIndex;
     // One proposal may be let in above the limit, and what a leader inherits counts as well.
     this.#check(
       uncommittedBytes >= 0 && uncommittedBytes <= 2 * this.#maxUncommittedBytes + 10_000,
@@ -395,12 +418,17 @@ export class Invariants implements Watcher {
       node.id,
       () => `${uncommittedBytes} uncommitted bytes`,
     );
-    for (const [id, { inflightMessages, match, next }] of status.progress) {
+    const { maxInflightBytes, maxAppendBytes } = raft.options;
+    for (const [id, { inflightMessages, inflightBytes, match, next }] of status.progress) {
+      // The message that fills the window goes with it, however large: a single entry must always be sendable.
+      const isWithin = inflightMessages <= this.#maxInflightMessages;
+      const mayHold = maxInflightBytes + Math.max(maxAppendBytes, LARGEST_ENTRY_BYTES);
       this.#check(
-        inflightMessages <= this.#maxInflightMessages && match < next,
+        isWithin && inflightBytes <= mayHold && match < next,
         "S18 limits",
         node.id,
-        () => `${inflightMessages} messages in flight to ${id}, match ${match}, next ${next}`,
+        () =>
+          `${inflightMessages} messages, ${inflightBytes} bytes in flight to ${id}, match ${match}, next ${next}`,
       );
     }
   }
@@ -521,10 +549,27 @@ export class Invariants implements Watcher {
     );
   }
 
-  /** A disk has made something durable: does it still say what it said of term and vote? */
+  /**
+   * A disk has made something durable: could the node be started from it, and does it still say what it said of term
+   * and vote?
+   */
   durable(node: SimNode): void {
-    const { hardState } = node.disk.durable;
+    const { hardState, snapshots } = node.disk.durable;
+    const { firstIndex, lastIndex, lastTerm } = node.disk.durable.bounds();
+    const snapshotIndex = snapshots[0]?.info.meta.index ?? 0;
+    this.#check(
+      snapshotIndex >= firstIndex - 1,
+      "S15 snapshot before log",
+      node.id,
+      () => `its log begins at ${firstIndex}, its newest snapshot is at ${snapshotIndex}`,
+    );
     if (hardState === null) return;
+    this.#check(
+      lastIndex < firstIndex || lastTerm <= hardState.term,
+      "S8 term before entries",
+      node.id,
+      () => `its disk holds ${lastIndex}/${lastTerm} and knows of term ${hardState.term} only`,
+    );
     const conflict = this.oracle.recordDurable(node.id, hardState.term, hardState.vote);
     if (conflict !== null) this.#host.report("S7 vote kept", `node ${node.id}: ${conflict}`);
   }

@@ -64,11 +64,12 @@ class Liveness {
   }
 
   async run(): Promise<LivenessReport> {
-    const { cluster, machines, faults, electionTimeoutMs } = this.#host;
+    const { cluster, machines, faults, clients, electionTimeoutMs } = this.#host;
     cluster.network.conditions = CALM;
     cluster.network.heal();
     faults.heal();
     machines.heal();
+    clients.heal();
     const termBefore = this.#highestTerm();
     const majorityLeader = await this.#majority();
     cluster.network.heal();

@@ -1,3 +1,4 @@
+import { DURABILITY_MUTANTS } from "./durability-mutants.ts";
 import type { Rewrite } from "./rewrite.ts";
 
 /** A bug that others shipped, or could have, planted in our own code. */
@@ -248,8 +249,8 @@ export const MUTANTS: readonly Mutant[] = [
       "driver-sends-before-persist",
       "the driver sends everything at once, durable or not",
       `${NODE}/raft-node.ts`,
-      "for (const message of ready.messages) this.#dispatch(message);",
-      "for (const message of [...ready.messages, ...ready.messagesAfterPersist]) this.#dispatch(message);",
+      "this.#ownership.send(ready.messages);",
+      "this.#ownership.send([...ready.messages, ...ready.messagesAfterPersist]);",
     ),
   ),
   mutant(
@@ -277,8 +278,8 @@ export const MUTANTS: readonly Mutant[] = [
     "hard-state-not-awaited",
     "entries are acknowledged before the term they were accepted in is durable (cockroach 143271)",
     `${NODE}/persister.ts`,
-    "await storage.meta.saveHardState(hardState);\n      return await storage.log.append(entries);",
-    "void storage.meta.saveHardState(hardState).catch(() => {});\n      return await storage.log.append(entries);",
+    "if (hardState !== null) await storage.meta.saveHardState(hardState);",
+    "if (hardState !== null) void storage.meta.saveHardState(hardState).catch(() => {});",
   ),
   mutant(
     "batch-over-limit",
@@ -287,6 +288,7 @@ export const MUTANTS: readonly Mutant[] = [
     "if (runBytes + command.length > maxUncommittedBytes) flushRun();",
     "",
   ),
+  ...DURABILITY_MUTANTS,
 ];
 
 /** @throws Error for a name that there is none of. */

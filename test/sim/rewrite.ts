@@ -13,11 +13,11 @@ export interface Rewrite {
 const ROOT = new URL("../../", import.meta.url);
 
 /**
- * From now on these files are loaded with the changes in them. To be called before anything imports them.
+ * The files with the changes in them, by URL.
  *
  * @throws Error when a place is no longer there, or there twice: a change that changes nothing shows nothing.
  */
-export function rewriteSources(rewrites: readonly Rewrite[]): void {
+export function rewritten(rewrites: readonly Rewrite[]): ReadonlyMap<string, string> {
   const sources = new Map<string, string>();
   for (const { file, find, replace } of rewrites) {
     const { href } = new URL(file, ROOT);
@@ -29,6 +29,12 @@ export function rewriteSources(rewrites: readonly Rewrite[]): void {
       source.replace(find, () => replace),
     );
   }
+  return sources;
+}
+
+/** From now on these files are loaded with the changes in them. To be called before anything imports them. */
+export function rewriteSources(rewrites: readonly Rewrite[]): void {
+  const sources = rewritten(rewrites);
   registerHooks({
     load(url, context, nextLoad) {
       const loaded = nextLoad(url, context);

@@ -62,6 +62,8 @@ export type Fault =
   | { readonly do: "clockRate"; readonly node: Target; readonly rate: number }
   | { readonly do: "clockJump"; readonly node: Target; readonly ms: number }
   | { readonly do: "wallJump"; readonly node: Target; readonly ms: number }
+  /** For a while no client hears of what was done for it, though it is done. */
+  | { readonly do: "loseReplies"; readonly ms: number }
   | { readonly do: "snapshot"; readonly node: Target }
   | { readonly do: "transfer"; readonly to: Target }
   | { readonly do: "addMember"; readonly learner: boolean }
