@@ -72,8 +72,10 @@ export async function startObjectServer({ name, args, env, readyPath }: Program)
   const endpoint = `http://127.0.0.1:${port}`;
   const child = spawn(name, args(`127.0.0.1:${port}`, dir), {
     env: { ...process.env, ...env },
-    stdio: ["ignore", "ignore", "inherit"],
+    stdio: ["ignore", "ignore", "pipe"],
   });
+  let said = "";
+  child.stderr.on("data", (chunk: Buffer) => (said = (said + chunk.toString()).slice(-2000)));
   const stop = async (): Promise<void> => {
     await end(child);
     await rm(dir, { recursive: true, force: true });
@@ -81,7 +83,7 @@ export async function startObjectServer({ name, args, env, readyPath }: Program)
   try {
     await once(child, "spawn");
     await until(20, `${name} to serve`, async () => {
-      if (child.exitCode !== null) throw new Error(`${name} ended with ${child.exitCode}`);
+      if (child.exitCode !== null) throw new Error(`${name} ended with ${child.exitCode}: ${said}`);
       return await fetch(endpoint + readyPath).then(
         ({ status }) => status !== 503,
         () => false,
