@@ -64,10 +64,11 @@ async function startS3(program: typeof VERSITYGW): Promise<Place> {
 }
 
 async function startR2(): Promise<Place> {
-  const { endpoint, stop } = await startLocalR2();
+  const server = await startLocalR2();
   const credentials = R2_CREDENTIALS;
+  const { endpoint } = server;
   const client = new S3Client({ endpoint, region: "auto", forcePathStyle: true, credentials });
-  return s3Place(client, R2_BUCKET, stop);
+  return s3Place(client, R2_BUCKET, () => server.stop());
 }
 
 function s3Place(client: S3Client, bucket: string, stop: () => Promise<void>): Place {
@@ -81,9 +82,13 @@ function s3Place(client: S3Client, bucket: string, stop: () => Promise<void>): P
 }
 
 async function startGcs(): Promise<Place> {
-  const { endpoint, stop } = await startObjectServer(FAKE_GCS);
+  const server = await startObjectServer(FAKE_GCS);
+  const { endpoint } = server;
   await createGcsBucket(endpoint, BUCKET);
-  return { open: (prefix) => gcsObjectStore({ bucket: BUCKET, prefix, endpoint }), stop };
+  return {
+    open: (prefix) => gcsObjectStore({ bucket: BUCKET, prefix, endpoint }),
+    stop: () => server.stop(),
+  };
 }
 
 async function openDynamoDb(endpoint: string): Promise<Place> {
