@@ -36,6 +36,11 @@ export type ErrorCode =
   | "leaseNotFound"
   | "leaseExists"
   | "leaseTtlTooLarge"
+  | "sessionExpired"
+  | "lockHeld"
+  | "notElected"
+  | "noElectedLeader"
+  | "leaderNotGiven"
   | "memberNotFound"
   | "peerUrlExists"
   | "notEnoughStarted"
@@ -93,6 +98,12 @@ export const ERRORS: Readonly<Record<ErrorCode, readonly [GrpcCode, string]>> = 
   leaseNotFound: [5, "etcdserver: requested lease not found"],
   leaseExists: [9, "etcdserver: lease already exists"],
   leaseTtlTooLarge: [11, "etcdserver: too large lease TTL"],
+  // Locks and elections (etcd: client/v3/concurrency, server/etcdserver/api/v3election)
+  sessionExpired: [2, "mutex: session is expired"],
+  lockHeld: [9, "d-engine: the lock is held by another"],
+  notElected: [2, "election: not leader"],
+  noElectedLeader: [2, "election: no leader"],
+  leaderNotGiven: [2, '"leader" field must be provided'],
   // Membership
   memberNotFound: [5, "etcdserver: member not found"],
   peerUrlExists: [9, "etcdserver: Peer URLs already exists"],

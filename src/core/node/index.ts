@@ -46,6 +46,11 @@ export type {
 export { WATCH_DEFAULTS, WatchHub } from "./watch/watch-hub.ts";
 export type { WatchHubOptions, WatchStats, WatchTuning } from "./watch/watch-hub.ts";
 export { KvEngine } from "./kv-engine.ts";
+export { lock, unlock } from "./coordination/lock.ts";
+export type { LockRequest, LockResponse, UnlockRequest } from "./coordination/lock.ts";
+export { campaign, leaderOf, observe, proclaim, resign } from "./coordination/election.ts";
+export type { CampaignRequest, LeaderKey, LeaderResponse } from "./coordination/election.ts";
+export type { QueueEngine } from "./coordination/queue.ts";
 export { Replica } from "./replica.ts";
 export { RaftNode } from "./raft-node.ts";
 export type { NodeEvents } from "./node-events.ts";

@@ -263,8 +263,11 @@ describe("the gateway's methods", () => {
     }
   });
 
-  it("covers the whole table", () => {
-    expect(new Set(CASES.map(({ path }) => path))).toEqual(new Set(METHODS.map(({ path }) => path)));
+  it("covers the whole table, but for locks and elections (locks.test.ts)", () => {
+    const paths = METHODS.filter(({ service }) => service.startsWith("etcdserverpb.")).map(
+      ({ path }) => path,
+    );
+    expect(new Set(CASES.map(({ path }) => path))).toEqual(new Set(paths));
   });
 });
 
@@ -326,7 +329,7 @@ describe("the gateway's errors", () => {
     },
   );
 
-  it.each(["/v3/auth/enable", "/v3/lock/lock", "/v3beta/x", "/v3/"])(
+  it.each(["/v3/auth/enable", "/v3/lock/trylock", "/v3beta/x", "/v3/"])(
     "%s is not implemented",
     async (path) => {
       const response = await post(testApp(fakeEngine()).app, path, "{}");

@@ -89,7 +89,8 @@ export function memoryEngine(
       apply({ type: "compact", request });
       return { header: header() };
     },
-    async leaseGrant({ id = 1n, ttlSeconds = 0, ttlMs = 1000 * ttlSeconds }) {
+    async leaseGrant({ id: given = 0n, ttlSeconds = 0, ttlMs = 1000 * ttlSeconds }) {
+      const id = given === 0n ? lastLease++ : given;
       apply({ type: "leaseGrant", request: { id, ttlMs } });
       return { id, ttlMs, header: header() };
     },

@@ -102,7 +102,7 @@ export function int64(number: number | null, name?: string): Field<number> {
 }
 
 /** An int64 of which every bit counts. */
-export function bigInt64(number: number, name?: string): Field<bigint> {
+export function bigInt64(number: number | null, name?: string): Field<bigint> {
   return named({ number, repeated: false, kind: { type: "int64", as: "bigint" } }, name);
 }
 

@@ -56,9 +56,11 @@ function jsonHandler(
   return async ({ req: { raw } }) => {
     const refusal = guard(raw);
     if (refusal !== null) return refusal;
+    // Asked for only where it is needed, since it makes the platform build a whole request; and before that is read.
+    const signal = method.waits === true ? raw.signal : undefined;
     const body = await readText(raw, maxRequestBytes);
     const request = decodeJsonBody(body, decode, method.root);
-    return new Response(encode(await method.call(engine, request, context)), JSON_REPLY);
+    return new Response(encode(await method.call(engine, request, context, signal)), JSON_REPLY);
   };
 }
 

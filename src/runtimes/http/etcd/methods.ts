@@ -1,17 +1,25 @@
 import { EngineError } from "../../../core/errors/index.ts";
 import type { CompactRequest, PutRequest, DeleteRangeRequest, RequestOp } from "../../../core/kv/index.ts";
-import type {
-  Consistency,
-  Engine,
-  EngineStatus,
-  MemberAddRequest,
-  ReadOptions,
-  ResponseHeader,
+import {
+  campaign,
+  type Consistency,
+  type Engine,
+  type EngineStatus,
+  type LeaderKey,
+  leaderOf,
+  lock,
+  type MemberAddRequest,
+  proclaim,
+  type ReadOptions,
+  resign,
+  type ResponseHeader,
+  unlock,
 } from "../../../core/node/index.ts";
 import type { Message, MessageInfo } from "../codec/index.ts";
 import * as cluster from "./cluster-messages.ts";
 import * as kv from "./kv-messages.ts";
 import * as lease from "./lease-messages.ts";
+import * as locks from "./lock-messages.ts";
 import { txnReply } from "./txn-reply.ts";
 
 /** What a method may know besides its request. */
@@ -27,7 +35,9 @@ export interface Method {
     | "etcdserverpb.KV"
     | "etcdserverpb.Lease"
     | "etcdserverpb.Cluster"
-    | "etcdserverpb.Maintenance";
+    | "etcdserverpb.Maintenance"
+    | "v3lockpb.Lock"
+    | "v3electionpb.Election";
   readonly rpc: string;
   /** The gateway's path below `/v3`. */
   readonly path: string;
@@ -37,8 +47,19 @@ export interface Method {
   readonly root: string;
   readonly request: MessageInfo;
   readonly response: MessageInfo;
-  /** Takes what `request` describes and gives what `response` describes. */
-  readonly call: (engine: Engine, request: unknown, context: MethodContext) => Promise<unknown>;
+  /** It takes as long as it takes, and is to be told when nobody waits for its answer any more. */
+  readonly waits?: boolean;
+  /**
+   * Takes what `request` describes and gives what `response` describes.
+   *
+   * @param signal only for a method that waits.
+   */
+  readonly call: (
+    engine: Engine,
+    request: unknown,
+    context: MethodContext,
+    signal?: AbortSignal,
+  ) => Promise<unknown>;
 }
 
 /** The methods of etcd's v3 API that the engine has. */
@@ -198,6 +219,61 @@ export const METHODS: readonly Method[] = [
       return { header: engine.header() };
     },
   }),
+  method({
+    service: "v3lockpb.Lock",
+    rpc: "Lock",
+    path: "/lock/lock",
+    request: locks.lockRequest,
+    response: locks.lockReply,
+    waits: true,
+    call: (engine, request: locks.LockMessage, _context, signal) => lock(engine, request, signal),
+  }),
+  method({
+    service: "v3lockpb.Lock",
+    rpc: "Unlock",
+    path: "/lock/unlock",
+    request: locks.unlockRequest,
+    response: kv.headerReply,
+    call: (engine, request: locks.UnlockMessage) => unlock(engine, request),
+  }),
+  method({
+    service: "v3electionpb.Election",
+    rpc: "Campaign",
+    path: "/election/campaign",
+    request: locks.campaignRequest,
+    response: locks.campaignReply,
+    waits: true,
+    call: async (engine, request: locks.CampaignMessage, _context, signal) => {
+      const { leader, header } = await campaign(engine, request, signal);
+      const { name, key, revision: rev, lease: id } = leader;
+      return { header, leader: { name, key, rev, lease: id } };
+    },
+  }),
+  method({
+    service: "v3electionpb.Election",
+    rpc: "Proclaim",
+    path: "/election/proclaim",
+    request: locks.proclaimRequest,
+    response: kv.headerReply,
+    call: async (engine, { leader, value }: locks.ProclaimMessage) =>
+      proclaim(engine, leaderKeyOf(leader), value),
+  }),
+  method({
+    service: "v3electionpb.Election",
+    rpc: "Leader",
+    path: "/election/leader",
+    request: locks.leaderRequest,
+    response: locks.leaderReply,
+    call: (engine, { name }: locks.LeaderMessage) => leaderOf(engine, name),
+  }),
+  method({
+    service: "v3electionpb.Election",
+    rpc: "Resign",
+    path: "/election/resign",
+    request: locks.resignRequest,
+    response: kv.headerReply,
+    call: async (engine, { leader }: locks.ResignMessage) => resign(engine, leaderKeyOf(leader)),
+  }),
 ];
 
 /** Checks a method's parts against each other, and then forgets their types so that methods fit into one table. */
@@ -208,12 +284,13 @@ function method<Req, Res>(definition: {
   readonly oldPath?: string;
   readonly request: Message<Req>;
   readonly response: Message<Res>;
-  readonly call: (engine: Engine, request: Req, context: MethodContext) => Promise<Res>;
+  readonly waits?: boolean;
+  readonly call: (engine: Engine, request: Req, context: MethodContext, signal?: AbortSignal) => Promise<Res>;
 }): Method {
   return {
     ...definition,
     root: definition.rpc.charAt(0).toLowerCase() + definition.rpc.slice(1),
-    call: (engine, request, context) => definition.call(engine, request as Req, context),
+    call: (engine, request, context, signal) => definition.call(engine, request as Req, context, signal),
   };
 }
 
@@ -241,6 +318,12 @@ function readsSerializably(request: kv.TxnMessage): boolean {
 function isSerializableRange(op: RequestOp): boolean {
   if (op.type === "txn") return readsSerializably(op.request);
   return op.type === "range" && (op.request as kv.RangeMessage).serializable === true;
+}
+
+function leaderKeyOf(given: locks.LeaderKeyMessage | null): LeaderKey {
+  if (given === null) throw new EngineError("leaderNotGiven");
+  const { name, key, rev: revision, lease: id } = given;
+  return { name, key, revision, lease: id };
 }
 
 /** Cluster replies of etcd carry no revision. */

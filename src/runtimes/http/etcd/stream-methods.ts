@@ -1,6 +1,7 @@
-import type { Engine } from "../../../core/node/index.ts";
+import { type Engine, observe } from "../../../core/node/index.ts";
 import type { Message, MessageInfo } from "../codec/index.ts";
 import * as lease from "./lease-messages.ts";
+import * as locks from "./lock-messages.ts";
 import { watchReply, watchRequest } from "./watch-messages.ts";
 import { watch } from "./watch-method.ts";
 
@@ -15,7 +16,7 @@ export interface StreamCall {
 /** One RPC that takes a stream of requests and gives a stream of replies, whatever carries them. */
 export interface StreamMethod {
   /** The protobuf service. */
-  readonly service: "etcdserverpb.Lease" | "etcdserverpb.Watch";
+  readonly service: "etcdserverpb.Lease" | "etcdserverpb.Watch" | "v3electionpb.Election";
   readonly rpc: string;
   /** The gateway's path below `/v3`. */
   readonly path: string;
@@ -52,6 +53,14 @@ export const STREAM_METHODS: readonly StreamMethod[] = [
     response: watchReply,
     open: watch,
   }),
+  streamMethod({
+    service: "v3electionpb.Election",
+    rpc: "Observe",
+    path: "/election/observe",
+    request: locks.leaderRequest,
+    response: locks.leaderReply,
+    open: observeOne,
+  }),
 ];
 
 /** A reply for each request, one after the other. */
@@ -63,6 +72,15 @@ async function* keepAlive(
   for await (const { id } of requests) {
     yield lease.leaseReplyOf(await engine.leaseKeepAlive(id, { signal }));
   }
+}
+
+/** etcd's takes one request. */
+async function* observeOne(
+  engine: Engine,
+  requests: AsyncIterable<locks.LeaderMessage>,
+  { signal }: StreamCall,
+): AsyncGenerator<locks.LeaderReply, void, undefined> {
+  for await (const { name } of requests) return yield* observe(engine, name, signal);
 }
 
 /** As `method` in methods.ts: checks the parts against each other, and then forgets their types. */
