@@ -77,6 +77,11 @@ export class Replica<R> {
     return this.#node.leaderId === this.nodeId;
   }
 
+  /** The group sleeps, as far as this member knows: nothing happens here until somebody asks for something. */
+  get isAsleep(): boolean {
+    return this.#node.status().asleep;
+  }
+
   get raftOptions(): RaftOptions {
     return this.#node.raftOptions;
   }

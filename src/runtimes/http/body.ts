@@ -1,13 +1,16 @@
 import { EngineError } from "../../core/errors/index.ts";
 
+/** A request or a response. */
+type Body = Pick<Request, "headers" | "body" | "text" | "arrayBuffer">;
+
 const DECODER = new TextDecoder();
 
 /**
- * A request's body as text, at most `maxBytes` of it.
+ * A body as text, at most `maxBytes` of it.
  *
  * @throws EngineError `requestTooLarge` as soon as it is known to be longer; `canceled` when it breaks off.
  */
-export async function readText(request: Request, maxBytes: number): Promise<string> {
+export async function readText(request: Body, maxBytes: number): Promise<string> {
   try {
     // The platform holds a body to its declared length, so reading it whole, which is quickest, is bounded too.
     if (isDeclaredWithin(request, maxBytes)) return await request.text();
@@ -17,8 +20,8 @@ export async function readText(request: Request, maxBytes: number): Promise<stri
   }
 }
 
-/** A request's body as bytes; see {@link readText}. */
-export async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
+/** A body as bytes; see {@link readText}. */
+export async function readBytes(request: Body, maxBytes: number): Promise<Uint8Array> {
   try {
     if (isDeclaredWithin(request, maxBytes)) return new Uint8Array(await request.arrayBuffer());
     return await readStream(request, maxBytes);
@@ -28,7 +31,7 @@ export async function readBytes(request: Request, maxBytes: number): Promise<Uin
 }
 
 /** Whether the length is declared. Too large a one is refused before anything is read. */
-function isDeclaredWithin(request: Request, maxBytes: number): boolean {
+function isDeclaredWithin(request: Body, maxBytes: number): boolean {
   const declared = request.headers.get("Content-Length");
   if (declared === null || request.headers.has("Transfer-Encoding")) return false;
   if (!/^[0-9]+$/.test(declared))
@@ -37,7 +40,7 @@ function isDeclaredWithin(request: Request, maxBytes: number): boolean {
   return true;
 }
 
-async function readStream(request: Request, maxBytes: number): Promise<Uint8Array> {
+async function readStream(request: Body, maxBytes: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   const reader = request.body?.getReader();

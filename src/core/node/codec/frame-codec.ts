@@ -3,7 +3,7 @@ import { assert, assertNever, EngineError } from "../../errors/index.ts";
 import type { Frame, FrameBody, FrameHeader } from "../frames.ts";
 import { decodeConfChange, encodeConfChange } from "./entry-codec.ts";
 import { decodeMemberUpdate, encodeMemberUpdate } from "./membership-codec.ts";
-import { decodeMessage, encodeMessage, messageSizeHint } from "./message-codec.ts";
+import { asksForResult, decodeMessage, encodeMessage, messageSizeHint } from "./message-codec.ts";
 import { decodeProposalId, encodeProposalId } from "./proposal-codec.ts";
 import { decodeNodeId, decodeSnapshotMeta, encodeSnapshotMeta } from "./state-codec.ts";
 
@@ -87,6 +87,25 @@ export function decodeFrame(bytes: Uint8Array, limits: FrameLimits = FRAME_LIMIT
   const body = decodeBody(reader, header);
   reader.end();
   return { header, body };
+}
+
+/**
+ * Whether whoever sent this frame will be sent one in return, soon and as a rule: for transports on which an answer
+ * can travel back with the receipt. A hint: any bytes give one, and nothing is checked.
+ */
+export function asksForAnswer(frame: Uint8Array): boolean {
+  try {
+    const reader = new ByteReader(frame.subarray(PAYLOAD_OFFSET), "frame");
+    reader.u64();
+    reader.string(MAX_GROUP_ID_BYTES);
+    reader.u64();
+    reader.u64();
+    const type = reader.u8();
+    if (type === BODY_RAFT) return asksForResult(reader);
+    return type === BODY_FORWARD || type === BODY_SNAPSHOT_CHUNK || type === BODY_QUERY;
+  } catch {
+    return false;
+  }
 }
 
 /** Checks everything that can be checked without believing a byte of the payload. */

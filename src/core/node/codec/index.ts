@@ -5,7 +5,14 @@ export {
   encodeEntry,
   ENTRY_VERSION,
 } from "./entry-codec.ts";
-export { decodeFrame, encodeFrame, FRAME_LIMITS, FRAME_VERSION, MAX_COMMAND_BYTES } from "./frame-codec.ts";
+export {
+  asksForAnswer,
+  decodeFrame,
+  encodeFrame,
+  FRAME_LIMITS,
+  FRAME_VERSION,
+  MAX_COMMAND_BYTES,
+} from "./frame-codec.ts";
 export type { FrameLimits } from "./frame-codec.ts";
 export { decodeIdentity, describeIdentity, encodeIdentity } from "./identity-codec.ts";
 export {

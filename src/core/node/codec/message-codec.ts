@@ -24,6 +24,17 @@ const TYPES: ReadonlyMap<number, MessageType> = new Map(
   (Object.keys(TAGS) as MessageType[]).map((type) => [TAGS[type], type]),
 );
 
+const QUESTIONS: ReadonlySet<number> = new Set(
+  (["AppendEntries", "Heartbeat", "RequestVote", "PreVote", "ReadIndexRequest"] as const).map(
+    (type) => TAGS[type],
+  ),
+);
+
+/** Whether the message that comes next has a `...Result` by which it is answered. */
+export function asksForResult(reader: ByteReader): boolean {
+  return QUESTIONS.has(reader.u8());
+}
+
 /** Message := tag, term, fields. `from` and `to` are the frame's, written once so that they cannot differ. */
 export function encodeMessage(writer: ByteWriter, message: Message): void {
   writer.u8(TAGS[message.type]).uint(message.term);

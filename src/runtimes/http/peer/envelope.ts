@@ -35,6 +35,11 @@ export function readPrefix(reader: ByteReader, kind: number): void {
   if (found !== kind) reader.fail(`its kind is ${found}, expected ${kind}`);
 }
 
+/** Whether this claims to be the question who the members are. */
+export function isMembersRequest(sealed: Uint8Array): boolean {
+  return envelopeKind(sealed) === MEMBERS_REQUEST_KIND;
+}
+
 /** What an envelope claims to be; null when it is too short to say. */
 export function envelopeKind(sealed: Uint8Array): number | null {
   return sealed.length < PREFIX_BYTES + MAC_BYTES ? null : sealed[KIND_OFFSET]!;

@@ -9,7 +9,8 @@ export {
   MAX_BATCH_BYTES,
   MAX_GROUP_ID_BYTES,
 } from "./batch-codec.ts";
-export { MAC_BYTES, PEER_CONTENT_TYPE } from "./envelope.ts";
+export { isMembersRequest, MAC_BYTES, PEER_CONTENT_TYPE } from "./envelope.ts";
+export { groupOfEnvelope } from "./group-of-envelope.ts";
 export type { Founding, InitialMember } from "./identity.ts";
 export { describeIdentity, formatId, foundCluster, founderId } from "./identity.ts";
 export { LimitedLog } from "./limited-log.ts";
@@ -26,7 +27,7 @@ export { hkdfParameters, isSealed, seal, webPeerMac } from "./peer-mac.ts";
 export type { LinkLimits, LinkOptions, LinkStats } from "./peer-link.ts";
 export { LINK_LIMITS, PeerLink } from "./peer-link.ts";
 export type { PeerHandler, PeerReceiverOptions, PeerReply } from "./peer-receiver.ts";
-export { PeerReceiver } from "./peer-receiver.ts";
+export { ANSWER_HEADER, PeerReceiver } from "./peer-receiver.ts";
 export type { Poster, PosterReply } from "./poster.ts";
 export { PEER_PATH } from "./poster.ts";
 export { ReplayGuard } from "./replay-guard.ts";

@@ -52,6 +52,8 @@ export interface LinkOptions {
   readonly log: LimitedLog;
   readonly limits: LinkLimits;
   readonly unreachable: (peer: NodeId) => void;
+  /** Takes what came back with the receipt of a batch: another sealed batch, of the peer's. Absent: thrown away. */
+  readonly answered?: (sealed: Uint8Array) => void;
 }
 
 /** Counters since the link was made. */
@@ -90,6 +92,8 @@ export class PeerLink {
   #failuresInARow = 0;
   #endBackoff: Cancel | null = null;
   #closed = false;
+  /** The peer's own POST waits for this many frames, to take them along. */
+  #rider: { readonly wanted: number; readonly leave: () => void } | null = null;
 
   constructor(options: LinkOptions, urls: readonly string[]) {
     this.#options = options;
@@ -110,6 +114,32 @@ export class PeerLink {
     this.#scheduleFlush();
   }
 
+  /**
+   * What is queued for the peer, as one sealed batch that can travel back with the receipt for its own: as soon as
+   * there are `wanted` frames, or after `patienceMs` whatever there is by then. Null: nothing, or somebody waits
+   * already.
+   */
+  async answer(wanted: number, patienceMs: number): Promise<Uint8Array | null> {
+    if (this.#rider !== null) return null;
+    if (this.#queue.length < wanted) await this.#ride(wanted, patienceMs);
+    if (this.#closed || this.#queue.length === 0) return null;
+    return await this.#sealed(this.#takeBatch());
+  }
+
+  #ride(wanted: number, patienceMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const leave = (): void => {
+        cancel();
+        this.#rider = null;
+        resolve();
+        // What is left over goes by itself, once the rider has taken its share.
+        this.#scheduleFlush();
+      };
+      const cancel = this.#options.clock.setTimer(patienceMs, leave);
+      this.#rider = { wanted, leave };
+    });
+  }
+
   /** The peer was heard: there is no point in waiting any longer before trying to reach it. */
   heard(): void {
     this.#endBackoff?.();
@@ -118,6 +148,7 @@ export class PeerLink {
   /** Drops what is queued; a POST under way ends as it may. */
   close(): void {
     this.#closed = true;
+    this.#rider?.leave();
     this.#endBackoff?.();
     this.#stopPipelining();
     this.#dropQueue();
@@ -156,12 +187,13 @@ export class PeerLink {
     this.#flushing = true;
     queueMicrotask(() => {
       this.#flushing = false;
-      this.#flush();
+      if (this.#rider === null) this.#flush();
+      else if (this.#queue.length >= this.#rider.wanted) this.#rider.leave();
     });
   }
 
   #flush(): void {
-    while (!this.#closed && this.#endBackoff === null && this.#queue.length > 0) {
+    while (!this.#closed && this.#endBackoff === null && this.#rider === null && this.#queue.length > 0) {
       if (this.#inflight >= this.#options.limits.maxInflight) return;
       if (this.#inflight > 0 && !this.#mayPipeline()) return;
       this.#inflight++;
@@ -199,25 +231,34 @@ export class PeerLink {
   }
 
   async #post(frames: readonly Uint8Array[]): Promise<void> {
-    const { clusterId, groupId, self, peer, mac, poster } = this.#options;
-    const header = { clusterId, groupId, from: self, to: peer, session: this.#session };
+    const { poster } = this.#options;
     const startedMs = this.#options.clock.nowMs();
     this.#lastPostMs = startedMs;
     let problem: string | null = null;
+    let overloaded = false;
     try {
-      const batch = await seal(encodeBatch({ ...header, sequence: ++this.#sequence }, frames), mac);
+      const batch = await this.#sealed(frames);
       const url = this.#urls[this.#urlIndex % this.#urls.length];
       if (url === undefined) throw new Error("it has no peer URL");
       const reply = await poster.post(url, batch);
-      if (reply.status >= 200 && reply.status < 300) this.#delivered(frames, batch.length, startedMs);
-      else problem = `status ${reply.status}: ${new TextDecoder().decode(reply.body)}`;
+      if (reply.status >= 200 && reply.status < 300) {
+        this.#delivered(frames, batch.length, startedMs);
+        if (reply.body.length > 0) this.#options.answered?.(reply.body);
+      } else problem = `status ${reply.status}: ${new TextDecoder().decode(reply.body)}`;
     } catch (error) {
       problem = describe(error);
+      overloaded = (error as { readonly overloaded?: boolean }).overloaded === true;
     }
     this.#inflight--;
     if (this.#inflight === 0) this.#stopPipelining();
-    if (problem !== null) this.#failed(frames.length, problem);
+    if (problem !== null) this.#failed(frames.length, problem, overloaded);
     this.#flush();
+  }
+
+  async #sealed(frames: readonly Uint8Array[]): Promise<Uint8Array> {
+    const { clusterId, groupId, self, peer, mac } = this.#options;
+    const header = { clusterId, groupId, from: self, to: peer, session: this.#session };
+    return await seal(encodeBatch({ ...header, sequence: ++this.#sequence }, frames), mac);
   }
 
   #delivered(frames: readonly Uint8Array[], bytes: number, startedMs: number): void {
@@ -228,7 +269,8 @@ export class PeerLink {
     this.stats.sentBytes += bytes;
   }
 
-  #failed(lostFrames: number, problem: string): void {
+  /** @param overloaded the peer has too much to do, and must not be asked again soon. */
+  #failed(lostFrames: number, problem: string, overloaded: boolean): void {
     if (this.#closed) return;
     const { clock, log, peer, random, limits } = this.#options;
     this.stats.failures++;
@@ -243,7 +285,7 @@ export class PeerLink {
     this.#urlIndex++;
     const longest = Math.min(
       limits.maxBackoffMs,
-      limits.minBackoffMs * 2 ** Math.min(this.#failuresInARow, 20),
+      overloaded ? limits.maxBackoffMs : limits.minBackoffMs * 2 ** Math.min(this.#failuresInARow, 20),
     );
     this.#failuresInARow++;
     const cancelTimer = clock.setTimer(longest * (0.5 + random.next() / 2), () => this.#endBackoff?.());

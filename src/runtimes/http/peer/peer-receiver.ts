@@ -14,8 +14,15 @@ export interface PeerReply {
   readonly body: Uint8Array | null;
 }
 
-/** Takes the raw body of a POST on the peer route. Rejects only for a broken invariant of this node's. */
-export type PeerHandler = (body: Uint8Array) => Promise<PeerReply>;
+/**
+ * Takes the raw body of a POST on the peer route. Rejects only for a broken invariant of this node's.
+ *
+ * @param takesAnswer the sender reads what comes back with the receipt: see {@link ANSWER_HEADER}.
+ */
+export type PeerHandler = (body: Uint8Array, takesAnswer?: boolean) => Promise<PeerReply>;
+
+/** A sender sets it to say that frames for it may come back in the body of the reply, as a sealed batch. */
+export const ANSWER_HEADER = "X-D-Engine-Takes-Answer";
 
 export interface PeerReceiverOptions {
   readonly clusterId: bigint;
@@ -27,6 +34,8 @@ export interface PeerReceiverOptions {
   readonly members: () => Promise<readonly Member[] | null>;
   /** Takes an authentic frame: a view of the request's bytes. */
   readonly deliver: (from: NodeId, frame: Uint8Array) => void;
+  /** After all frames of a batch were delivered: what is to travel back with the receipt, sealed; null for nothing. */
+  readonly answer?: (from: NodeId, frames: readonly Uint8Array[]) => Promise<Uint8Array | null>;
   readonly maxBodyBytes: number;
   readonly logger: Logger;
   readonly nowMs: () => number;
@@ -51,7 +60,7 @@ export class PeerReceiver {
   }
 
   /** A {@link PeerHandler}. */
-  async receive(body: Uint8Array): Promise<PeerReply> {
+  async receive(body: Uint8Array, takesAnswer = false): Promise<PeerReply> {
     if (body.length > this.#options.maxBodyBytes) {
       return this.#refuse(
         413,
@@ -62,7 +71,7 @@ export class PeerReceiver {
     this.#concurrent++;
     try {
       const kind = envelopeKind(body);
-      if (kind === BATCH_KIND) return await this.#batch(body);
+      if (kind === BATCH_KIND) return await this.#batch(body, takesAnswer);
       if (kind === MEMBERS_REQUEST_KIND) return await this.#members(body);
       return this.#refuse(400, "this is not a message between members");
     } catch (error) {
@@ -73,7 +82,7 @@ export class PeerReceiver {
     }
   }
 
-  async #batch(body: Uint8Array): Promise<PeerReply> {
+  async #batch(body: Uint8Array, takesAnswer: boolean): Promise<PeerReply> {
     const batch = decodeBatch(body);
     // Before the MAC, whose key is bound to cluster and group: the sender is to learn which setting is wrong.
     const misdirected = this.#misdirected(batch);
@@ -84,7 +93,8 @@ export class PeerReceiver {
       return this.#refuse(409, "this batch was received before");
     }
     for (const frame of batch.frames) this.#options.deliver(from, frame);
-    return ACCEPTED;
+    const answer = takesAnswer ? await this.#options.answer?.(from, batch.frames) : null;
+    return answer === null || answer === undefined ? ACCEPTED : { status: 200, body: answer };
   }
 
   #misdirected({ header }: Batch): string | null {

@@ -1,0 +1,10 @@
+export type {
+  ObjectId,
+  ObjectNamespace,
+  ObjectState,
+  ObjectStorage,
+  ObjectStub,
+  WorkersEnv,
+} from "./platform.ts";
+export { RaftObject } from "./raft-object.ts";
+export { routeRequest } from "./router.ts";
