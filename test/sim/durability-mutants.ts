@@ -11,20 +11,28 @@ function broken(name: string, about: string, file: string, find: string, replace
   return { name, about, rewrites: [{ file: `${NODE}/${file}`, find, replace }] };
 }
 
+function quick(mutant: Mutant): Mutant {
+  return { ...mutant, quick: true };
+}
+
 export const DURABILITY_MUTANTS: readonly Mutant[] = [
-  broken(
-    "write-not-awaited",
-    "a Ready counts as durable as soon as its write has begun",
-    "persister.ts",
-    "if (begun === null && this.#writes.length === 0) return this.#onPersisted(ready);",
-    "if (this.#writes.length === 0) {\n      begun?.catch((error: unknown) => this.#onFailure(error));\n      return this.#onPersisted(ready);\n    }",
+  quick(
+    broken(
+      "write-not-awaited",
+      "a Ready counts as durable as soon as its write has begun",
+      "persister.ts",
+      "if (begun === null && this.#writes.length === 0) return this.#onPersisted(ready);",
+      "if (this.#writes.length === 0) {\n      begun?.catch((error: unknown) => this.#onFailure(error));\n      return this.#onPersisted(ready);\n    }",
+    ),
   ),
-  broken(
-    "hard-state-alone-not-written",
-    "term and vote are written only where there are entries too",
-    "persister.ts",
-    "if (hardState === null && entries.length === 0) return null;",
-    "if (entries.length === 0) return null;",
+  quick(
+    broken(
+      "hard-state-alone-not-written",
+      "term and vote are written only where there are entries too",
+      "persister.ts",
+      "if (hardState === null && entries.length === 0) return null;",
+      "if (entries.length === 0) return null;",
+    ),
   ),
   broken(
     "hard-state-left-out",
@@ -54,19 +62,23 @@ export const DURABILITY_MUTANTS: readonly Mutant[] = [
     "const info = await incoming.writer.commit();",
     "void incoming.writer.commit();\n    const info = { meta: chunk.meta };",
   ),
-  broken(
-    "older-snapshot-dropped-first",
-    "the last snapshot goes before the next one is durable",
-    "snapshotter.ts",
-    "const info = await this.#write(meta, context, state.chunks());",
-    "for (const older of await this.#storage.snapshots.list()) await this.#storage.snapshots.drop(older);\n      const info = await this.#write(meta, context, state.chunks());",
+  quick(
+    broken(
+      "older-snapshot-dropped-first",
+      "the last snapshot goes before the next one is durable",
+      "snapshotter.ts",
+      "const info = await this.#write(meta, context, state.chunks());",
+      "for (const older of await this.#storage.snapshots.list()) await this.#storage.snapshots.drop(older);\n      const info = await this.#write(meta, context, state.chunks());",
+    ),
   ),
-  broken(
-    "log-cut-behind-snapshot",
-    "the log is cut at what is applied, which the snapshot does not hold",
-    "snapshotter.ts",
-    "const to = Math.min(info.meta.index - this.#tuning.trailingEntries,",
-    "const to = Math.min(this.#applier.appliedIndex - this.#tuning.trailingEntries,",
+  quick(
+    broken(
+      "log-cut-behind-snapshot",
+      "the log is cut at what is applied, which the snapshot does not hold",
+      "snapshotter.ts",
+      "const to = Math.min(info.meta.index - this.#tuning.trailingEntries,",
+      "const to = Math.min(this.#applier.appliedIndex - this.#tuning.trailingEntries,",
+    ),
   ),
   broken(
     "installation-not-finished",
