@@ -215,10 +215,14 @@ export class SegmentLog implements LogStore, MetaStore {
   /** Takes its place among the calls at once; async only in what it answers. */
   async #call(write: Write): Promise<void> {
     this.#refuseIfClosed();
-    // Only the first calls of a process wait here, and in their order.
+    // Only the first calls of a process wait here, and those that come before these have gone on.
     if (!this.#isOwned || this.#awaitingOwnership > 0) {
       this.#awaitingOwnership++;
-      await this.#own().finally(() => this.#awaitingOwnership--);
+      try {
+        await this.#own();
+      } finally {
+        this.#awaitingOwnership--;
+      }
     }
     this.#plan(write);
     if (write.entries?.length === 0 && write.hardState === undefined) return await this.#drained();

@@ -8,11 +8,13 @@ interface Content {
 /** Named objects in memory, with the rules of the port: what stays when every process that uses it is gone. */
 export class ObjectBucket {
   readonly #objects: Map<string, Content> = new Map();
+  /** The names, in order. */
+  #names: string[] = [];
   #versions = 0;
 
   /** Names in order. */
   names(prefix = ""): string[] {
-    return [...this.#objects.keys()].filter((name) => name.startsWith(prefix)).toSorted();
+    return this.#names.filter((name) => name.startsWith(prefix));
   }
 
   get(name: string): StoredObject | null {
@@ -29,22 +31,40 @@ export class ObjectBucket {
   }
 
   list(prefix: string, startAfter: string, limit: number): Awaited<ReturnType<ObjectStore["list"]>> {
-    const names = this.names(prefix).filter((name) => name > startAfter);
-    const objects = names
-      .slice(0, limit)
-      .map((name) => ({ name, size: this.#objects.get(name)!.body.length }));
-    return { objects, more: names.length > limit };
+    const objects: { name: string; size: number }[] = [];
+    for (let at = this.#after(startAfter > prefix ? startAfter : prefix); at < this.#names.length; at++) {
+      const name = this.#names[at]!;
+      if (name <= startAfter || !name.startsWith(prefix)) break;
+      if (objects.length === limit) return { objects, more: true };
+      objects.push({ name, size: this.#objects.get(name)!.body.length });
+    }
+    return { objects, more: false };
   }
 
   delete(names: readonly string[]): void {
-    for (const name of names) this.#objects.delete(name);
+    for (const name of names) {
+      if (this.#objects.delete(name)) this.#names.splice(this.#after(name) - 1, 1);
+    }
   }
 
   /** Whatever is there: what no process of ours does, but a person may. */
   put(name: string, body: Uint8Array): PutOutcome {
     const version = `v${++this.#versions}`;
+    if (!this.#objects.has(name)) this.#names.splice(this.#after(name), 0, name);
     this.#objects.set(name, { body: body.slice(), version });
     return { type: "written", version };
+  }
+
+  /** Where the names after this one begin. */
+  #after(name: string): number {
+    let low = 0;
+    let high = this.#names.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#names[middle]! <= name) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 }
 

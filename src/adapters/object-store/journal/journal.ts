@@ -116,7 +116,8 @@ export class Journal {
 
   /**
    * Changes the checkpoint, and moves the boundary. Durable when it resolves; slots before the boundary are deleted
-   * in the background. The boundary must be the beginning of a record, or the first slot after the last.
+   * in the background. The boundary must be the beginning of a record, or the first slot after the last one and after
+   * the slots that this owner began with: so that no void slot ever comes first.
    */
   change(
     change: (now: Manifest) => { readonly boundary: number; readonly checkpoint: Uint8Array },
@@ -213,7 +214,6 @@ export class Journal {
       journal: this.#options.name,
       journalId: manifest?.journalId ?? 0n,
       boundary: manifest?.boundary ?? 1,
-      floorEpoch: manifest?.floorEpoch ?? 0,
       lastEpoch: manifest?.epoch ?? 0,
       reader: this.#options.reader,
     });
@@ -260,7 +260,6 @@ export class Journal {
               epoch: 1,
               owner: this.#nonce,
               boundary: 1,
-              floorEpoch: 0,
               checkpoint: emptyCheckpoint,
             })
           : await this.#object.replace(before, {
@@ -289,7 +288,6 @@ export class Journal {
         ...stored.manifest,
         generation: stored.manifest.generation + 1,
         boundary,
-        floorEpoch: this.#walk.floorBefore(boundary),
         checkpoint,
       });
       if (changed === null) return await this.explain(`${this.#object.name} was changed by somebody`);

@@ -6,7 +6,7 @@ import { EngineError } from "../../../core/errors/index.ts";
  * depend on the journal's length.
  *
  *     magic (4 bytes), format version (1)
- *     kind, journal id, generation, epoch, owner, boundary, floor epoch, checkpoint, CRC-32 of everything before (4)
+ *     kind, journal id, generation, epoch, owner, boundary, checkpoint, CRC-32 of everything before (4)
  */
 
 const MAGIC = 0x464d4544; // "DEMF"
@@ -25,8 +25,6 @@ export interface Manifest {
   readonly owner: bigint;
   /** The oldest slot that counts: what is before it may be deleted. Never goes back. */
   readonly boundary: number;
-  /** The greatest epoch among the slots before the boundary. */
-  readonly floorEpoch: number;
   /** What the records before the boundary amount to; opaque here. */
   readonly checkpoint: Uint8Array;
 }
@@ -35,7 +33,7 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
   const writer = new ByteWriter(128 + manifest.checkpoint.length);
   writer.u32(MAGIC).u8(FORMAT_VERSION).string(manifest.kind).u64(manifest.journalId);
   writer.uint(manifest.generation).uint(manifest.epoch).u64(manifest.owner);
-  writer.uint(manifest.boundary).uint(manifest.floorEpoch).bytes(manifest.checkpoint);
+  writer.uint(manifest.boundary).bytes(manifest.checkpoint);
   writer.u32(crc32(writer.view()));
   return writer.finish();
 }
@@ -66,7 +64,6 @@ export function decodeManifest(body: Uint8Array, place: string): Manifest {
     epoch: reader.uint(),
     owner: reader.u64(),
     boundary: reader.uint(),
-    floorEpoch: reader.uint(),
     checkpoint: reader.bytes().slice(),
   };
 }

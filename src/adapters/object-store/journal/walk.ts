@@ -38,7 +38,6 @@ export interface WalkOptions {
   readonly journalId: bigint;
   /** The first slot that counts. */
   readonly boundary: number;
-  readonly floorEpoch: number;
   readonly lastEpoch: number;
   readonly reader: JournalReader;
 }
@@ -51,9 +50,7 @@ export class JournalWalk {
   /** The greatest epoch that the manifest knows of. */
   lastEpoch: number;
   /** A slot of a smaller epoch than one before it is void. */
-  #epoch: number;
-  /** Slots where the epoch rises. */
-  readonly #rises: { readonly seq: number; readonly epoch: number }[] = [];
+  #epoch = 0;
   /** Fences among the slots that were read: never to be deleted. */
   readonly fences: number[] = [];
   /** The parts of a record whose end has not come yet. */
@@ -63,12 +60,6 @@ export class JournalWalk {
     this.#options = options;
     this.next = options.boundary;
     this.lastEpoch = options.lastEpoch;
-    this.#epoch = options.floorEpoch;
-  }
-
-  /** The greatest epoch among the slots before `seq`. */
-  floorBefore(seq: number): number {
-    return this.#rises.findLast((rise) => rise.seq < seq)?.epoch ?? this.#options.floorEpoch;
   }
 
   /** Reads up to the first free slot. */
@@ -147,7 +138,6 @@ export class JournalWalk {
     this.next = slot.seq + 1;
     if (slot.kind === "fence") this.fences.push(slot.seq);
     if (slot.epoch < this.#epoch) return;
-    if (slot.epoch > this.#epoch) this.#rises.push({ seq: slot.seq, epoch: slot.epoch });
     this.#epoch = slot.epoch;
     if (slot.kind !== "part") {
       // What an earlier owner began and could not end was never acknowledged.
