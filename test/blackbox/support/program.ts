@@ -3,6 +3,8 @@ import { parseArgs } from "node:util";
 /** What a black-box program reports with, and what it must undo. */
 export interface Run {
   readonly seed: number;
+  /** What follows `--name=` on the command line. */
+  option(name: string): string | undefined;
   /** A fact that was seen. */
   observe(text: string): void;
   /** A fact that must hold; the program fails with the first that does not. */
@@ -25,6 +27,10 @@ export async function program(
   const undo: (() => unknown)[] = [];
   const run: Run = {
     seed,
+    option: (option) => {
+      const value = values[option];
+      return typeof value === "string" ? value : undefined;
+    },
     observe: (text) => console.log(`  ${text}`),
     require: (holds, text) => {
       if (!holds) throw new Error(`not so: ${text}`);
