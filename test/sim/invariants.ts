@@ -1,7 +1,7 @@
 import type { SnapshotInfo } from "../../src/core/node/index.ts";
 import type { KvStateMachine } from "../../src/core/node/kv-state-machine.ts";
 import type { AppliedCommand } from "../../src/core/node/state-machine.ts";
-import { decodeCommand, type KvCommand, type KvResult } from "../../src/core/kv/index.ts";
+import type { KvCommand, KvResult } from "../../src/core/kv/index.ts";
 import {
   changeConfig,
   type ClusterConfig,
@@ -19,15 +19,15 @@ import type { Cluster } from "../core/node/world/cluster.ts";
 import type { DiskImage } from "../core/node/world/disk-image.ts";
 import type { Life } from "../core/node/world/life.ts";
 import type { SimNode } from "../core/node/world/sim-node.ts";
+import { Applications } from "./applications.ts";
 import { LogView } from "./log-view.ts";
 import { Oracle } from "./oracle.ts";
 import type { Watcher } from "./probe.ts";
+import { holds, Promises } from "./promises.ts";
 import type { Side } from "./scenario.ts";
 
 /** Costly looks at a node: once in so many of its steps. */
 const STATUS_EVERY = 16;
-/** State hashes are compared at every multiple of this revision. */
-const HASH_EVERY = 32;
 /** More than any entry of the workloads has. */
 const LARGEST_ENTRY_BYTES = 10_000;
 /** Entries behind the commit index that views keep. */
@@ -69,6 +69,8 @@ export interface InvariantsHost {
 export class Invariants implements Watcher {
   readonly oracle: Oracle = new Oracle();
   readonly #host: InvariantsHost;
+  readonly #promises: Promises;
+  readonly #applications: Applications;
   readonly #maxUncommittedBytes: number;
   readonly #maxInflightMessages: number;
   readonly #tracked: WeakMap<Raft, Tracked | { readonly life: null }> = new WeakMap();
@@ -87,6 +89,8 @@ export class Invariants implements Watcher {
     maxInflightMessages: number,
   ) {
     this.#host = host;
+    this.#promises = new Promises(host, this.oracle);
+    this.#applications = new Applications(host, this.oracle);
     this.config = founders;
     this.#maxUncommittedBytes = maxUncommittedBytes;
     this.#maxInflightMessages = maxInflightMessages;
@@ -433,80 +437,15 @@ export class Invariants implements Watcher {
     }
   }
 
-  // Promises: what leaves, against the disk it rests on
+  // Seen by others: what leaves, what is durable, what is applied
 
   sending(message: Message): void {
-    const node = this.#host.cluster.nodes.get(message.from);
-    if (node === undefined || node.life === null || !node.life.isAlive) return;
-    const problem = this.#promiseProblem(message, node);
-    if (problem !== null) this.#host.report("S8 durable before sent", `node ${node.id}: ${problem}`);
-    if (message.type === "AppendEntries") this.#recordSent(message);
-    else if (message.type === "PreVote" || message.type === "RequestVote") this.#checkCampaign(message, node);
+    this.#promises.sending(message);
   }
 
-  #promiseProblem(message: Message, node: SimNode): string | null {
-    const { durable } = node.disk;
-    const { term, vote } = durable.hardState ?? { term: 0, vote: null };
-    switch (message.type) {
-      case "AppendEntriesResult":
-        if (!message.success) return null;
-        if (term < message.term) return `acknowledges in term ${message.term}, its disk is at ${term}`;
-        return this.#acknowledgedProblem(message.term, message.matchIndex, durable);
-      case "RequestVoteResult":
-        if (!message.granted) return null;
-        this.oracle.recordGrant(message.term, message.to, message.from);
-        if (term < message.term || (term === message.term && vote !== message.to))
-          return `gives ${message.to} its vote in ${message.term}, its disk says ${vote} in ${term}`;
-        return null;
-      case "RequestVote":
-        if (term < message.term || (term === message.term && vote !== message.from))
-          return `asks for votes in ${message.term}, its disk says ${vote} in ${term}`;
-        return null;
-      case "HeartbeatResult":
-        return term < message.term ? `answers in term ${message.term}, its disk is at ${term}` : null;
-      default:
-        return null;
-    }
+  durable(node: SimNode): void {
+    this.#promises.durable(node);
   }
-
-  #acknowledgedProblem(leaderTerm: Term, index: LogIndex, durable: DiskImage): string | null {
-    if (durable.lastIndex < index) return `acknowledges ${index}, its disk ends at ${durable.lastIndex}`;
-    const meant = this.oracle.sentTerm(leaderTerm, index);
-    if (meant === undefined || holds(durable, index, meant)) return null;
-    // It may have been replaced meanwhile by a later leader; then the promise is broken by nobody.
-    if ((durable.hardState?.term ?? 0) > leaderTerm) return null;
-    return `acknowledges ${index}/${meant}, its disk has ${durable.term(index)} there`;
-  }
-
-  #recordSent(message: Extract<Message, { type: "AppendEntries" }>): void {
-    this.oracle.recordSent(message.term, message.prevLogIndex, message.prevLogTerm);
-    for (const { index, term } of message.entries) this.oracle.recordSent(message.term, index, term);
-    const leader = this.oracle.leaders.get(message.term);
-    this.#check(
-      leader === message.from,
-      "S1 one leader",
-      message.from,
-      () => `sends entries in term ${message.term}, which ${leader ?? "nobody"} leads`,
-    );
-  }
-
-  #checkCampaign({ from, term }: Message, node: SimNode): void {
-    const status = node.engine?.status();
-    // A request to vote may leave when the election that it belongs to is long over: it waited for the disk.
-    if (status === undefined || status.role === "follower") return;
-    for (let at = status.appliedIndex + 1; at <= status.commitIndex; at++) {
-      const committed = this.oracle.committed.get(at);
-      if (committed === undefined) continue;
-      this.#check(
-        this.oracle.entry(at, committed.term)?.kind !== "confChange",
-        "S10 no campaign with a change unapplied",
-        from,
-        () => `campaigns for ${term} with ${at} committed and not applied`,
-      );
-    }
-  }
-
-  // Applying
 
   applying(
     machine: KvStateMachine,
@@ -514,64 +453,11 @@ export class Invariants implements Watcher {
     commands: readonly AppliedCommand[],
     apply: (part: readonly AppliedCommand[]) => readonly KvResult[],
   ): readonly KvResult[] {
-    const doom = this.#host.doom(id);
-    if (doom === "before") this.#host.crash(id);
-    const before = machine.store.revision;
-    const results = apply(commands);
-    commands.forEach(({ index, term, command }, i) => {
-      const result = results[i]!;
-      if (!this.oracle.hasApplied(index)) this.#host.applied(decodeCommand(command), result);
-      const conflict = this.oracle.recordApplied(index, term, result.revision, resultText(result));
-      if (conflict !== null) this.#host.report("S5 same result everywhere", `node ${id}: ${conflict}`);
-    });
-    this.#compareHash(machine, id, before);
-    if (doom === "after") this.#host.crash(id);
-    return results;
+    return this.#applications.applying(machine, id, commands, apply);
   }
 
-  #compareHash({ store }: KvStateMachine, id: NodeId, before: number): void {
-    const at = Math.floor(store.revision / HASH_EVERY) * HASH_EVERY;
-    if (at <= before || at < store.compactRevision) return;
-    const hash = store.hash(at);
-    const known = this.oracle.hashes.get(at);
-    if (known === undefined) this.oracle.hashes.set(at, hash);
-    else if (known !== hash)
-      this.#host.report("S14 state hash", `node ${id}: ${hash} at revision ${at}, elsewhere ${known}`);
-  }
-
-  restored({ store }: KvStateMachine, id: NodeId, { meta }: SnapshotInfo): void {
-    const expected = this.oracle.revisionAt(meta.index);
-    this.#check(
-      store.revision === expected,
-      "S15 state and index together",
-      id,
-      () => `restored ${meta.index} at revision ${store.revision}, it was ${expected}`,
-    );
-  }
-
-  /**
-   * A disk has made something durable: could the node be started from it, and does it still say what it said of term
-   * and vote?
-   */
-  durable(node: SimNode): void {
-    const { hardState, snapshots } = node.disk.durable;
-    const { firstIndex, lastIndex, lastTerm } = node.disk.durable.bounds();
-    const snapshotIndex = snapshots[0]?.info.meta.index ?? 0;
-    this.#check(
-      snapshotIndex >= firstIndex - 1,
-      "S15 snapshot before log",
-      node.id,
-      () => `its log begins at ${firstIndex}, its newest snapshot is at ${snapshotIndex}`,
-    );
-    if (hardState === null) return;
-    this.#check(
-      lastIndex < firstIndex || lastTerm <= hardState.term,
-      "S8 term before entries",
-      node.id,
-      () => `its disk holds ${lastIndex}/${lastTerm} and knows of term ${hardState.term} only`,
-    );
-    const conflict = this.oracle.recordDurable(node.id, hardState.term, hardState.vote);
-    if (conflict !== null) this.#host.report("S7 vote kept", `node ${node.id}: ${conflict}`);
+  restored(machine: KvStateMachine, id: NodeId, info: SnapshotInfo): void {
+    this.#applications.restored(machine, id, info);
   }
 }
 
@@ -579,16 +465,4 @@ function isQuorum({ voters, votersOutgoing }: ClusterConfig, counts: (voter: Nod
   const majority = (nodes: readonly NodeId[]): boolean =>
     nodes.length === 0 || 2 * nodes.filter(counts).length > nodes.length;
   return majority(voters) && majority(votersOutgoing);
-}
-
-/** Whether the disk has the entry, or a snapshot in place of it. */
-function holds(disk: DiskImage | null, index: LogIndex, term: Term | undefined): boolean {
-  if (disk === null || disk.lastIndex < index) return false;
-  const { firstIndex } = disk.bounds();
-  return index < firstIndex - 1 || disk.term(index) === term;
-}
-
-function resultText(result: KvResult): string {
-  const detail = result.type === "txn" ? String(result.response.succeeded) : "";
-  return `${result.type} ${result.revision} ${detail}`;
 }
