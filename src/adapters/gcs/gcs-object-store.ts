@@ -21,7 +21,7 @@ import type { GcsClientLike, GcsObjectStoreOptions } from "./options.ts";
 /** GCS takes 5 TB; this bounds what one request holds in memory. */
 const MAX_OBJECT_BYTES = 64 << 20;
 const MAX_PAGE = 1000;
-const DEFAULT_TIMEOUT_MS = 30_000;
+const DEFAULT_TIMEOUT_MS = 10_000;
 /** Of an object that does not exist, for `ifGenerationMatch`. */
 const NO_GENERATION = "0";
 

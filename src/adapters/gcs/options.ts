@@ -17,6 +17,6 @@ export interface GcsObjectStoreOptions {
   readonly endpoint?: string;
   /** Whose credentials and endpoint to use, instead of the default ones. */
   readonly storage?: GcsClientLike;
-  /** How long one request may take, in milliseconds. Default: 30,000. */
+  /** How long one request may take, in milliseconds. Default: 10,000. */
   readonly timeoutMs?: number;
 }

@@ -33,6 +33,6 @@ export interface R2ObjectStoreOptions {
   readonly name?: string;
   /** What all keys begin with, such as `prod/node-1`. Default: none. */
   readonly prefix?: string;
-  /** How long one request may take, in milliseconds. Default: 30,000. */
+  /** How long one request may take, in milliseconds. Default: 10,000. */
   readonly timeoutMs?: number;
 }

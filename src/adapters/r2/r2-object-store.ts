@@ -18,7 +18,7 @@ import { ConditionFailed, explainR2Error } from "./r2-errors.ts";
 const MAX_OBJECT_BYTES = 16 << 20;
 /** Of one deletion, and of one page of a listing. */
 const MAX_KEYS = 1000;
-const DEFAULT_TIMEOUT_MS = 30_000;
+const DEFAULT_TIMEOUT_MS = 10_000;
 
 /**
  * Objects in a bucket of R2, by its Workers binding. Elsewhere than on Workers, use the S3 dialect with R2's endpoint.

@@ -17,6 +17,6 @@ export interface S3ObjectStoreOptions {
   readonly endpoint?: string;
   /** Used instead of a client made here; it is not closed with the store. */
   readonly client?: S3ClientLike;
-  /** How long one request may take, in milliseconds. Default: 30,000. */
+  /** How long one request may take, in milliseconds. Default: 10,000. */
   readonly timeoutMs?: number;
 }

@@ -59,7 +59,8 @@ export function explainS3Error(error: unknown, bucket: string, prefix: string): 
   if ($metadata?.clockSkewCorrected === true) return { type: "busy" };
   const mending = howToMend(error as SdkError, code, status, bucket, prefix);
   if (mending !== null) return { type: "rejected", detail: `${mending} (${code}: ${messageOf(error)})` };
-  if (status === 404) return { type: "absent" };
+  // Not every 404: some servers say so of an access key that they do not know.
+  if (code === "NoSuchKey" || code === "NotFound") return { type: "absent" };
   if (code === "RequestTimeout" || status === null || status >= 500 || status < 300)
     return { type: "unclear" };
   return { type: "rejected", detail: `${code}: ${messageOf(error)}` };

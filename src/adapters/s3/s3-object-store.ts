@@ -28,7 +28,7 @@ const MAX_KEYS = 1000;
  * knowing it at all.
  */
 const NO_BULK_DELETE: ReadonlySet<string> = new Set(["MissingContentMD5", "InvalidDigest", "NotImplemented"]);
-const DEFAULT_TIMEOUT_MS = 30_000;
+const DEFAULT_TIMEOUT_MS = 10_000;
 
 /**
  * Objects in a bucket of S3, or of a server that speaks its protocol and has conditional writes (`If-None-Match: *`
