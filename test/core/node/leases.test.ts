@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { KvEngine } from "../../../src/core/node/index.ts";
-import { bytes, errorOf, FAST, get, getNow } from "./support.ts";
+import type { KvEngine, LeaseGrantRequest } from "../../../src/core/node/index.ts";
+import { bytes, errorOf, FAST, get, getNow, later } from "./support.ts";
 import { Cluster } from "./world/cluster.ts";
 
 async function started(founders = 3): Promise<Cluster> {
@@ -72,6 +72,100 @@ describe("a lease", () => {
     expect(ms).toBeLessThan(2700);
   });
 
+  it("is not renewed by a leader that was deposed without noticing", async () => {
+    const cluster = await started();
+    const old = cluster.leader()!;
+    const id = await grant(cluster, old, 1000);
+    await putWith(cluster, old, "a", id);
+    const others = cluster.others(old.nodeId);
+    cluster.network.partition([old.nodeId], others);
+    cluster.node(old.nodeId).pause();
+    const next = await cluster.elected(others);
+    await cluster.world.runFor(1050);
+    // It believes to lead, and the lease to have time left, since its clock has been read by nobody.
+    const sentMs = cluster.world.nowMs;
+    cluster.node(old.nodeId).resume();
+    const renewal = later(old.leaseKeepAlive(id));
+    await cluster.world.runFor(20);
+    cluster.network.heal();
+    const { ttlMs } = await cluster.world.complete("a renewal", renewal);
+    const goneMs = cluster.world.nowMs + (await lifeOf(cluster, () => next, "a"));
+    if (ttlMs > 0) expect(goneMs).toBeGreaterThanOrEqual(sentMs + ttlMs);
+    else expect(goneMs).toBeLessThanOrEqual(cluster.world.nowMs);
+  });
+
+  it("ends although its leader slept through the deadline, and then at once", async () => {
+    const cluster = await started(1);
+    const leader = cluster.leader()!;
+    const id = await grant(cluster, leader, 1000);
+    await putWith(cluster, leader, "a", id);
+    cluster.node(leader.nodeId).pause();
+    await cluster.world.runFor(5000);
+    cluster.node(leader.nodeId).resume();
+    expect(await lifeOf(cluster, () => leader, "a")).toBeLessThan(50);
+  });
+
+  it("has its whole time again after a restart of the only member, snapshot or not", async () => {
+    for (const snapshot of [false, true]) {
+      const cluster = await started(1);
+      const id = await grant(cluster, cluster.leader()!, 1000);
+      await putWith(cluster, cluster.leader()!, "a", id);
+      if (snapshot) await cluster.world.complete("a snapshot", cluster.leader()!.takeSnapshot());
+      await cluster.world.runFor(900);
+      cluster.crashAll();
+      const engine = await cluster.startAndElect();
+      const left = await cluster.world.complete("a look", engine.leaseTimeToLive({ id, keys: true }));
+      expect(left).toMatchObject({ id, ttlMs: 1000, keys: [bytes("a")] });
+      const ms = await lifeOf(cluster, () => cluster.engine(1n), "a");
+      expect(ms).toBeGreaterThan(900);
+      expect(ms).toBeLessThan(1300);
+    }
+  });
+
+  it("says through any member what is left of it, and what it holds", async () => {
+    const cluster = await started();
+    const leader = cluster.leader()!;
+    const id = await grant(cluster, leader, 1000);
+    await putWith(cluster, leader, "b", id);
+    await putWith(cluster, leader, "a", id);
+    await cluster.world.runFor(400);
+    for (const engine of cluster.up()) {
+      const left = await cluster.world.complete("a look", engine.leaseTimeToLive({ id, keys: true }));
+      expect(left.keys).toEqual([bytes("a"), bytes("b")]);
+      expect(left.remainingMs).toBeGreaterThan(500);
+      expect(left.remainingMs).toBeLessThanOrEqual(600);
+      const none = await cluster.world.complete("a look", engine.leaseTimeToLive({ id: 5n }));
+      expect(none).toMatchObject({ remainingMs: -1, ttlMs: 0, keys: [] });
+    }
+  });
+
+  it("is renewed though frames are lost", async () => {
+    const cluster = await started();
+    const id = await grant(cluster, cluster.leader()!, 5000);
+    cluster.network.conditions = { ...cluster.network.conditions, dropRate: 0.3 };
+    for (let i = 0; i < 10; i++) {
+      const renewal = cluster.followers()[0]!.leaseKeepAlive(id);
+      expect((await cluster.world.complete("a renewal", renewal)).ttlMs).toBe(5000);
+    }
+  });
+
+  it("is asked about only while there is somebody to ask, and patience", async () => {
+    const cluster = await started();
+    const [asker] = cluster.followers();
+    const id = await grant(cluster, cluster.leader()!, 60_000);
+    for (const other of cluster.others(asker!.nodeId)) cluster.node(other).crash();
+    const call = asker!.leaseKeepAlive(id, { timeoutMs: 2000 });
+    expect((await errorOf(cluster, call)).code).toBe("noLeader");
+    const abort = new AbortController();
+    const given = later(asker!.leaseKeepAlive(id, { signal: abort.signal }));
+    abort.abort();
+    expect((await errorOf(cluster, given)).code).toBe("canceled");
+    const stopped = later(asker!.leaseKeepAlive(id));
+    await cluster.world.runFor(5);
+    later(asker!.stop());
+    expect((await errorOf(cluster, stopped)).code).toBe("stopped");
+  });
+
   it("is refused with etcd's errors, and nothing happens", async () => {
     const cluster = await started(1);
     const leader = cluster.leader()!;
@@ -85,5 +179,41 @@ describe("a lease", () => {
     expect(leader.status().stateHash()).toBe(before);
     const { ids } = await cluster.world.complete("a list", leader.leaseList());
     expect(ids).toEqual([7n]);
+  });
+
+  it("lives at least as long as an election may take, unless it is told to the millisecond", async () => {
+    const cluster = new Cluster({ founders: 1 });
+    const engine = await cluster.startAndElect();
+    const granted = async (request: LeaseGrantRequest): Promise<number> =>
+      (await cluster.world.complete("a grant", engine.leaseGrant(request))).ttlMs;
+    expect(await granted({})).toBe(2000);
+    expect(await granted({ ttlSeconds: -5 })).toBe(2000);
+    expect(await granted({ ttlSeconds: 3 })).toBe(3000);
+    expect(await granted({ ttlMs: 1 })).toBe(1);
+    expect((await errorOf(cluster, engine.leaseGrant({ ttlSeconds: 1.5 }))).code).toBe("invalidArgument");
+    expect((await errorOf(cluster, engine.leaseGrant({ ttlMs: 0 }))).code).toBe("invalidArgument");
+    expect((await errorOf(cluster, engine.leaseGrant({ id: 2n ** 63n }))).code).toBe("invalidArgument");
+  });
+
+  it("of its own lets a key go, until it is put without", async () => {
+    const cluster = await started();
+    const leader = cluster.leader()!;
+    const put = async (key: string, ttlMs: number): Promise<void> => {
+      await cluster.world.complete("a put", leader.put({ key: bytes(key), ttlMs }));
+    };
+    await put("a", 300);
+    await put("b", 300);
+    await cluster.world.runFor(250);
+    await put("a", 300);
+    await put("b", 0);
+    await cluster.world.runFor(250);
+    expect(await getNow(cluster, leader, "a")).not.toBeNull();
+    await cluster.world.runFor(200);
+    expect(await getNow(cluster, leader, "a")).toBeNull();
+    expect(await getNow(cluster, leader, "b")).not.toBeNull();
+    const { ids } = await cluster.world.complete("a list", leader.leaseList());
+    expect(ids).toEqual([]);
+    await cluster.converged();
+    expect(cluster.stateHashes()).toHaveLength(1);
   });
 });
