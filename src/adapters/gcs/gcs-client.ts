@@ -45,11 +45,14 @@ export async function gcsFetch(
   const url = `${client.apiEndpoint.replace(/\/+$/, "")}${path}`;
   const headers = await authorization(client, url);
   if (contentType !== undefined) headers.set("content-type", contentType);
+  // What were compressed on the way would have another length than its header says.
+  headers.set("accept-encoding", "identity");
   const response = await fetch(url, {
     method,
     headers,
     signal,
-    redirect: "error",
+    // A write goes to where it was sent, or nowhere.
+    redirect: method === "GET" ? "follow" : "error",
     ...(body === undefined ? {} : { body }),
   });
   if (response.ok) return response;

@@ -62,7 +62,7 @@ class GcsObjectStore implements ObjectStore {
   }
 
   async get(name: string, options: ObjectCallOptions = {}): Promise<StoredObject | null> {
-    const path = `/storage/v1${this.#object(keyOf(this.#prefix, name))}?alt=media`;
+    const path = `/download/storage/v1${this.#object(keyOf(this.#prefix, name))}?alt=media`;
     return await this.#requests.read(async (signal) => {
       const { headers, body } = await gcsFetch(this.#client, { method: "GET", path }, signal);
       const version = headers.get("x-goog-generation");

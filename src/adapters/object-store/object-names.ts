@@ -12,9 +12,9 @@ export function keyPrefix(prefix: string): string {
   const trimmed = prefix.replace(/^\/+|\/+$/g, "");
   if (trimmed === "") return "";
   const strange = trimmed.split("/").some((part) => part === "" || part === "." || part === "..");
-  if (strange || trimmed.length > MAX_PREFIX_LENGTH || !/^[A-Za-z0-9/!_.*'()=@+-]+$/.test(trimmed)) {
+  if (strange || trimmed.length > MAX_PREFIX_LENGTH || !/^[A-Za-z0-9/_.=-]+$/.test(trimmed)) {
     throw new EngineError("invalidConfig", {
-      detail: `${JSON.stringify(prefix)} is no prefix: letters, digits, / and -_.!*'()=@+, at most ${MAX_PREFIX_LENGTH}`,
+      detail: `${JSON.stringify(prefix)} is no prefix: letters, digits, / and -_.=, at most ${MAX_PREFIX_LENGTH}`,
     });
   }
   return `${trimmed}/`;

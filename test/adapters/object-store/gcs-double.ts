@@ -13,7 +13,9 @@ export function startGcsDouble(): Promise<ProtocolDouble> {
   const objects = new Map<string, Stored>();
   let generations = 1_700_000_000_000_000;
   return ProtocolDouble.start((request) => {
-    const path = /^\/(upload\/)?storage\/v1\/b\/([^/]+)\/o(?:\/([^/]+))?$/.exec(request.url.pathname);
+    const path = /^\/(?:download\/|(upload\/))?storage\/v1\/b\/([^/]+)\/o(?:\/([^/]+))?$/.exec(
+      request.url.pathname,
+    );
     if (path === null) return gcsError(404, "notFound", "Not Found");
     if (path[2] !== GCS_DOUBLE_BUCKET) {
       return gcsError(404, "notFound", "The specified bucket does not exist.");
