@@ -61,11 +61,11 @@ export interface WatchStats {
 }
 
 /** Readers that are given something in one turn of the event loop. */
-const WAKES_PER_TURN = 256;
+const WAKES_PER_TURN = 1024;
 
 /**
  * All watches on one node. What the state machine has applied is matched once against all watches that are up to
- * date; whose reader waits is given it at once, a few hundred readers at a time. Streams ask for everything else.
+ * date; whose reader waits is given it at once, a thousand readers at a time. Streams ask for everything else.
  */
 export class WatchHub implements WatchSource {
   readonly #options: WatchHubOptions;

@@ -1,5 +1,8 @@
+import type { IncomingMessage } from "node:http";
+import { createInterface } from "node:readline";
+import { text } from "node:stream/consumers";
 import { CliError, ExitCode } from "./exit-codes.ts";
-import { postJson, PostError, type PostOptions } from "./json-post.ts";
+import { postForStream, postJson, PostError, type PostOptions } from "./json-post.ts";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -61,6 +64,44 @@ export class ApiClient {
     throw new CliError(result.problem, result.code === null ? ExitCode.unreachable : ExitCode.failed);
   }
 
+  /**
+   * Asks one endpoint for a stream of results.
+   *
+   * @throws StreamEnd with why there are no more.
+   */
+  async *stream(
+    endpoint: string,
+    path: string,
+    request: JsonObject,
+  ): AsyncGenerator<JsonObject, never, undefined> {
+    let body: IncomingMessage;
+    try {
+      const reply = await postForStream(`${endpoint}${path}`, JSON.stringify(request), this.#options);
+      ({ body } = reply);
+      if (reply.status !== 200) {
+        const result = interpret(reply.status, await text(body));
+        throw result.ok ? new StreamEnd("no stream", true) : new StreamEnd(result.problem, result.elsewhere);
+      }
+    } catch (error) {
+      if (error instanceof PostError) throw new StreamEnd(error.message, true);
+      throw error;
+    }
+    try {
+      for await (const line of createInterface({ input: body, crlfDelay: Infinity })) {
+        const message = parseObject(line);
+        if (message === null) throw new StreamEnd("this is no d-engine or etcd", true);
+        if (message["error"] !== undefined) throw streamEnd(message);
+        yield (message["result"] ?? {}) as JsonObject;
+      }
+      throw new StreamEnd("the server ended the stream", true);
+    } catch (error) {
+      if (error instanceof StreamEnd) throw error;
+      throw new StreamEnd((error as Error).message, true);
+    } finally {
+      body.destroy();
+    }
+  }
+
   async #call(endpoint: string, path: string, request: JsonObject): Promise<CallResult> {
     try {
       const { status, text } = await postJson(`${endpoint}${path}`, JSON.stringify(request), this.#options);
@@ -70,6 +111,24 @@ export class ApiClient {
       return { ok: false, code: null, problem: error.message, elsewhere: true, maybeDone: error.maybeSent };
     }
   }
+}
+
+/** Why a stream has ended. */
+export class StreamEnd extends Error {
+  override readonly name = "StreamEnd";
+  /** Another member, or this one later, may go on. */
+  readonly elsewhere: boolean;
+
+  constructor(message: string, elsewhere: boolean) {
+    super(message);
+    this.elsewhere = elsewhere;
+  }
+}
+
+/** A stream's last line. */
+function streamEnd({ error }: JsonObject): StreamEnd {
+  const { message, grpc_code: code } = error as JsonObject;
+  return new StreamEnd(typeof message === "string" ? message : "the stream has failed", code === UNAVAILABLE);
 }
 
 type CallResult =

@@ -26,35 +26,81 @@ export class PostError extends Error {
   }
 }
 
+/** The head of an answer, and its body as it comes. */
+export interface StreamedReply {
+  readonly status: number;
+  readonly body: IncomingMessage;
+}
+
 /**
  * One POST of JSON on a connection of its own. `fetch` would do, but it can neither be given a private authority nor
  * say whether a request that failed had been sent.
  */
-export function postJson(url: string, body: string, options: PostOptions): Promise<PostReply> {
-  const secure = url.startsWith("https:");
-  const { timeoutMs, headers, tls } = options;
-  const content = Buffer.from(body);
-  const settings = {
-    method: "POST",
-    agent: false as const,
-    headers: { ...headers, "content-type": "application/json", "content-length": content.length },
-  };
-  return new Promise((resolve, reject) => {
-    let maybeSent = false;
-    const fail = (error: Error): void => reject(new PostError(describe(error), maybeSent));
+export async function postJson(url: string, body: string, options: PostOptions): Promise<PostReply> {
+  const post = new Post(url, body, options);
+  try {
+    const { status, body: answer } = await post.reply;
+    return { status, text: await text(answer) };
+  } catch (error) {
+    throw post.failure(error);
+  } finally {
+    post.answered();
+  }
+}
+
+/** A POST whose answer goes on for as long as the server likes: only its beginning is waited for with patience. */
+export async function postForStream(url: string, body: string, options: PostOptions): Promise<StreamedReply> {
+  const post = new Post(url, body, options);
+  try {
+    const reply = await post.reply;
+    // A server whose machine has gone would otherwise be listened to for ever.
+    reply.body.socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    return reply;
+  } catch (error) {
+    throw post.failure(error);
+  } finally {
+    post.answered();
+  }
+}
+
+const KEEP_ALIVE_MS = 15_000;
+
+class Post {
+  readonly reply: Promise<StreamedReply>;
+  readonly #timer: NodeJS.Timeout;
+  #maybeSent = false;
+
+  constructor(url: string, body: string, { timeoutMs, headers, tls }: PostOptions) {
+    const secure = url.startsWith("https:");
+    const content = Buffer.from(body);
+    const settings = {
+      method: "POST",
+      agent: false as const,
+      headers: { ...headers, "content-type": "application/json", "content-length": content.length },
+    };
     const request = secure ? httpsRequest(url, { ...settings, ...pem(tls) }) : httpRequest(url, settings);
-    const timer = setTimeout(() => request.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
-    request.on("socket", (socket: Socket) => {
-      // Nothing is written before the connection stands, with TLS included.
-      socket.once(secure ? "secureConnect" : "connect", () => (maybeSent = true));
-    });
-    request.on("error", fail);
-    request.on("close", () => clearTimeout(timer));
-    request.on("response", (response: IncomingMessage) => {
-      text(response).then((answer) => resolve({ status: response.statusCode ?? 0, text: answer }), fail);
+    this.#timer = setTimeout(() => request.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+    this.reply = new Promise((resolve, reject) => {
+      request.on("socket", (socket: Socket) => {
+        // Nothing is written before the connection stands, with TLS included.
+        socket.once(secure ? "secureConnect" : "connect", () => (this.#maybeSent = true));
+      });
+      request.on("error", reject);
+      request.on("response", (response: IncomingMessage) => {
+        resolve({ status: response.statusCode ?? 0, body: response });
+      });
     });
     request.end(content);
-  });
+  }
+
+  /** From now on it may take as long as it likes. */
+  answered(): void {
+    clearTimeout(this.#timer);
+  }
+
+  failure(error: unknown): PostError {
+    return new PostError(describe(error as Error), this.#maybeSent);
+  }
 }
 
 function pem(tls: PostOptions["tls"]): Record<string, Buffer> {

@@ -55,7 +55,7 @@ function printEntry(context: ClientContext, kv: JsonObject, withKey: boolean): v
 }
 
 /** Bytes as they are, whatever they are, and a line end. */
-function printLine(terminal: ClientContext["terminal"], content: Uint8Array): void {
+export function printLine(terminal: ClientContext["terminal"], content: Uint8Array): void {
   terminal.out(content);
   terminal.out("\n");
 }
@@ -93,7 +93,8 @@ export async function del(context: ClientContext): Promise<ExitCode> {
   return deleted === 0n && !prefix ? ExitCode.notFound : ExitCode.ok;
 }
 
-function keys(key: string, prefix: boolean): { readonly key: string; readonly range_end?: string } {
+/** What a request names by a key, or a prefix. */
+export function keys(key: string, prefix: boolean): { readonly key: string; readonly range_end?: string } {
   if (!prefix) return { key: base64(key) };
   const range = prefixRange(new TextEncoder().encode(key));
   return { key: base64(range.key), range_end: base64(range.rangeEnd) };

@@ -26,6 +26,7 @@ import {
 } from "./kv-commands.ts";
 import { serve, serveHelp } from "./serve.ts";
 import type { Terminal } from "./terminal.ts";
+import { watch, WATCH_HELP, WATCH_OPTIONS } from "./watch-command.ts";
 
 interface Command {
   readonly summary: string;
@@ -40,6 +41,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ["get", client("print a key's value", GET_HELP, GET_OPTIONS, get)],
   ["put", client("write a value", PUT_HELP, PUT_OPTIONS, put)],
   ["del", client("remove keys", DEL_HELP, DEL_OPTIONS, del)],
+  ["watch", client("print changes as they happen", WATCH_HELP, WATCH_OPTIONS, watch)],
   ["member", client("list, add, promote, update and remove members", MEMBER_HELP, MEMBER_OPTIONS, member)],
 ]);
 
