@@ -18,5 +18,9 @@ export DYNAMODB_ENDPOINT=http://127.0.0.1:$port
 export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_REGION=us-east-1
 wait_until 30 curl -s "$DYNAMODB_ENDPOINT" || { cat "$WORK_DIR/dynamodb.log"; exit 1; }
 
-check "the port of object stores, and what only DynamoDB has" \
+check "the port of object stores, a node's stores, and what only DynamoDB has" \
   env TEST_SERVERS=1 npx vitest run test/servers/dynamodb.test.ts
+check "a member is taken over, and nothing acknowledged is lost" \
+  node test/blackbox/storage-takeover.ts --rounds=1 "--storage=dynamodb://engine/takeover?endpoint=$DYNAMODB_ENDPOINT&createTable=true"
+check "three members are killed and paused, and nothing acknowledged is lost" \
+  node test/blackbox/cluster-kill.ts --seconds=30 "--storage=dynamodb://engine/cluster?endpoint=$DYNAMODB_ENDPOINT"

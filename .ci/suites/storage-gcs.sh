@@ -5,3 +5,5 @@ install_go_program github.com/fsouza/fake-gcs-server@v1.56.1 || exit 1
 
 check "the port of object stores, and a node's stores, on fake-gcs-server" \
   env TEST_SERVERS=1 npx vitest run test/servers/gcs.test.ts
+check "a member on fake-gcs-server is taken over, and nothing acknowledged is lost" \
+  node test/blackbox/storage-takeover.ts --server=fake-gcs-server --rounds=1

@@ -2,7 +2,8 @@
 // while it is only paused, and while it is well. Afterwards: no acknowledged write is lost, what was read fits one order
 // of the writes, and whoever was taken over has ended by itself and said nothing more.
 //
-// --storage=URL: a store that is there. --server=NAME: versitygw, minio or fake-gcs-server, started here.
+// --storage=URL: a store that is there. --server=NAME: versitygw, minio or fake-gcs-server, started here. --rounds=N:
+// how often each of these happens.
 
 import { checkRegisters, checkSums, checkUniques, openAccounts } from "./cluster-kill/checks.ts";
 import { Client, Record } from "./cluster-kill/workload.ts";
@@ -13,7 +14,6 @@ import { program } from "./support/program.ts";
 import { Seeded } from "./support/random.ts";
 
 const CLIENTS = 8;
-const ROUNDS = 2;
 
 await program("storage-takeover", 200, async (run) => {
   const succession = new Succession(run, await workDir(run), await storageUrl(run));
@@ -26,9 +26,10 @@ await program("storage-takeover", 200, async (run) => {
     { length: CLIENTS },
     (_, id) => new Client(id, succession.reachable, new Seeded(seeds.below(2 ** 31)), record),
   );
+  const rounds = Number(run.option("rounds") ?? 2);
   let over = false;
   const working = Promise.all(clients.map((client) => client.run(() => over)));
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     await succession.afterKill();
     await succession.whilePaused();
     await succession.whileWell();
