@@ -175,6 +175,17 @@ describe("damage", () => {
     expect(await opening()).toBe("not refused");
   });
 
+  it("is the newest row missing, which would else be an older state", async () => {
+    await prepare();
+    // Until a slot that was free has been used again, and is not the last.
+    await using(async ({ meta }) => {
+      await meta.saveHardState({ term: 2, vote: 3n, commit: 30 });
+      await meta.saveHardState({ term: 3, vote: 3n, commit: 30 });
+    });
+    await deleteRow(site, "d_engine_log", 6);
+    expect(await opening()).toBe("storageCorrupt");
+  });
+
   it("is an old copy of a row", async () => {
     await using(({ log }) => log.append(commands(1, 10, 1)));
     const old = await rowsOf(site, "d_engine_log");
@@ -364,6 +375,18 @@ describe("slots", () => {
       });
     }
     // Two whole ones and what was given up, each with its description.
+    expect((await rowsOf(site, "d_engine_snapshots")).length).toBeLessThanOrEqual(13);
+    // In one life, and of snapshots that others of the same position replace.
+    await using(async ({ snapshots }) => {
+      for (let i = 0; i < 5; i++) {
+        const abandoned = await snapshots.create(meta(7), new Uint8Array());
+        await abandoned.write(patternBytes(2 * MB, i));
+        await abandoned.abort();
+        const writer = await snapshots.create(meta(7), new Uint8Array());
+        await writer.write(patternBytes(3 * MB, i));
+        await writer.commit();
+      }
+    });
     expect((await rowsOf(site, "d_engine_snapshots")).length).toBeLessThanOrEqual(13);
   });
 });

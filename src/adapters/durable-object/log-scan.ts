@@ -54,7 +54,6 @@ export function scanLog(db: Database): ScannedLog {
     return { state, sequence: 0, lastIndex: 0, records: [], stateSlots: [], slots };
   }
   const { head } = newest;
-  if (!isWhole(newest)) throw corrupt(`parts of record ${head.sequence}, the newest, are missing`);
   const lastIndex = head.first + head.count - 1;
   if (lastIndex < head.prevIndex) {
     throw corrupt(`the log ends at ${lastIndex}, and begins after ${head.prevIndex}`);

@@ -39,10 +39,13 @@ export class SnapshotTable {
     this.#lastId = 0;
     for (const { slot, head } of db.heads("d_engine_snapshots")) {
       const { kind, id, chunk } = decoding(() => decodeSnapshotRow(head.name, head.fields));
-      if (kind === "info") infoSlots.set(id, slot);
-      else if (kind === "chunk") {
-        if (!chunks.has(id)) chunks.set(id, new Map());
-        chunks.get(id)!.set(chunk, slot);
+      if (kind === "info") {
+        if (infoSlots.has(id)) throw corrupt(`${head.name} describes snapshot ${id} again`);
+        infoSlots.set(id, slot);
+      } else if (kind === "chunk") {
+        const ofSnapshot = chunks.get(id) ?? new Map<number, number>();
+        if (ofSnapshot.has(chunk)) throw corrupt(`${head.name} repeats chunk ${chunk} of snapshot ${id}`);
+        chunks.set(id, ofSnapshot.set(chunk, slot));
       }
       this.#lastId = Math.max(this.#lastId, id);
       count++;
