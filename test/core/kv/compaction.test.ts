@@ -2,6 +2,8 @@ import { describe, expect, it } from "vitest";
 import { KvStore } from "../../../src/core/kv/index.ts";
 import { Compactor } from "../../../src/core/kv/compaction.ts";
 import { Keyspace } from "../../../src/core/kv/keyspace.ts";
+import { executeLeaseRevoke } from "../../../src/core/kv/lease-commands.ts";
+import { NO_RECORD } from "../../../src/core/kv/record-heap.ts";
 import { SnapshotReader } from "../../../src/core/kv/snapshot-reader.ts";
 import { writeSnapshot } from "../../../src/core/kv/snapshot-writer.ts";
 import { StateHasher } from "../../../src/core/kv/state-hash.ts";
@@ -124,12 +126,13 @@ describe("compaction", () => {
     const keyspace = new Keyspace();
     const compactor = new Compactor(keyspace);
     const values = new Map<string, string>();
+    keyspace.leases.grant(7n, 1000, false);
     for (let round = 0; round < 12; round++) {
       for (let i = 0; i < 3000; i++) {
         // Most keys are written over and over, some only once, so that no slab becomes empty.
         const key = random(10) === 0 ? `once ${round} ${i}` : `often ${random(50)}`;
         const value = `${round} ${i} `.repeat(200);
-        keyspace.put(bytes(key), bytes(value), 0n);
+        keyspace.put(bytes(key), bytes(value), key.startsWith("once") ? 7n : 0n);
         keyspace.commit();
         values.set(key, value);
       }
@@ -143,6 +146,14 @@ describe("compaction", () => {
       return new TextDecoder().decode(keyspace.heap.valueView(handle)) !== value;
     });
     expect(wrong).toEqual([]);
+    // The lease knows them where they are now.
+    executeLeaseRevoke(keyspace, { id: 7n });
+    keyspace.commit();
+    const left = [...values.keys()].filter(
+      (key) => keyspace.get(bytes(key), keyspace.revision) !== NO_RECORD,
+    );
+    expect(left.filter((key) => key.startsWith("once"))).toEqual([]);
+    expect(left).toHaveLength(50);
   });
 
   it("does not show in a snapshot how far it has come", () => {

@@ -84,26 +84,22 @@ export async function* observe(
   signal: AbortSignal,
 ): AsyncGenerator<LeaderResponse, void, undefined> {
   const line = lineOf(name);
-  let told: KeyValue | null = null;
+  // Neither another leader nor another value has the same.
+  let toldRevision: Revision = 0;
   for (;;) {
     // Anew for every look: whatever happens after it is in the stream.
     const stream = engine.watch({ signal });
     try {
       const { kvs, header } = await engine.range(firstInLine(name));
       const kv = kvs[0];
-      if (kv !== undefined && !(told !== null && isSame(kv, told))) yield { kv, header };
-      told = kv ?? null;
+      if (kv !== undefined && kv.modRevision !== toldRevision) yield { kv, header };
+      toldRevision = kv?.modRevision ?? 0;
       stream.create({ ...line, startRevision: header.revision + 1 });
       if ((await changed(stream)) === "closed") return;
     } finally {
       stream.close();
     }
   }
-}
-
-/** Neither another leader nor another value: a key has one version at each revision. */
-function isSame(a: KeyValue, b: KeyValue): boolean {
-  return a.createRevision === b.createRevision && a.modRevision === b.modRevision;
 }
 
 /** Waits for any change in line. */

@@ -94,7 +94,7 @@ export class LeaseRun {
 
   #settleDown(): void {
     const engine = this.#anyUp()?.engine;
-    if (engine == null) return;
+    if (engine === undefined || engine === null) return;
     const ttlMs = this.#random.pick([100, 400, 1500]);
     const key = bytes(`t${++this.#keys}`);
     const sentMs = this.#now;
@@ -110,7 +110,7 @@ export class LeaseRun {
   #renewOne(): void {
     const engine = this.#anyUp()?.engine;
     const live = this.#tenants.filter(({ isTold }) => !isTold);
-    if (engine == null || live.length === 0) return;
+    if (engine === undefined || engine === null || live.length === 0) return;
     const tenant = this.#random.pick(live);
     if (this.#random.chance(0.03)) {
       tenant.revoked = true;

@@ -1,4 +1,10 @@
-import { KvEngine, type Member, type NodeOptions, type NodeTuning } from "../../../../src/core/node/index.ts";
+import {
+  type Clock,
+  KvEngine,
+  type Member,
+  type NodeOptions,
+  type NodeTuning,
+} from "../../../../src/core/node/index.ts";
 import type { NodeId, RaftOptions } from "../../../../src/core/raft/index.ts";
 import type { Prng } from "../../raft/harness/prng.ts";
 import { mountDisk } from "./disk-mount.ts";
@@ -35,6 +41,9 @@ export class SimNode {
   failure: unknown = null;
   /** How fast its clock runs from the next start on. */
   clockRate = 1;
+  /** For how long its clock has stood still, because the machine was suspended. */
+  #suspendedMs = 0;
+  #pausedAtMs = 0;
   clientUrls: readonly string[];
   /** Told when it crashes, whoever made it. */
   onCrash: () => void = () => {};
@@ -105,7 +114,7 @@ export class SimNode {
       self: { name: `n${this.id}`, clientUrls: this.clientUrls },
       storage: mountDisk(this.disk, life, () => this.crash()),
       transport: this.#network.transport(this.id, life),
-      clock: clockOf(this.#world, life, this.#random.int(1_000_000), this.clockRate),
+      clock: this.#clockThatStops(clockOf(this.#world, life, this.#random.int(1_000_000), this.clockRate)),
       random: randomOf(this.#random.fork()),
       logger: loggerOf(this.#world, this.id, this.lines),
       raft,
@@ -135,8 +144,20 @@ export class SimNode {
     }
   }
 
+  #clockThatStops(clock: Clock): Clock {
+    const before = this.#suspendedMs;
+    return { ...clock, nowMs: () => clock.nowMs() - (this.#suspendedMs - before) };
+  }
+
   pause(): void {
+    this.#pausedAtMs = this.#world.nowMs;
     this.#life?.pause();
+  }
+
+  /** The whole machine goes on, and its clock knows nothing of the time since it was paused. */
+  wakeUp(): void {
+    this.#suspendedMs += (this.#world.nowMs - this.#pausedAtMs) * this.clockRate;
+    this.resume();
   }
 
   resume(): void {
