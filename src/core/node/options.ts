@@ -11,6 +11,11 @@ export interface NodeOptions {
    * node joins an existing group, and waits to be sent a snapshot.
    */
   readonly founders: readonly Member[] | null;
+  /**
+   * Whether this node knows that it has promised no leader its silence: it was asleep when it stopped, or is new.
+   * Then it goes on sleeping until something happens. Default: it has, perhaps.
+   */
+  readonly rested?: boolean;
   /** This node's name and client URLs, told to the group once it has started. */
   readonly self: { readonly name: string; readonly clientUrls: readonly string[] };
   readonly storage: StorageEngine;

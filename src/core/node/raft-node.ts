@@ -83,7 +83,12 @@ export class RaftNode<R> {
     this.#peers = new PeerPort(identity, transport, logger);
     this.tuning = { ...NODE_DEFAULTS, ...options.tuning };
     const raftOptions = { ...options.raft, nodeId: identity.nodeId };
-    this.#raft = new Raft(raftOptions, recovered.raft, random, clock.nowMs());
+    this.#raft = new Raft(
+      raftOptions,
+      { ...recovered.raft, rested: options.rested ?? false },
+      random,
+      clock.nowMs(),
+    );
     this.#applier = new Applier(stateMachine, recovered.membership, recovered.applied, {
       onConfChange: (change) => this.#step({ type: "applyConfChange", change }).config!,
       onResult: (id, _index, result) => this.#proposals.applied(id, result),
@@ -158,6 +163,10 @@ export class RaftNode<R> {
 
   get raftOptions(): RaftOptions {
     return this.#raft.options;
+  }
+
+  get isAsleep(): boolean {
+    return this.#raft.asleep;
   }
 
   get isStopped(): boolean {
@@ -381,13 +390,20 @@ export class RaftNode<R> {
   #openPeers(): void {
     this.#peers.open({
       message: (message) => this.#receive(message),
-      forward: (from, body) => this.#input(() => this.#router.onForward(from, body)),
+      forward: (from, body) => {
+        // Of a member that takes this node, which has slept, for the leader.
+        if (this.isAsleep) this.#wake();
+        this.#input(() => this.#router.onForward(from, body));
+      },
       forwardRejected: (body) => this.#input(() => this.#router.onForwardRejected(body)),
       snapshotChunk: (from, body) => {
         if (body.term >= this.#raft.term) this.#receiver.onChunk(from, body);
       },
       snapshotChunkResult: (from, body) => this.#sender.onResult(from, body),
-      query: (from, body) => this.queries.onQuery(from, body),
+      query: (from, body) => {
+        if (this.isAsleep) this.#wake();
+        this.queries.onQuery(from, body);
+      },
       queryResult: (body) => this.queries.onResult(body),
       unreachable: (node) => this.#input(() => this.#step({ type: "unreachable", node })),
       fail: (error) => this.#fail(error),

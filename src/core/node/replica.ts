@@ -79,7 +79,7 @@ export class Replica<R> {
 
   /** The group sleeps, as far as this member knows: nothing happens here until somebody asks for something. */
   get isAsleep(): boolean {
-    return this.#node.status().asleep;
+    return this.#node.isAsleep;
   }
 
   get raftOptions(): RaftOptions {
@@ -215,9 +215,18 @@ export class Replica<R> {
       const again = (): void => void this.#options.clock.setTimer(ANNOUNCE_RETRY_MS, attempt);
       // Not a member yet: whoever adds it will be heard of through the log.
       if (this.#node.member(id) === undefined) return again();
+      // Nobody has asked for anything yet, and this is no reason to awaken the group.
+      if (this.isAsleep) return this.#afterLeaderChange(attempt);
       this.#node.updateMember({ id, name, clientUrls }).then(again, again);
     };
     attempt();
+  }
+
+  #afterLeaderChange(act: () => void): void {
+    const stopListening = this.#node.events.leader.add(() => {
+      stopListening();
+      act();
+    });
   }
 }
 

@@ -37,6 +37,11 @@ export interface RaftState {
   /** The entries after `tailPrev`, up to the end of the log. `tailPrev.index` is at most `applied`. */
   readonly tailPrev: { readonly index: LogIndex; readonly term: Term };
   readonly tail: readonly Entry[];
+  /**
+   * The node knows that it owes no leader its silence, because it was asleep when it stopped or is new. It goes on
+   * sleeping until something happens, and then need not wait for a leader that it has never heard of.
+   */
+  readonly rested?: boolean;
 }
 
 /**
@@ -76,8 +81,12 @@ export class Raft {
     this.#readiness = new Readiness(hardState);
     const first = this.#restingRole();
     const { voters, votersOutgoing } = config;
-    if (voters.length === 1 && voters[0] === complete.nodeId && votersOutgoing.length === 0)
+    if (voters.length === 1 && voters[0] === complete.nodeId && votersOutgoing.length === 0) {
       first.hurryElection(nowMs);
+    } else if (state.rested === true) {
+      this.#core.lastLeaderContactMs = Number.NEGATIVE_INFINITY;
+      this.#core.asleep = true;
+    }
     this.#role = first;
   }
 
@@ -164,6 +173,11 @@ export class Raft {
     return this.#core.leaderId;
   }
 
+  /** Nothing happens until an event does. */
+  get asleep(): boolean {
+    return this.#core.asleep;
+  }
+
   get commitIndex(): LogIndex {
     return this.#core.log.commitIndex;
   }
@@ -198,9 +212,18 @@ export class Raft {
     if (event.type === "unreachable") return;
     this.#core.asleep = false;
     if (this.#role instanceof Leader) return this.#role.onWake();
+    if (this.#core.leaderId === null) return this.#wakeRested(event);
     // Whether the leader is still there is not known: give it an election timeout to show itself.
     this.#core.lastLeaderContactMs = this.#core.nowMs;
     if (this.#role instanceof Follower) this.#role.postponeElection();
+  }
+
+  /** The first who is asked for something asks for votes; who is asked for a vote waits for what comes of it. */
+  #wakeRested(event: RaftEvent): void {
+    if (!(this.#role instanceof Follower)) return;
+    const asked = event.type !== "message" || event.message.type === "ReadIndexRequest";
+    if (asked) this.#role.hurryElection(this.#core.nowMs);
+    else this.#role.postponeElection();
   }
 
   // Messages: the rules about terms are the same for every role (paper figure 2, "All servers").

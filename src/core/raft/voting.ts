@@ -4,10 +4,11 @@ import type { PreVote, RequestVote } from "./messages.ts";
 /**
  * Whether a request to vote is to be ignored because a leader was heard from within an election timeout: without
  * it a node that was cut off, or was removed, could disturb the rest (thesis §4.2.3), and leases would be worth
- * nothing (§6.4.1).
+ * nothing (§6.4.1). The leader itself asks only once it leads no more, and has no lease: it lost its memory, perhaps.
  */
 export function refusesToListen(core: Core, message: RequestVote | PreVote, isLeader: boolean): boolean {
   if (message.type === "RequestVote" && message.leadershipTransfer) return false;
+  if (message.from === core.leaderId) return false;
   // A leader hears from itself: CheckQuorum is what ends its reign.
   return isLeader || core.nowMs - core.lastLeaderContactMs < core.options.electionTimeoutMs;
 }

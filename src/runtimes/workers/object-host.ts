@@ -1,7 +1,9 @@
+import { EngineError } from "../../core/errors/index.ts";
 import type { DurableObjectStorageEngine } from "../../adapters/durable-object/index.ts";
 import { KvEngine, type Logger, type Member } from "../../core/node/index.ts";
 import { createApp } from "../http/index.ts";
 import { type PeerReply, webPeerMac } from "../http/peer/index.ts";
+import { MembershipKeeper } from "./membership-keeper.ts";
 import type { ObjectAddress } from "./object-address.ts";
 import { objectClock } from "./object-clock.ts";
 import { ObjectPoster } from "./object-poster.ts";
@@ -42,17 +44,14 @@ export class ObjectHost {
   readonly engine: KvEngine;
   readonly transport: ObjectTransport;
   readonly #watchdog: Watchdog;
+  readonly #keeper: MembershipKeeper;
   readonly #fetch: (request: Request) => Response | Promise<Response>;
 
-  private constructor(
-    options: HostOptions,
-    engine: KvEngine,
-    transport: ObjectTransport,
-    watchdog: Watchdog,
-  ) {
+  private constructor(options: HostOptions, { engine, transport, watchdog, keeper }: RunningNode) {
     this.engine = engine;
     this.transport = transport;
     this.#watchdog = watchdog;
+    this.#keeper = keeper;
     const { config, clientToken, logger } = options;
     const app = createApp({
       engine,
@@ -67,8 +66,7 @@ export class ObjectHost {
   /** @throws EngineError why it cannot run now; nothing of it stays behind then. */
   static async start(options: HostOptions): Promise<ObjectHost> {
     try {
-      const { engine, transport, watchdog } = await startNode(options);
-      return new ObjectHost(options, engine, transport, watchdog);
+      return new ObjectHost(options, await startNode(options));
     } catch (error) {
       options.logger.log("warn", "the node does not start", { error: String(error) });
       throw error;
@@ -77,12 +75,20 @@ export class ObjectHost {
 
   /** A client's request. */
   async fetch(request: Request): Promise<Response> {
+    this.#keeper.check();
+    if (this.#isLearner()) throw new EngineError("notSupportedForLearner");
     const response = await this.#fetch(request);
     const { leaderId, replica } = this.engine;
     const leader = leaderId === null ? undefined : replica.members().find(({ id }) => id === leaderId);
     if (leader !== undefined && leader.name !== "") response.headers.set(LEADER_NODE_HEADER, leader.name);
     this.#watchdog.poll();
     return response;
+  }
+
+  /** Whoever is not a voter yet leaves clients to those who are. */
+  #isLearner(): boolean {
+    const { nodeId, replica } = this.engine;
+    return replica.members().find(({ id }) => id === nodeId)?.isLearner !== false;
   }
 
   /** A message of another member. */
@@ -100,20 +106,22 @@ interface RunningNode {
   readonly engine: KvEngine;
   readonly transport: ObjectTransport;
   readonly watchdog: Watchdog;
+  readonly keeper: MembershipKeeper;
 }
 
 async function startNode(options: HostOptions): Promise<RunningNode> {
   const { state, storage, namespace, config, peerSecret, address, record, logger } = options;
   const { heartbeatIntervalMs, electionTimeoutMs, sleepAfterMs } = config;
   let engine: KvEngine | null = null;
-  const isAwake = (): boolean =>
-    engine !== null && !engine.replica.isAsleep && engine.replica.members().length > 1;
+  const isAwake = (): boolean => engine !== null && !engine.replica.isAsleep && !isAlone(engine);
   const failed = (error: unknown): void => {
     logger.log("error", "the object is started anew", { error: String(error) });
     state.abort(`d-engine: ${String(error)}`);
   };
-  const watchdog = new Watchdog(state.storage, record, isAwake, failed);
-  const clock = objectClock(() => watchdog.poll());
+  // Read before anything could write it: what was known when this object last had a memory.
+  const rested = !record.awake;
+  let watchdog: Watchdog | null = null;
+  const clock = objectClock(() => watchdog?.poll());
   const poster = new ObjectPoster({
     namespace,
     nodes: config.nodes,
@@ -136,7 +144,7 @@ async function startNode(options: HostOptions): Promise<RunningNode> {
     touch: () => storage.touch(),
     members: () => Promise.resolve(engine === null ? null : knownMembers(engine)),
     contacts,
-    afterInput: () => watchdog.poll(),
+    afterInput: () => watchdog?.poll(),
     electionTimeoutMs,
     clock,
     random: workersRandom,
@@ -151,6 +159,7 @@ async function startNode(options: HostOptions): Promise<RunningNode> {
     clock,
     random: workersRandom,
     logger,
+    rested,
     raft: {
       heartbeatIntervalMs,
       electionTimeoutMs,
@@ -161,6 +170,7 @@ async function startNode(options: HostOptions): Promise<RunningNode> {
     tuning: {
       defaultConsistency: config.defaultConsistency,
       requestTimeoutMs: config.requestTimeoutMs,
+      lingerMs: config.lingerMs,
       snapshotEntries: config.snapshotEntries,
       snapshotBytes: 8 << 20,
       trailingEntries: 1000,
@@ -170,8 +180,16 @@ async function startNode(options: HostOptions): Promise<RunningNode> {
     },
   });
   engine.onFailure(failed);
+  watchdog = new Watchdog(state.storage, record, isAwake, failed);
   watchdog.poll();
-  return { engine, transport, watchdog };
+  const keeper = new MembershipKeeper(config, engine, clock, logger);
+  return { engine, transport, watchdog, keeper };
+}
+
+/** The only member there is leads whenever it runs, and owes nobody anything. */
+function isAlone({ nodeId, replica }: KvEngine): boolean {
+  const members = replica.members();
+  return members.length === 1 && members[0]!.id === nodeId;
 }
 
 function knownMembers(engine: KvEngine): readonly Member[] | null {

@@ -24,6 +24,8 @@ export interface WorkersConfig {
   readonly requestTimeoutMs: number;
   /** Without anything to do for this long the group goes to sleep; 0 = never. */
   readonly sleepAfterMs: number;
+  /** How long a leader lets writes gather: each costs a row on every node, however many go together. */
+  readonly lingerMs: number;
   readonly snapshotEntries: number;
   readonly maxRequestBytes: number;
   readonly maxTxnOps: number;
@@ -68,6 +70,7 @@ export function workersConfig(env: WorkersEnv): WorkersConfig {
     electionTimeoutMs,
     requestTimeoutMs: vars.number("D_ENGINE_REQUEST_TIMEOUT", { min: 100, max: 600_000 }, 10_000),
     sleepAfterMs: vars.number("D_ENGINE_SLEEP_AFTER", { min: 0, max: 86_400_000 }, 10_000),
+    lingerMs: vars.number("D_ENGINE_LINGER", { min: 0, max: 10_000 }, 0),
     snapshotEntries: vars.number("ETCD_SNAPSHOT_COUNT", { min: 1, max: 1e9 }, 10_000),
     maxRequestBytes: vars.number(
       "ETCD_MAX_REQUEST_BYTES",

@@ -35,6 +35,7 @@ export interface OneNodeOptions {
   readonly options?: Partial<RaftOptions>;
   /** Of the election timer, in [0, 1). */
   readonly jitter?: number;
+  readonly rested?: boolean;
 }
 
 type OfType<T extends MessageType> = Extract<Message, { type: T }>;
@@ -68,6 +69,7 @@ export class OneNode {
     applied = BOOTSTRAP.index,
     options = {},
     jitter = 0,
+    rested = false,
   }: OneNodeOptions = {}) {
     this.hardState = hardState;
     const state = {
@@ -77,6 +79,7 @@ export class OneNode {
       config,
       tailPrev: BOOTSTRAP,
       tail: log,
+      rested,
     };
     this.raft = new Raft({ electionTimeoutMs: ET, ...options, nodeId: id }, state, { next: () => jitter }, 0);
     this.pump();

@@ -3,7 +3,7 @@
 import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { convertV4MiniflareOptions, Miniflare, NoOpLog } from "miniflare";
 
@@ -21,7 +21,7 @@ export async function bundle(entry: string): Promise<string> {
     await promisify(execFile)(process.execPath, args, {
       env: { ...process.env, WRANGLER_SEND_METRICS: "false" },
     });
-    return await readFile(join(dir, "index.js"), "utf8");
+    return await readFile(join(dir, basename(entry).replace(/ts$/, "js")), "utf8");
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
@@ -78,6 +78,16 @@ export class LocalCluster {
   /** The same Worker anew, with other variables or another script; storage in a directory is kept. */
   async redeploy(options: ClusterOptions): Promise<void> {
     await this.miniflare.setOptions(miniflareOptions({ ...options, port: Number(new URL(this.url).port) }));
+  }
+
+  /**
+   * Does something to an object of the observed Worker: `abort` it, `lose` its storage, `delay=ms` its answers; or
+   * asks it for its `alarm`.
+   */
+  async harm(node: string, harm: string, group = "default"): Promise<string> {
+    const headers = { "X-Harm-Object": `${group}/${node}`, "X-Harm": harm };
+    const response = await fetch(this.url, { headers });
+    return await response.text();
   }
 
   /** Takes an object's memory away, as the platform does with those that are idle. */
