@@ -1,0 +1,115 @@
+// How soon a new process can serve what a dead one left in its log:
+//
+//     npm run bench:takeover                          10,000 and 1,000,000 entries, on every server that is here
+//     npm run bench:takeover -- dynamodb              on those whose names have one of these words
+//     npm run bench:takeover -- --entries 50000       other numbers, with commas between them
+//
+// The entries are writes of 64 clients of 16 bytes each, since the last snapshot, which would else be what is read. The
+// time is from the start of an engine in this process, which must open the log, read and apply it, and win its
+// election, until it answers. Servers share the machine: see main.ts.
+
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { openObjectStorage } from "../../src/adapters/object-store/index.ts";
+import { EmbeddedEngine } from "../../src/runtimes/node/index.ts";
+import { nodeClock } from "../../src/runtimes/node/node-clock.ts";
+import { nodeRandom } from "../../src/runtimes/node/node-random.ts";
+import { CountingStore } from "./counting-store.ts";
+import { type Place, places } from "./places.ts";
+
+const CLIENTS = 64;
+const VALUE = new Uint8Array(16).fill(7);
+const ENCODER = new TextEncoder();
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { entries: { type: "string", default: "10000,1000000" } },
+  });
+  const sizes = values.entries.split(",").map(Number);
+  if (!sizes.every((size) => Number.isInteger(size) && size > 0)) {
+    throw new Error("--entries must be whole numbers with commas between them");
+  }
+  const wanted = places().filter(
+    ({ name }) => positionals.length === 0 || positionals.some((word) => name.includes(word)),
+  );
+  for (const { name, lacks, start } of wanted) {
+    console.log(`\n${name}`);
+    if (lacks !== null) {
+      console.log(`  not measured: ${lacks}`);
+      continue;
+    }
+    const place = await start();
+    try {
+      for (const size of sizes) await measure(place, size);
+    } finally {
+      await place.stop();
+    }
+  }
+}
+
+async function measure(place: Place, entries: number): Promise<void> {
+  const dir = await mkdtemp(join(tmpdir(), "d-engine-bench-"));
+  try {
+    const written = await withEngine(place, dir, entries, async (engine, store) => {
+      const startMs = performance.now();
+      store.take();
+      await fill(engine, entries);
+      const { puts } = store.take();
+      return { puts, ms: performance.now() - startMs };
+    });
+    const startMs = performance.now();
+    await withEngine(place, dir, entries, async (engine, store) => {
+      const readyMs = performance.now() - startMs;
+      const last = await engine.client().get(keyOf(entries - 1));
+      if (last === null) throw new Error("the last write is not there");
+      const { gets, lists } = store.take();
+      console.log(
+        `  ${entries.toLocaleString("en")} entries in ${written.puts.toLocaleString("en")} objects, written in ` +
+          `${seconds(written.ms)}: ready after ${seconds(readyMs)}, with ${gets.toLocaleString("en")} GETs and ${lists} LISTs`,
+      );
+    });
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+async function fill(engine: EmbeddedEngine, entries: number): Promise<void> {
+  const client = engine.client();
+  let next = 0;
+  await Promise.all(
+    Array.from({ length: CLIENTS }, async () => {
+      while (next < entries) await client.put(keyOf(next++), VALUE);
+    }),
+  );
+}
+
+/** Keys of a few thousand, so that the state is no larger than it would be. */
+function keyOf(i: number): Uint8Array {
+  return ENCODER.encode(`key-${i % 5000}`);
+}
+
+async function withEngine<T>(
+  place: Place,
+  dir: string,
+  entries: number,
+  use: (engine: EmbeddedEngine, store: CountingStore) => Promise<T>,
+): Promise<T> {
+  const store = new CountingStore(await place.open(`takeover-${entries}`));
+  const storage = await openObjectStorage({ store, clock: nodeClock, random: nodeRandom });
+  const engine = await EmbeddedEngine.start(dir, { env: {}, storage, snapshotCount: 1_000_000_000 });
+  try {
+    await engine.waitReady(600_000);
+    return await use(engine, store);
+  } finally {
+    await engine.stop();
+  }
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 0)} s`;
+}
+
+await main();
