@@ -58,7 +58,9 @@ describe("tidy", () => {
     const misnamed = [...sources, ...tests]
       .map(({ path }) => path)
       .filter(
-        (path) => !/^([a-z0-9-]+\/)+[a-z0-9-]+(\.test|\.d)?\.ts$/.test(path) || /\/utils?\.ts$/.test(path),
+        (path) =>
+          !/^([a-z0-9-]+\/)+[a-z0-9-]+(\.test|\.workerd\.test|\.d)?\.ts$/.test(path) ||
+          /\/utils?\.ts$/.test(path),
       );
     expect(misnamed).toEqual([]);
   });
