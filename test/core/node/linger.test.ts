@@ -48,3 +48,16 @@ test("what is gathering when the leadership ends is not lost", async () => {
   await cluster.world.complete("the put", pending);
   expect(cluster.leader()?.nodeId).toBe(follower!.nodeId);
 });
+
+test("a proposal that stays alone waits for no other, and for nothing else that is due", async () => {
+  // Heartbeats, and looks at requests that wait, come seldom enough not to help.
+  const raft = { electionTimeoutMs: 6000, heartbeatIntervalMs: 2000, clockDriftBoundMs: 100 };
+  const cluster = new Cluster({ tuning: { lingerMs: 10 }, raft });
+  const leader = await cluster.startAndElect();
+  await cluster.announced();
+  await cluster.world.runFor(5000);
+  const sentMs = cluster.world.nowMs;
+  await cluster.world.complete("the put", put(leader, "key", "value"));
+  expect(cluster.world.nowMs - sentMs).toBeGreaterThanOrEqual(10);
+  expect(cluster.world.nowMs - sentMs).toBeLessThan(45);
+});
