@@ -17,10 +17,11 @@ function sourcesAlone(): string {
 it.each([
   ["s3", "s3ObjectStore", "@aws-sdk/client-s3"],
   ["gcs", "gcsObjectStore", "@google-cloud/storage"],
+  ["dynamodb", "dynamoDbObjectStore", "@aws-sdk/client-dynamodb"],
 ])("the adapter %s can be imported without its SDK, and names it when it is used", (adapter, open, sdk) => {
   const dir = sourcesAlone();
   const script = `const { ${open} } = await import("./src/adapters/${adapter}/index.ts");
-    await ${open}({ bucket: "bucket" }).catch(({ code, message }) => console.log(code, message));`;
+    await ${open}({ bucket: "bucket", table: "table" }).catch(({ code, message }) => console.log(code, message));`;
   const args = ["--no-warnings", "--input-type=module", "--eval", script];
   const said = execFileSync(process.execPath, args, { cwd: dir, encoding: "utf8" });
   expect(said).toContain("invalidConfig");
