@@ -4,6 +4,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { once } from "node:events";
 import { text } from "node:stream/consumers";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { run } from "../../../src/runtimes/node/cli/run.ts";
@@ -106,6 +107,103 @@ describe("d-engine against a running server", () => {
     expect(await cli(["get", "nothing", "--prefix"])).toMatchObject({ exitCode: 0, output: "" });
     expect(await cli(["del", "p/", "--prefix"])).toMatchObject({ exitCode: 0, output: "3\n" });
     expect(await cli(["get", "q"])).toMatchObject({ output: "4\n" });
+  });
+
+  it("grants, renews, shows and ends leases as etcdctl does", async () => {
+    expect(await cli(["lease", "grant", "60", "--id=abc"])).toMatchObject({
+      exitCode: 0,
+      output: "lease abc granted with TTL(60s)\n",
+    });
+    expect((await cli(["lease", "grant", "60", "--id=abc"])).exitCode).toBe(1);
+    await cli(["put", "leased", "v", "--lease=abc"]);
+    expect(await cli(["lease", "keep-alive", "abc", "--once"])).toMatchObject({
+      exitCode: 0,
+      output: "lease abc keepalived with TTL(60s)\n",
+    });
+    expect((await cli(["lease", "timetolive", "abc", "--keys"])).output).toMatch(
+      /^lease abc granted with TTL\(60s\), remaining\((59|60)s\), attached keys\(\[leased\]\)\n$/,
+    );
+    expect((await cli(["lease", "list"])).output).toBe("found 1 leases\nabc\n");
+    expect(await cli(["lease", "revoke", "abc"])).toMatchObject({ output: "lease abc revoked\n" });
+    expect((await cli(["get", "leased"])).exitCode).toBe(3);
+    expect(await cli(["lease", "timetolive", "abc"])).toMatchObject({
+      exitCode: 3,
+      output: "lease abc already expired\n",
+    });
+    expect(await cli(["lease", "keep-alive", "abc"])).toMatchObject({
+      exitCode: 3,
+      output: "lease abc expired or revoked.\n",
+    });
+    for (const wrong of [[], ["give"], ["grant"], ["grant", "x"], ["revoke", "0"], ["revoke", "xyz"]]) {
+      expect((await cli(["lease", ...wrong])).exitCode).toBe(2);
+    }
+  });
+
+  it("puts keys and grants leases that live for milliseconds", async () => {
+    await cli(["put", "short", "v", "--ttl-ms=50"]);
+    await vi.waitFor(async () => expect((await cli(["get", "short"])).exitCode).toBe(3), { timeout: 5000 });
+    expect((await cli(["lease", "grant", "--ttl-ms=250"])).output).toMatch(/granted with TTL\(250ms\)\n$/);
+  });
+
+  it("runs a command while it holds a lock, and exits as that does", async () => {
+    const script = `process.stdout.write(process.env.D_ENGINE_LOCK_KEY.split("/")[0]); process.exit(process.env.D_ENGINE_LOCK_TOKEN > 1 ? 7 : 1)`;
+    const env = { D_ENGINE_ENDPOINTS: server.url };
+    const ran = spawnCli(["lock", "job", "--", process.execPath, "-e", script], env);
+    expect([await ran.exited, await ran.output]).toEqual([7, "job"]);
+    const { kvs = [] } = JSON.parse((await cli(["get", "job/", "--prefix", "--json"])).output);
+    expect(kvs).toEqual([]);
+    const none = spawnCli(["lock", "job", "--", "/no/such/program"], env);
+    expect([await none.exited, await none.log]).toEqual([127, expect.stringContaining("cannot run")]);
+  });
+
+  it("holds a lock until it is interrupted, or its lease is revoked", async () => {
+    const holder = new FakeTerminal({ D_ENGINE_ENDPOINTS: server.url });
+    const held = run(["lock", "held"], holder);
+    await vi.waitFor(() => expect(holder.output).toMatch(/^held\/[0-9a-f]+\n$/), { timeout: 5000 });
+    expect(await cli(["lock", "held", "--try", "--", "true"])).toMatchObject({
+      exitCode: 1,
+      errors: expect.stringContaining("the lock is held by another"),
+    });
+    const waiter = new FakeTerminal({ D_ENGINE_ENDPOINTS: server.url });
+    const waited = run(["lock", "held", "--ttl=2"], waiter);
+    await vi.waitFor(async () => {
+      const { count } = JSON.parse((await cli(["get", "held/", "--prefix", "--json"])).output);
+      expect(count).toBe("2");
+    });
+    holder.interruption.abort();
+    expect(await held).toBe(0);
+    await vi.waitFor(() => expect(waiter.output).toMatch(/^held\//), { timeout: 5000 });
+    await cli(["lease", "revoke", waiter.output.trim().split("/")[1]!]);
+    expect([await waited, waiter.errors]).toEqual([1, expect.stringContaining("the lease has ended")]);
+  });
+
+  it("leaves the line when it is interrupted in it", async () => {
+    const holder = new FakeTerminal({ D_ENGINE_ENDPOINTS: server.url });
+    const held = run(["lock", "line"], holder);
+    await vi.waitFor(() => expect(holder.output).not.toBe(""), { timeout: 5000 });
+    const waiter = new FakeTerminal({ D_ENGINE_ENDPOINTS: server.url });
+    const waited = run(["lock", "line"], waiter);
+    const inLine = async (): Promise<string> =>
+      JSON.parse((await cli(["get", "line/", "--prefix", "--json"])).output).count;
+    await vi.waitFor(async () => expect(await inLine()).toBe("2"));
+    waiter.interruption.abort();
+    expect([await waited, waiter.output]).toEqual([1, ""]);
+    expect(await inLine()).toBe("1");
+    holder.interruption.abort();
+    await held;
+  });
+
+  it("leads, and shows who does", async () => {
+    const onlooker = spawnCli(["elect", "chair", "--listen"], { D_ENGINE_ENDPOINTS: server.url });
+    const shown = once(onlooker.child.stdout!, "data");
+    const leader = new FakeTerminal({ D_ENGINE_ENDPOINTS: server.url });
+    const led = run(["elect", "chair", "me"], leader);
+    await vi.waitFor(() => expect(leader.output).toMatch(/^chair\/[0-9a-f]+\nme\n$/), { timeout: 5000 });
+    const [seen] = (await shown) as [Buffer];
+    expect(seen.toString()).toBe(leader.output);
+    onlooker.child.kill();
+    leader.interruption.abort();
+    expect(await led).toBe(0);
   });
 
   it("prints the API's reply with --json", async () => {

@@ -6,6 +6,7 @@ export class FakeTerminal implements Terminal {
   readonly #input: Uint8Array;
   readonly #chunks: Uint8Array[] = [];
   errors = "";
+  readonly interruption = new AbortController();
 
   constructor(env: Record<string, string | undefined> = {}, input: Uint8Array = new Uint8Array(0)) {
     this.env = env;
@@ -26,6 +27,10 @@ export class FakeTerminal implements Terminal {
 
   error(text: string): void {
     this.errors += text;
+  }
+
+  interrupted(): AbortSignal {
+    return this.interruption.signal;
   }
 
   readInput(): Promise<Uint8Array> {

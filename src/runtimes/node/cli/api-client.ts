@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
 import { CliError, ExitCode } from "./exit-codes.ts";
 import { postForStream, postJson, PostError, type PostOptions } from "./json-post.ts";
 
@@ -10,6 +11,10 @@ export interface ApiOptions extends PostOptions {
   /** Tried in turn. */
   readonly endpoints: readonly string[];
 }
+
+/** The longest that a timer takes. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+const RETRY_MS = 500;
 
 /** gRPC's UNAVAILABLE: nobody to do it, or nobody knows whether it was done. */
 const UNAVAILABLE = 14;
@@ -57,6 +62,24 @@ export class ApiClient {
     throw new CliError(problems.join("\n"), ExitCode.unreachable);
   }
 
+  /**
+   * Sends a request that takes as long as it takes and does no harm when it is sent again, to one endpoint after the
+   * other, until one answers it.
+   *
+   * @throws CliError when it is refused, or when `signal` aborts.
+   */
+  async wait(path: string, request: JsonObject, signal: AbortSignal): Promise<JsonObject> {
+    for (;;) {
+      for (const endpoint of this.endpoints) {
+        const result = await this.#call(endpoint, path, request, { signal, timeoutMs: MAX_TIMEOUT_MS });
+        if (result.ok) return result.reply;
+        if (signal.aborted) throw new CliError("given up while waiting", ExitCode.failed);
+        if (!result.elsewhere) throw new CliError(result.problem, ExitCode.failed);
+      }
+      await sleep(RETRY_MS, undefined, { signal }).catch(() => {});
+    }
+  }
+
   /** Asks one endpoint. */
   async ask(endpoint: string, path: string, request: JsonObject): Promise<JsonObject> {
     const result = await this.#call(endpoint, path, request);
@@ -102,9 +125,15 @@ export class ApiClient {
     }
   }
 
-  async #call(endpoint: string, path: string, request: JsonObject): Promise<CallResult> {
+  async #call(
+    endpoint: string,
+    path: string,
+    request: JsonObject,
+    patience: Partial<PostOptions> = {},
+  ): Promise<CallResult> {
+    const options = { ...this.#options, ...patience };
     try {
-      const { status, text } = await postJson(`${endpoint}${path}`, JSON.stringify(request), this.#options);
+      const { status, text } = await postJson(`${endpoint}${path}`, JSON.stringify(request), options);
       return interpret(status, text);
     } catch (error) {
       if (!(error instanceof PostError)) throw error;

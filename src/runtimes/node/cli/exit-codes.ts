@@ -5,7 +5,7 @@ export const ExitCode = {
   failed: 1,
   /** The command line or the configuration is wrong. */
   usage: 2,
-  /** There is no such key. */
+  /** There is no such key, or lease. */
   notFound: 3,
   /** No endpoint could be reached. */
   unreachable: 4,
@@ -21,7 +21,7 @@ export const EXIT_CODE_HELP: string = `Exit status
   0  done
   1  refused or failed; nothing was changed
   2  the command line or the configuration is wrong
-  3  no such key
+  3  no such key, or lease
   4  no endpoint could be reached
   5  a write was sent, and whether it took effect is not known
   6  serve: another process has taken over the storage; do not start this one again while that one runs

@@ -6,6 +6,8 @@ import { text } from "node:stream/consumers";
 export interface PostOptions {
   readonly timeoutMs: number;
   readonly headers: Readonly<Record<string, string>>;
+  /** Gives up. */
+  readonly signal?: AbortSignal;
   readonly tls: { readonly ca?: Uint8Array; readonly cert?: Uint8Array; readonly key?: Uint8Array };
 }
 
@@ -52,10 +54,7 @@ export async function postJson(url: string, body: string, options: PostOptions):
 export async function postForStream(url: string, body: string, options: PostOptions): Promise<StreamedReply> {
   const post = new Post(url, body, options);
   try {
-    const reply = await post.reply;
-    // A server whose machine has gone would otherwise be listened to for ever.
-    reply.body.socket.setKeepAlive(true, KEEP_ALIVE_MS);
-    return reply;
+    return await post.reply;
   } catch (error) {
     throw post.failure(error);
   } finally {
@@ -70,18 +69,21 @@ class Post {
   readonly #timer: NodeJS.Timeout;
   #maybeSent = false;
 
-  constructor(url: string, body: string, { timeoutMs, headers, tls }: PostOptions) {
+  constructor(url: string, body: string, { timeoutMs, headers, signal, tls }: PostOptions) {
     const secure = url.startsWith("https:");
     const content = Buffer.from(body);
     const settings = {
       method: "POST",
       agent: false as const,
+      ...(signal === undefined ? {} : { signal }),
       headers: { ...headers, "content-type": "application/json", "content-length": content.length },
     };
     const request = secure ? httpsRequest(url, { ...settings, ...pem(tls) }) : httpRequest(url, settings);
     this.#timer = setTimeout(() => request.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
     this.reply = new Promise((resolve, reject) => {
       request.on("socket", (socket: Socket) => {
+        // A server whose machine has gone would otherwise be listened to for ever.
+        socket.setKeepAlive(true, KEEP_ALIVE_MS);
         // Nothing is written before the connection stands, with TLS included.
         socket.once(secure ? "secureConnect" : "connect", () => (this.#maybeSent = true));
       });

@@ -60,17 +60,30 @@ export function printLine(terminal: ClientContext["terminal"], content: Uint8Arr
   terminal.out("\n");
 }
 
-export const PUT_OPTIONS: OptionTable = new Map();
+export const PUT_OPTIONS: OptionTable = new Map([
+  ["lease", "value"],
+  ["ttl-ms", "value"],
+]);
 
-export const PUT_HELP = `d-engine put <key> <value>
+export const PUT_HELP = `d-engine put <key> <value> [options]
 
 Writes a value; "-" reads it from standard input. Prints the revision of the write.
+
+  --lease <id>   the key goes when this lease ends
+  --ttl-ms <ms>  the key goes after so many milliseconds, unless it is put anew
 `;
 
 export async function put(context: ClientContext): Promise<ExitCode> {
   const [key, given] = exactly(context, ["key", "value"]);
   const value = given === "-" ? await context.terminal.readInput() : given;
-  const reply = await context.api.write("/v3/kv/put", { key: base64(key), value: base64(value) });
+  const lease = context.option("lease");
+  const ttlMs = context.number("ttl-ms");
+  const reply = await context.api.write("/v3/kv/put", {
+    key: base64(key),
+    value: base64(value),
+    ...(lease === undefined ? {} : { lease: leaseId(lease) }),
+    ...(ttlMs === undefined ? {} : { ttl_ms: ttlMs }),
+  });
   if (context.has("json")) printJson(context, reply);
   else context.terminal.out(`revision ${integer(object(reply, "header"), "revision")}\n`);
   return ExitCode.ok;
@@ -114,4 +127,15 @@ export function exactly<const Names extends readonly string[]>(
   const extra = positionals[names.length];
   if (extra !== undefined) throw invalid(`"${extra}" is one argument too many`);
   return positionals as unknown as { readonly [I in keyof Names]: string };
+}
+
+/** A lease id as the API wants it: decimal, of 64 bits with a sign. */
+export function leaseId(text: string): string {
+  const sign = text.startsWith("-") ? -1n : 1n;
+  const digits = sign < 0n ? text.slice(1) : text;
+  const value = /^[0-9a-f]{1,16}$/i.test(digits) ? sign * BigInt(`0x${digits}`) : 0n;
+  if (value === 0n || BigInt.asIntN(64, value) !== value) {
+    throw invalid(`"${text}" is no lease id: they are hexadecimal numbers, as lease list prints them`);
+  }
+  return String(value);
 }

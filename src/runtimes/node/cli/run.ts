@@ -24,6 +24,8 @@ import {
   PUT_HELP,
   PUT_OPTIONS,
 } from "./kv-commands.ts";
+import { lease, LEASE_HELP, LEASE_OPTIONS } from "./lease-commands.ts";
+import { elect, ELECT_HELP, ELECT_OPTIONS, lock, LOCK_HELP, LOCK_OPTIONS } from "./lock-commands.ts";
 import { serve, serveHelp } from "./serve.ts";
 import type { Terminal } from "./terminal.ts";
 import { watch, WATCH_HELP, WATCH_OPTIONS } from "./watch-command.ts";
@@ -42,6 +44,9 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ["put", client("write a value", PUT_HELP, PUT_OPTIONS, put)],
   ["del", client("remove keys", DEL_HELP, DEL_OPTIONS, del)],
   ["watch", client("print changes as they happen", WATCH_HELP, WATCH_OPTIONS, watch)],
+  ["lease", client("grant, revoke, renew and list leases", LEASE_HELP, LEASE_OPTIONS, lease)],
+  ["lock", client("run a command while holding a lock", LOCK_HELP, LOCK_OPTIONS, lock)],
+  ["elect", client("lead, or see who does", ELECT_HELP, ELECT_OPTIONS, elect)],
   ["member", client("list, add, promote, update and remove members", MEMBER_HELP, MEMBER_OPTIONS, member)],
 ]);
 

@@ -6,6 +6,8 @@ export interface Terminal {
   out(text: string | Uint8Array): void;
   error(text: string): void;
   readInput(): Promise<Uint8Array>;
+  /** Aborts when the user, or whoever supervises this process, wants it to end: it is to do so by itself then. */
+  interrupted(): AbortSignal;
 }
 
 export const processTerminal: Terminal = {
@@ -13,6 +15,11 @@ export const processTerminal: Terminal = {
   out: (text) => void process.stdout.write(text),
   error: (text) => void process.stderr.write(text),
   readInput: () => buffer(process.stdin),
+  interrupted: () => {
+    const interruption = new AbortController();
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => interruption.abort());
+    return interruption.signal;
+  },
 };
 
 /** Rows with their columns aligned under the headings. */
