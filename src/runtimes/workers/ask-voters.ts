@@ -20,7 +20,7 @@ export interface ClientCall {
 
 /** How much longer than the object's own patience an answer may take. */
 const GRACE_MS = 2000;
-/** A read is asked of another voter after this long. */
+/** A read is asked of another voter after this long, or half of the object's own patience. */
 const READ_PATIENCE_MS = 4000;
 /** While every object that there is says that it cannot serve yet: as at the first request of a new group. */
 const ROUNDS = 3;
@@ -93,7 +93,7 @@ async function ask(
   const aborter = new AbortController();
   const timer = setTimeout(
     () => aborter.abort(new Error("no answer in time")),
-    read ? Math.min(READ_PATIENCE_MS, patienceMs) : patienceMs,
+    read ? Math.min(READ_PATIENCE_MS, config.requestTimeoutMs / 2) : patienceMs,
   );
   try {
     // A stub of its own for each call: one that has seen an exception is broken for good.

@@ -33,6 +33,9 @@ export interface WorkersConfig {
   readonly logLevel: LogLevel;
 }
 
+/** As for every other runtime. */
+const MIN_SECRET_LENGTH = 16;
+
 const CONSISTENCIES: readonly Consistency[] = ["linearizable", "lease", "eventual"];
 
 /**
@@ -53,9 +56,9 @@ export function workersConfig(env: WorkersEnv): WorkersConfig {
   const groups = vars.list("D_ENGINE_GROUPS");
   const wrong = groups.find((pattern) => pattern !== "*" && !isGroupName(pattern.replace(/\*$/, "")));
   if (wrong !== undefined) throw invalid(`D_ENGINE_GROUPS: "${wrong}" is no name of a group`);
-  const peerSecret = vars.text("D_ENGINE_PEER_SECRET", "");
-  const clientToken = vars.text("D_ENGINE_CLIENT_TOKEN", "");
-  if (clientToken !== "" && !/^[\x21-\x7e]+$/.test(clientToken)) {
+  const peerSecret = vars.secret("D_ENGINE_PEER_SECRET");
+  const clientToken = vars.secret("D_ENGINE_CLIENT_TOKEN");
+  if (clientToken !== null && !/^[\x21-\x7e]+$/.test(clientToken)) {
     throw invalid("D_ENGINE_CLIENT_TOKEN: only printable ASCII without spaces can be sent in a header");
   }
   return {
@@ -64,8 +67,8 @@ export function workersConfig(env: WorkersEnv): WorkersConfig {
     clusterToken: vars.text("ETCD_INITIAL_CLUSTER_TOKEN", "d-engine-cluster"),
     defaultGroup,
     groups,
-    peerSecret: peerSecret === "" ? null : new TextEncoder().encode(peerSecret),
-    clientToken: clientToken === "" ? null : clientToken,
+    peerSecret: peerSecret === null ? null : new TextEncoder().encode(peerSecret),
+    clientToken,
     heartbeatIntervalMs,
     electionTimeoutMs,
     requestTimeoutMs: vars.number("D_ENGINE_REQUEST_TIMEOUT", { min: 100, max: 600_000 }, 10_000),
@@ -112,6 +115,13 @@ class Variables {
     if (typeof value === "number" || typeof value === "boolean") return String(value);
     if (typeof value !== "string") throw invalid(`${name} must be text`);
     return value.trim();
+  }
+
+  /** Null if it is not set. Nothing of it is told. */
+  secret(name: string): string | null {
+    const text = this.text(name, "");
+    if (text === "" || text.length >= MIN_SECRET_LENGTH) return text === "" ? null : text;
+    throw invalid(`${name}: at least ${MIN_SECRET_LENGTH} characters are needed, ${text.length} are given`);
   }
 
   list(name: string): readonly string[] {

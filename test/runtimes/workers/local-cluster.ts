@@ -7,8 +7,8 @@ import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { convertV4MiniflareOptions, Miniflare, NoOpLog } from "miniflare";
 
-export const CLIENT_TOKEN = "client-token";
-const PEER_SECRET = "peer-secret";
+export const CLIENT_TOKEN = "a-token-of-clients";
+export const PEER_SECRET = "a-secret-of-peers";
 const WORKER = "d-engine";
 
 export type Vars = Readonly<Record<string, string>>;
