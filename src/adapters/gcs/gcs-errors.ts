@@ -44,7 +44,10 @@ export function explainGcsError(error: unknown, bucket: string): RequestFailure 
     );
   }
   if (status === 404) {
-    return /bucket does not exist/i.test(message) ? rejected(noBucket(bucket)) : { type: "absent" };
+    if (/bucket does not exist/i.test(message)) return rejected(noBucket(bucket));
+    if (reason === "notFound" || /^no such object|^not found$/i.test(message)) return { type: "absent" };
+    // Somebody else's page: an empty log must not be made of it.
+    return rejected("this is no reply of Cloud Storage: correct the endpoint");
   }
   if (status === 408 || status >= 500) return { type: "unclear" };
   return rejected("the request was refused");

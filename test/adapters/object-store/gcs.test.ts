@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { gcsObjectStore } from "../../../src/adapters/gcs/index.ts";
 import { rejection } from "../storage-helpers.ts";
 import { objectStoreFaultConformance } from "./fault-conformance.ts";
@@ -36,6 +36,21 @@ describe("double", () => {
       double.failNext({ type: "reply", reply: gcsError(404, "notFound", "Not Found") });
       await expect(ask()).rejects.toMatchObject({ detail: expect.stringMatching(/no bucket engine/) });
     }
+  });
+
+  it("deletes what it may before it says what it may not", async () => {
+    const store = await gcsObjectStore({ bucket, prefix: "locked", endpoint: double.endpoint });
+    const names = Array.from({ length: 40 }, (_, i) => `object-${i}`);
+    for (const name of names) await store.putIfAbsent(name, new Uint8Array(1));
+    const locked = gcsError(403, "retentionPolicyNotMet", "Object is subject to a retention policy");
+    double.fault = ({ url }) =>
+      url.pathname.endsWith("object-20") ? { type: "reply", reply: locked } : null;
+    onTestFinished(() => void (double.fault = () => null));
+    await expect(store.delete(names)).rejects.toMatchObject({
+      code: "storageFailed",
+      detail: expect.stringMatching(/retention policy/),
+    });
+    expect((await store.list("")).objects.map(({ name }) => name)).toEqual(["object-20"]);
   });
 
   it("sends the token that a client has, and says when there is none", async () => {
@@ -94,6 +109,7 @@ objectStoreFaultConformance("GCS", {
         /roles\/storage.objectUser/,
       ],
       [gcsError(401, "required", "Anonymous caller does not have access"), /credentials/],
+      [{ status: 404, body: "<html>404 Not Found</html>" }, /correct the endpoint|no bucket/],
       [gcsError(400, "invalid", "Something else"), /Something else/],
     ],
   },
