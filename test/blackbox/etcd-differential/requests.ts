@@ -39,6 +39,8 @@ const VALUES: readonly string[] = [
 ];
 const RESULTS: readonly string[] = ["EQUAL", "GREATER", "LESS", "NOT_EQUAL"];
 const ORDERS: readonly string[] = ["NONE", "ASCEND", "DESCEND"];
+/** Few, so that requests meet, and one that nobody may have. */
+const LEASES: readonly string[] = ["1", "2", "3", "4", "-5", "0"];
 const TARGETS: readonly string[] = ["KEY", "VERSION", "CREATE", "MOD", "VALUE"];
 
 /** Draws requests of every kind, most of them sensible, many about the edges. */
@@ -50,6 +52,7 @@ export class Requests {
   }
 
   next(horizon: Horizon): Request {
+    if (this.#sometimes(0.12)) return this.#lease();
     const dice = this.#random.next();
     if (dice < 0.3) return { path: "/v3/kv/put", body: this.#put() };
     if (dice < 0.6) return { path: "/v3/kv/range", body: this.#range(horizon) };
@@ -64,8 +67,35 @@ export class Requests {
     if (mayIgnore && this.#sometimes(0.08)) fields["ignore_value"] = true;
     if (this.#sometimes(0.05)) delete fields["value"];
     if (mayIgnore && this.#sometimes(0.04)) fields["ignore_lease"] = true;
-    if (this.#sometimes(0.02)) fields["lease"] = String(this.#random.below(3));
+    if (this.#sometimes(0.15)) fields["lease"] = this.#leaseId();
     return fields;
+  }
+
+  /** All that live, live longer than the run: when one ends is each server's own affair. */
+  #lease(): Request {
+    const ID = this.#leaseId();
+    const dice = this.#random.next();
+    if (dice < 0.35) {
+      // An id that the server chooses would be another in each.
+      const named = ID === "0" ? "6" : ID;
+      const TTL = this.#sometimes(0.05) ? "9000000001" : String(1000 + this.#random.below(9_000_000));
+      return { path: "/v3/lease/grant", body: { ID: named, TTL } };
+    }
+    if (dice < 0.55) return { path: this.#pick(["", "/kv"], "/lease/revoke"), body: { ID } };
+    if (dice < 0.75) {
+      const keys = this.#sometimes(0.7) ? { keys: true } : {};
+      return { path: this.#pick(["", "/kv"], "/lease/timetolive"), body: { ID, ...keys } };
+    }
+    if (dice < 0.85) return { path: this.#pick(["", "/kv"], "/lease/leases"), body: {} };
+    return { path: "/v3/lease/keepalive", body: { ID } };
+  }
+
+  #pick(prefixes: readonly string[], path: string): string {
+    return `/v3${this.#random.pick(prefixes)}${path}`;
+  }
+
+  #leaseId(): string {
+    return this.#random.pick(LEASES);
   }
 
   #range(horizon: Horizon): Fields {
@@ -118,7 +148,7 @@ export class Requests {
       case 2:
         return { ...fields, target: "MOD", mod_revision: this.#sometimes(0.4) ? "0" : revision };
       case 3:
-        return { ...fields, target: "LEASE", lease: "0" };
+        return { ...fields, target: "LEASE", lease: this.#leaseId() };
       default:
         return { ...fields, target: "VALUE", value: this.#value() };
     }
