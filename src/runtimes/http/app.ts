@@ -6,6 +6,7 @@ import { readBytes } from "./body.ts";
 import { clientGuard } from "./client-auth.ts";
 import { errorReply, replyToError } from "./errors.ts";
 import { gatewayMiss, mountGateway } from "./etcd/gateway.ts";
+import { type SocketServer, streamSockets } from "./etcd/stream-socket.ts";
 import { mountHealth } from "./health-routes.ts";
 import { APP_LIMITS, type AppOptions } from "./options.ts";
 import type { PeerHandler } from "./peer/index.ts";
@@ -62,6 +63,15 @@ export function createApp(options: AppOptions): Hono {
     });
   }
   return app;
+}
+
+/**
+ * What the app does with requests to open a WebSocket, on runtimes where those do not come as ordinary requests: gives
+ * who is to talk on it, or the reply that refuses it.
+ */
+export function createSockets(options: AppOptions): (request: Request) => SocketServer | Response {
+  const { engine, logger, base64 = portableBase64 } = options;
+  return streamSockets({ engine, base64, guard: clientGuard(options.auth, options.cors), logger });
 }
 
 const EXPOSED_HEADERS = [

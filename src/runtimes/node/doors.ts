@@ -1,12 +1,14 @@
-import type { RequestListener } from "node:http";
+import type { IncomingMessage, RequestListener } from "node:http";
 import { getRequestListener } from "@hono/node-server";
 import type { AppOptions } from "../http/index.ts";
-import { createApp } from "../http/index.ts";
+import { APP_LIMITS, createApp, createSockets } from "../http/index.ts";
 import type { PeerHandler } from "../http/peer/index.ts";
 import type { ServerConfig } from "./config/server-config.ts";
 import { Listener } from "./listener.ts";
 import { peerListener } from "./peer-route.ts";
 import { type ConnectionTaker, peerStreams } from "./peer-stream-route.ts";
+import { WEB_SOCKET_LIMITS } from "./web-socket/web-socket.ts";
+import { webSockets } from "./web-socket/web-socket-route.ts";
 
 export interface DoorsOptions {
   readonly config: ServerConfig;
@@ -32,6 +34,7 @@ export class Doors {
   #peers: RequestListener = starting;
   #both: RequestListener = starting;
   #streams: ConnectionTaker | null = null;
+  #webSockets: ConnectionTaker | null = null;
 
   private constructor(options: DoorsOptions) {
     this.#options = options;
@@ -43,19 +46,15 @@ export class Doors {
     try {
       for (const url of listenClientUrls.filter((each) => !listenPeerUrls.includes(each))) {
         const handle: RequestListener = (request, response) => doors.#clients(request, response);
-        doors.#forClients.push(await Listener.open({ url, tls: clientTls, handle }));
+        const connections = takenBy(() => [doors.#webSockets]);
+        doors.#forClients.push(await Listener.open({ url, tls: clientTls, handle, connections }));
       }
       for (const url of listenPeerUrls) {
-        const handle: RequestListener = listenClientUrls.includes(url)
+        const isForBoth = listenClientUrls.includes(url);
+        const handle: RequestListener = isForBoth
           ? (request, response) => doors.#both(request, response)
           : (request, response) => doors.#peers(request, response);
-        const connections: ConnectionTaker = {
-          wants: (request) => doors.#streams?.wants(request) === true,
-          take: (request, connection, head) => {
-            if (doors.#streams === null) connection.destroy();
-            else doors.#streams.take(request, connection, head);
-          },
-        };
+        const connections = takenBy(() => [doors.#streams, isForBoth ? doors.#webSockets : null]);
         doors.#forPeers.push(await Listener.open({ url, tls: peerTls, handle, connections }));
       }
     } catch (error) {
@@ -83,6 +82,8 @@ export class Doors {
     const { replaceGlobals } = this.#options;
     const listener = getRequestListener(app.fetch, { overrideGlobalObjects: replaceGlobals });
     this.#clients = (request, response) => void listener(request, response);
+    const maxMessageBytes = options.limits?.maxRequestBytes ?? APP_LIMITS.maxRequestBytes;
+    this.#webSockets = webSockets(createSockets(options), { ...WEB_SOCKET_LIMITS, maxMessageBytes });
   }
 
   /** Takes no more requests of clients, except where members come in too, and lets those under way finish. */
@@ -94,6 +95,20 @@ export class Doors {
   async close(graceMs: number): Promise<void> {
     await closeAll([...this.#forClients, ...this.#forPeers], graceMs);
   }
+}
+
+/** Whoever of several wants a connection gets it. */
+function takenBy(takers: () => readonly (ConnectionTaker | null)[]): ConnectionTaker {
+  const taker = (request: IncomingMessage): ConnectionTaker | null =>
+    takers().find((each) => each?.wants(request) === true) ?? null;
+  return {
+    wants: (request) => taker(request) !== null,
+    take: (request, connection, head) => {
+      const chosen = taker(request);
+      if (chosen === null) connection.destroy();
+      else chosen.take(request, connection, head);
+    },
+  };
 }
 
 async function closeAll(listeners: readonly Listener[], graceMs: number): Promise<void> {

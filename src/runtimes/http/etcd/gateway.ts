@@ -8,10 +8,8 @@ import { decodeJsonBody, JsonDecoders, JsonEncoders } from "../codec/index.ts";
 import { errorReply } from "../errors.ts";
 import { jsonMessages, jsonReplies } from "./json-stream.ts";
 import { type Method, type MethodContext, METHODS } from "./methods.ts";
+import { PREFIXES, requiresLeader, streamPaths } from "./stream-call.ts";
 import { STREAM_METHODS, type StreamMethod } from "./stream-methods.ts";
-
-/** Where the gateway answers; `/v3beta` is what it was called up to etcd 3.3. */
-const PREFIXES = ["/v3", "/v3beta"] as const;
 
 const JSON_REPLY: ResponseInit = { status: 200, headers: { "Content-Type": "application/json" } };
 
@@ -36,7 +34,7 @@ export function mountGateway(app: Hono, options: GatewayOptions): void {
   }
   for (const method of STREAM_METHODS) {
     const handler = jsonStreamHandler(method, decoders, encoders, options);
-    for (const prefix of PREFIXES) app.post(prefix + method.path, handler);
+    for (const path of streamPaths(method)) app.post(path, handler);
   }
 }
 
@@ -83,11 +81,6 @@ function jsonStreamHandler(
     const call = { signal: over.signal, requireLeader: requiresLeader(raw.headers) };
     return await jsonReplies(method.open(engine, requests, call), encode, logger, end);
   };
-}
-
-/** etcd's metadata; its gateway passes headers with this prefix on. */
-function requiresLeader(headers: Headers): boolean {
-  return (headers.get("Grpc-Metadata-Hasleader") ?? headers.get("Hasleader")) === "true";
 }
 
 /** The reply to a gateway path that leads nowhere, or null when the path is not one of the gateway's. */
