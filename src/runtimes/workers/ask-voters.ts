@@ -4,7 +4,7 @@ import type { WorkersNode } from "./node-list.ts";
 import { ADDRESS_HEADER, objectName } from "./object-address.ts";
 import { LEADER_NODE_HEADER } from "./object-host.ts";
 import { stubOf } from "./object-poster.ts";
-import type { WorkersEnv } from "./platform.ts";
+import type { ObjectNamespace, WorkersEnv } from "./platform.ts";
 import { NOT_SERVED_HEADER } from "./raft-object.ts";
 import { raftNamespace, type WorkersConfig } from "./workers-config.ts";
 
@@ -36,13 +36,14 @@ const MAX_LEADERS = 1000;
  */
 export async function askVoters(call: ClientCall, config: WorkersConfig, env: WorkersEnv): Promise<Response> {
   const read = isRead(call);
+  const namespace = raftNamespace(env);
   let refusal: Response | null = null;
   for (let round = 0; round < ROUNDS; round++) {
     if (round > 0) await new Promise((resolve) => setTimeout(resolve, ROUND_PAUSE_MS));
     let broken = 0;
     for (const node of inOrder(call, config)) {
       try {
-        const response = await ask(node, call, config, env, read);
+        const response = await ask(namespace, node, call, config, read);
         learnLeader(call.group, response);
         if (!response.headers.has(NOT_SERVED_HEADER)) return response;
         refusal = response;
@@ -81,10 +82,10 @@ function inOrder({ group, from, url }: ClientCall, { nodes }: WorkersConfig): re
 }
 
 async function ask(
+  namespace: ObjectNamespace,
   node: WorkersNode,
   { group, url, request, body }: ClientCall,
   config: WorkersConfig,
-  env: WorkersEnv,
   read: boolean,
 ): Promise<Response> {
   const headers = new Headers(request.headers);
@@ -97,7 +98,7 @@ async function ask(
   );
   try {
     // A stub of its own for each call: one that has seen an exception is broken for good.
-    return await stubOf(raftNamespace(env), config.nodes, group, node.name).fetch(url, {
+    return await stubOf(namespace, config.nodes, group, node.name).fetch(url, {
       method: request.method,
       headers,
       body: body as Uint8Array<ArrayBuffer> | null,

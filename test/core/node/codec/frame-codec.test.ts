@@ -2,8 +2,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { crc32 } from "../../../../src/core/bytes/index.ts";
 import { AssertionError, EngineError } from "../../../../src/core/errors/index.ts";
-import { decodeFrame, encodeFrame } from "../../../../src/core/node/codec/index.ts";
-import type { Frame, FrameHeader } from "../../../../src/core/node/frames.ts";
+import { asksForAnswer, decodeFrame, encodeFrame } from "../../../../src/core/node/codec/index.ts";
+import type { Frame, FrameBody, FrameHeader } from "../../../../src/core/node/frames.ts";
 import type { AppendEntries, Entry } from "../../../../src/core/raft/index.ts";
 import * as any from "./arbitraries.ts";
 
@@ -177,5 +177,33 @@ describe("frame", () => {
     const entry = decoded.body.message.entries[0];
     if (entry?.kind !== "command") throw new Error("another entry");
     expect(entry.data.buffer.byteLength).toBeLessThan(1000);
+  });
+
+  it("tells which frames ask for an answer, and has an opinion on any bytes", () => {
+    const proposal = { proposer: 1n, sequence: 1 };
+    const asking: FrameBody[] = [
+      {
+        type: "raft",
+        message: { type: "Heartbeat", from: 1n, to: 2n, term: 1, leaderCommit: 1, round: 1, quiesce: false },
+      },
+      {
+        type: "raft",
+        message: { type: "PreVote", from: 1n, to: 2n, term: 1, lastLogIndex: 1, lastLogTerm: 1 },
+      },
+      {
+        type: "raft",
+        message: { type: "ReadIndexRequest", from: 1n, to: 2n, term: 1, readId: 5n, lease: false },
+      },
+      { type: "forward", term: 1, id: proposal, payload: { type: "command", command: new Uint8Array(1) } },
+    ];
+    const telling: FrameBody[] = [
+      { type: "raft", message: { type: "HeartbeatResult", from: 1n, to: 2n, term: 1, round: 1 } },
+      { type: "raft", message: { type: "TimeoutNow", from: 1n, to: 2n, term: 1 } },
+      { type: "forwardRejected", id: proposal, code: "notLeader", detail: "", retryAfterMs: 0 },
+    ];
+    for (const body of asking) expect([body, asksForAnswer(encodeFrame(HEADER, body))]).toEqual([body, true]);
+    for (const body of telling)
+      expect([body, asksForAnswer(encodeFrame(HEADER, body))]).toEqual([body, false]);
+    fc.assert(fc.property(fc.uint8Array(), (bytes) => typeof asksForAnswer(bytes) === "boolean"));
   });
 });

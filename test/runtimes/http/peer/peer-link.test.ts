@@ -40,8 +40,8 @@ class ManualClock implements Clock {
 interface Post {
   readonly url: string;
   readonly batch: Batch;
-  answer(status: number): Promise<void>;
-  fail(): Promise<void>;
+  answer(status: number, body?: Uint8Array): Promise<void>;
+  fail(error?: Error): Promise<void>;
 }
 
 const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
@@ -57,15 +57,19 @@ describe("PeerLink", () => {
     unreachable = [];
   });
 
-  function makeLink(limits: Partial<LinkLimits> = {}, urls = ["http://a:1", "http://b:1"]): PeerLink {
+  function makeLink(
+    limits: Partial<LinkLimits> = {},
+    urls = ["http://a:1", "http://b:1"],
+    answered?: (sealed: Uint8Array) => void,
+  ): PeerLink {
     const poster = {
       post: (url: string, body: Uint8Array) =>
         new Promise<{ status: number; body: Uint8Array }>((resolve, reject) => {
           posts.push({
             url,
             batch: decodeBatch(body),
-            answer: (status) => (resolve({ status, body: new Uint8Array(0) }), settle()),
-            fail: () => (reject(new Error("connection refused")), settle()),
+            answer: (status, answer = new Uint8Array(0)) => (resolve({ status, body: answer }), settle()),
+            fail: (error = new Error("connection refused")) => (reject(error), settle()),
           });
         }),
     };
@@ -82,6 +86,7 @@ describe("PeerLink", () => {
         log: new LimitedLog({ log: () => undefined }, () => clock.now),
         limits: { ...LINK_LIMITS, ...limits },
         unreachable: (node) => unreachable.push(node),
+        ...(answered === undefined ? {} : { answered }),
       },
       urls,
     );
@@ -112,6 +117,77 @@ describe("PeerLink", () => {
     await posts[0]!.answer(204);
     await posts[1]!.answer(204);
     expect(posts.map(sent)).toEqual([[4, 6], [50], [1]]);
+  });
+
+  describe("answers that travel with a receipt", () => {
+    const framesOf = (sealed: Uint8Array | null) =>
+      sealed === null ? null : decodeBatch(sealed).frames.map((bytes) => bytes[0]);
+
+    it("take what is queued, as soon as there is as much as was asked for", async () => {
+      const link = makeLink();
+      const answer = link.answer(2, 100);
+      link.send(frame(1));
+      await settle();
+      link.send(frame(2));
+      link.send(frame(3));
+      expect(framesOf(await answer)).toEqual([1, 2, 3]);
+      await settle();
+      expect(posts).toEqual([]);
+      link.send(frame(4));
+      await settle();
+      expect(sent(posts[0])).toEqual([4]);
+      // One numbering for both ways, or the receiver would take one for a repetition of the other.
+      expect(posts[0]!.batch.header.sequence).toBe(2);
+    });
+
+    it("wait no longer than the sender's patience, and leave what is too much to a POST", async () => {
+      const link = makeLink({ maxBatchBytes: 10 });
+      const answer = link.answer(5, 100);
+      for (const n of [6, 7, 8]) link.send(frame(n, n));
+      await settle();
+      clock.advance(99);
+      await settle();
+      expect(posts).toEqual([]);
+      clock.advance(1);
+      expect(framesOf(await answer)).toEqual([6, 7]);
+      await settle();
+      expect(sent(posts[0])).toEqual([8]);
+    });
+
+    it("are nothing where there is nothing, where somebody waits already, and after the end", async () => {
+      const link = makeLink();
+      expect(await link.answer(0, 100)).toBeNull();
+      const first = link.answer(1, 100);
+      expect(await link.answer(1, 100)).toBeNull();
+      link.close();
+      expect(await first).toBeNull();
+    });
+
+    it("are handed on by whoever gets them", async () => {
+      const answers: number[] = [];
+      const link = makeLink({}, undefined, (sealed) => answers.push(sealed.length));
+      link.send(frame(1));
+      await settle();
+      await posts[0]!.answer(200, new Uint8Array(7));
+      link.send(frame(2));
+      await settle();
+      await posts[1]!.answer(204);
+      expect(answers).toEqual([7]);
+    });
+  });
+
+  it("stays away the longest it ever does from a member that has too much to do", async () => {
+    const link = makeLink({ minBackoffMs: 20, maxBackoffMs: 400 });
+    link.send(frame(1));
+    await settle();
+    await posts[0]!.fail(Object.assign(new Error("overloaded"), { overloaded: true }));
+    link.send(frame(2));
+    clock.advance(399);
+    await settle();
+    expect(posts).toHaveLength(1);
+    clock.advance(1);
+    await settle();
+    expect(posts).toHaveLength(2);
   });
 
   /** A link that has found its path to be long. */

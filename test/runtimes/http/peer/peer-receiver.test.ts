@@ -8,6 +8,7 @@ import {
   isSealed,
   LimitedLog,
   PeerReceiver,
+  type PeerReceiverOptions,
   type PeerReply,
   ReplayGuard,
   seal,
@@ -17,7 +18,7 @@ import {
 const SECRET = new TextEncoder().encode("a secret of some length");
 const members = [{ id: 7n, name: "n7", peerUrls: ["http://a:1"], clientUrls: [], isLearner: false }];
 
-async function setUp(secret: Uint8Array = SECRET) {
+async function setUp(secret: Uint8Array = SECRET, answer?: PeerReceiverOptions["answer"]) {
   const delivered: [bigint, number[]][] = [];
   const lines: string[] = [];
   let now = 0;
@@ -30,6 +31,7 @@ async function setUp(secret: Uint8Array = SECRET) {
     membersMac: await webPeerMac(secret, { type: "members", groupId: "default" }),
     members: () => Promise.resolve(members),
     deliver: (from, frame) => delivered.push([from, [...frame]]),
+    ...(answer === undefined ? {} : { answer }),
     maxBodyBytes: 10_000,
     logger,
     nowMs: () => now,
@@ -49,6 +51,21 @@ async function sealedBatch(
 const problem = (reply: PeerReply) => new TextDecoder().decode(Uint8Array.from(reply.body ?? []));
 
 describe("PeerReceiver", () => {
+  it("sends an answer with the receipt to those who take one, after everything was delivered", async () => {
+    const { receiver, delivered } = await setUp(SECRET, (from, frames) => {
+      expect(delivered).toHaveLength(2);
+      return Promise.resolve(from === 8n ? new Uint8Array([frames.length]) : null);
+    });
+    expect(await receiver.receive(await sealedBatch(), true)).toEqual({
+      status: 200,
+      body: new Uint8Array([2]),
+    });
+    delivered.length = 0;
+    const another = await sealedBatch({ from: 9n });
+    expect(await receiver.receive(another, true)).toEqual({ status: 204, body: null });
+    expect(await receiver.receive(await sealedBatch({ sequence: 2 }))).toEqual({ status: 204, body: null });
+  });
+
   it("delivers the frames of an authentic batch in order", async () => {
     const { receiver, delivered } = await setUp();
     expect(await receiver.receive(await sealedBatch())).toEqual({ status: 204, body: null });

@@ -1,0 +1,170 @@
+// Whom the Worker asks, and what it makes of the answers. The objects are doubles, to answer as no real one can be
+// made to; cluster.test.ts has the real ones.
+
+import { describe, expect, it } from "vitest";
+import { routeRequest } from "../../../src/runtimes/workers/index.ts";
+
+const TOKEN = "a-token-of-clients";
+
+type Answer = (request: { readonly url: string; readonly init: RequestInit }) => Response | Promise<Response>;
+
+let groups = 0;
+
+/** A group of its own for each test, since the Worker remembers who led. */
+function worker(answers: Readonly<Record<string, Answer>>, vars: object = {}) {
+  const group = `g${groups++}`;
+  const asked: string[] = [];
+  const hints: (string | undefined)[] = [];
+  const env = {
+    D_ENGINE_NODES: "n1@weur,n2@enam,n3@apac",
+    D_ENGINE_PEER_SECRET: "a-secret-of-peers",
+    D_ENGINE_CLIENT_TOKEN: TOKEN,
+    D_ENGINE_GROUPS: "*",
+    D_ENGINE_REQUEST_TIMEOUT: "400",
+    ETCD_LOG_LEVEL: "error",
+    ...vars,
+    RAFT: {
+      idFromName: (name: string) => name,
+      get: (name: string, options?: { locationHint?: string }) => ({
+        fetch: async (url: string, init: RequestInit) => {
+          const node = name.split("/")[1]!;
+          expect(name).toBe(`${group}/${node}`);
+          expect(new Headers(init.headers).get("X-D-Engine-Object")).toBe(name);
+          asked.push(node);
+          hints.push(options?.locationHint);
+          return await answers[node]!({ url, init });
+        },
+      }),
+    },
+  };
+  const call = (path: string, init: RequestInit = {}) =>
+    routeRequest(
+      new Request(`https://front.example/g/${group}${path}`, {
+        ...init,
+        headers: { Authorization: `Bearer ${TOKEN}` },
+      }),
+      env,
+    );
+  return { asked, hints, call };
+}
+
+const ok: Answer = () => new Response("fine", { headers: { "X-D-Engine-Leader-Node": "n3" } });
+const broken: Answer = () => {
+  throw Object.assign(new Error("the object was reset"), { retryable: true });
+};
+const notServed: Answer = () =>
+  Response.json(
+    { message: "etcdserver: unhealthy cluster", detail: "starting", code: 14 },
+    { status: 503, headers: { "X-D-Engine-Not-Served": "1" } },
+  );
+const silent: Answer = ({ init }) =>
+  new Promise((_resolve, reject) => {
+    init.signal!.addEventListener("abort", () => reject(init.signal!.reason as Error));
+  });
+
+const write = { method: "PUT", body: "value" };
+
+describe("the Worker", () => {
+  it("asks the nearest voter first, and then the one that leads, with the place of each", async () => {
+    const { asked, hints, call } = worker({ n1: ok, n2: ok, n3: ok });
+    expect((await call("/kv/a")).status).toBe(200);
+    expect((await call("/kv/a", write)).status).toBe(200);
+    expect(asked).toEqual(["n1", "n3"]);
+    expect(hints).toEqual(["weur", "apac"]);
+    // Any replica will do for this one.
+    await call("/kv/a?consistency=eventual");
+    expect(asked[2]).toBe("n1");
+  });
+
+  it("shows the objects the path without the group, and the query as it is", async () => {
+    const seen: string[] = [];
+    const record: Answer = ({ url }) => {
+      seen.push(url);
+      return new Response("fine");
+    };
+    await worker({ n1: record }).call("/kv/a%2Fb?consistency=lease");
+    expect(seen).toEqual(["https://front.example/kv/a%2Fb?consistency=lease"]);
+  });
+
+  it("asks another voter for a read when one breaks off or says nothing", async () => {
+    for (const bad of [broken, silent]) {
+      const { asked, call } = worker({ n1: bad, n2: ok, n3: ok });
+      expect((await call("/kv/a")).status).toBe(200);
+      expect(asked).toEqual(["n1", "n2"]);
+    }
+  });
+
+  it("does not repeat a write that may have happened, and says so", async () => {
+    const { asked, call } = worker({ n1: broken, n2: ok, n3: ok });
+    const response = await call("/kv/a", write);
+    expect(asked).toEqual(["n1"]);
+    expect([response.status, await response.json()]).toMatchObject([503, { code: 14, reason: "unhealthy" }]);
+  });
+
+  it("repeats a write that an object has not touched", async () => {
+    const bodies: unknown[] = [];
+    const take: Answer = async ({ init }) => {
+      bodies.push(new TextDecoder().decode(init.body as Uint8Array<ArrayBuffer>));
+      return new Response("fine");
+    };
+    const { asked, call } = worker({ n1: notServed, n2: take, n3: ok });
+    expect((await call("/kv/a", write)).status).toBe(200);
+    expect(asked).toEqual(["n1", "n2"]);
+    expect(bodies).toEqual(["value"]);
+  });
+
+  it("says that a write did not happen when nobody took it, and that a read could not be answered", async () => {
+    const nobody = { n1: notServed, n2: notServed, n3: notServed };
+    const response = await worker(nobody).call("/kv/a", write);
+    expect(await response.json()).toMatchObject({ code: 9, reason: "proposalDropped", detail: "starting" });
+    expect(await (await worker(nobody).call("/kv/a")).json()).toMatchObject({ code: 14, detail: "starting" });
+    const down = await worker({ n1: broken, n2: broken, n3: broken }).call("/kv/a");
+    expect([down.status, await down.json()]).toMatchObject([
+      503,
+      { reason: "unhealthy", detail: "no voter answers" },
+    ]);
+  });
+
+  it("hands errors of the engine on as they are", async () => {
+    const refuse: Answer = () => Response.json({ code: 3 }, { status: 400 });
+    const { asked, call } = worker({ n1: refuse, n2: ok, n3: ok });
+    expect((await call("/kv/a", write)).status).toBe(400);
+    expect(asked).toEqual(["n1"]);
+  });
+
+  it("takes no body that is larger than a request may be", async () => {
+    const { asked, call } = worker({ n1: ok }, { ETCD_MAX_REQUEST_BYTES: "2000" });
+    const response = await call("/kv/a", { method: "PUT", body: "x".repeat(100_000) });
+    expect(await response.json()).toMatchObject({ reason: "requestTooLarge" });
+    expect(asked).toEqual([]);
+  });
+
+  it("has no door for members from elsewhere where no object has a URL", async () => {
+    const { asked } = worker({ n1: ok });
+    const request = new Request("https://front.example/raft", { method: "POST", body: "anything" });
+    const env = {
+      D_ENGINE_PEER_SECRET: "a-secret-of-peers",
+      D_ENGINE_CLIENT_TOKEN: TOKEN,
+      ETCD_LOG_LEVEL: "error",
+    };
+    const response = await routeRequest(request, env);
+    expect(await response.json()).toMatchObject({ reason: "unimplemented" });
+    expect(asked).toEqual([]);
+  });
+
+  it("says what is missing when its binding is", async () => {
+    const request = new Request("https://front.example/kv/a", {
+      headers: { Authorization: `Bearer ${TOKEN}` },
+    });
+    const env = {
+      D_ENGINE_PEER_SECRET: "a-secret-of-peers",
+      D_ENGINE_CLIENT_TOKEN: TOKEN,
+      ETCD_LOG_LEVEL: "error",
+    };
+    const response = await routeRequest(request, env);
+    expect(await response.json()).toMatchObject({
+      reason: "invalidConfig",
+      detail: expect.stringContaining("binding named RAFT"),
+    });
+  });
+});
