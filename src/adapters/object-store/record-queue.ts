@@ -47,13 +47,15 @@ export class RecordQueue {
   #flushScheduled = false;
   #cancelTimer: Cancel | null = null;
   #held = true;
+  #failure: { readonly error: unknown } | null = null;
 
   constructor(options: RecordQueueOptions) {
     this.#options = options;
   }
 
-  /** Resolves when the write is durable. */
+  /** Resolves when the write is durable. Throws, and has done nothing, when too much waits or nothing is written any more. */
   add(write: Write): Promise<void> {
+    if (this.#failure !== null) throw this.#failure.error;
     const bytes = sizeOf(write);
     if (this.#queuedBytes + bytes > MAX_QUEUED_BYTES) {
       throw new EngineError("tooManyRequests", { detail: "too many bytes wait for the store" });
@@ -100,7 +102,7 @@ export class RecordQueue {
 
   /** Nothing more is written. */
   fail(error: unknown): void {
-    this.#held = true;
+    this.#failure ??= { error };
     this.#cancelTimer?.();
     this.#cancelTimer = null;
     for (const batch of this.#batches.splice(0)) batch.reject(error);

@@ -224,22 +224,13 @@ export class SegmentLog implements LogStore, MetaStore {
         this.#awaitingOwnership--;
       }
     }
-    this.#plan(write);
-    if (write.entries?.length === 0 && write.hardState === undefined) return await this.#drained();
-    await this.#queue.add(write);
-  }
-
-  /** Refuses what does not fit the log as it will be then; nothing has changed in that case. */
-  #plan({ reset, entries }: Write): void {
-    const first = entries?.[0]?.index;
-    if (entries !== undefined && first !== undefined) {
-      if (first <= this.#prevIndex || first > this.#lastIndex + 1) {
-        throw refusal(`an append at ${first} to a log of ${this.#prevIndex + 1} to ${this.#lastIndex}`);
-      }
-      entries.forEach(({ index }, i) => {
-        if (index !== first + i) throw refusal(`entry ${index} stands where ${first + i} should`);
-      });
-      this.#lastIndex = first + entries.length - 1;
+    const { reset, hardState, entries = [] } = write;
+    this.#refuseMisfit(entries);
+    if (reset === undefined && hardState === undefined && entries.length === 0) return await this.#drained();
+    const durable = this.#queue.add(write);
+    const last = entries.at(-1);
+    if (last !== undefined) {
+      this.#lastIndex = last.index;
       // The recovery is over when a log grows.
       this.#state.forgetKept();
     }
@@ -248,6 +239,19 @@ export class SegmentLog implements LogStore, MetaStore {
       this.#lastIndex = reset.index;
       this.#resets++;
     }
+    await durable;
+  }
+
+  /** Refuses what does not fit the log as it will be then. */
+  #refuseMisfit(entries: readonly Entry[]): void {
+    const first = entries[0]?.index;
+    if (first === undefined) return;
+    if (first <= this.#prevIndex || first > this.#lastIndex + 1) {
+      throw refusal(`an append at ${first} to a log of ${this.#prevIndex + 1} to ${this.#lastIndex}`);
+    }
+    entries.forEach(({ index }, i) => {
+      if (index !== first + i) throw refusal(`entry ${index} stands where ${first + i} should`);
+    });
   }
 
   #own(): Promise<void> {

@@ -90,6 +90,9 @@ export function decodeDescription(body: Uint8Array, place: string): SnapshotDesc
   const hashes: Uint8Array[] = [];
   const count = reader.count(HASH_BYTES);
   for (let i = 0; i < count; i++) hashes.push(reader.raw(HASH_BYTES).slice());
+  if (chunkBytes === 0 || hashes.length !== Math.ceil(size / chunkBytes)) {
+    throw corrupt(place, `has ${hashes.length} chunks of ${chunkBytes} bytes for ${size}`);
+  }
   return { info: { meta, context, size, checksum }, chunkBytes, hashes };
 }
 

@@ -150,8 +150,10 @@ export class Journal {
 
   /** It is owned, and still something is not there: either somebody else took over, or it was lost. */
   async explain(problem: string): Promise<never> {
-    await this.#assertOwner();
-    throw this.#corrupt(problem);
+    await this.confirm();
+    const error = this.#corrupt(problem);
+    this.fail(error);
+    throw error;
   }
 
   /** From now on nothing is acknowledged any more. */
@@ -229,7 +231,7 @@ export class Journal {
     else this.#walk.lastEpoch = epoch;
     const shared = { store, patience: this.#patience, journal: name, journalId, epoch, owner };
     const hooks = {
-      confirm: () => this.#assertOwner(),
+      confirm: () => this.confirm(),
       explain: (problem: string) => this.explain(problem),
     };
     const first = await fenceOff({ ...shared, ...hooks, walk: this.#walk });
@@ -241,7 +243,7 @@ export class Journal {
       isFence: (seq) => fences.has(seq),
       logger,
     });
-    this.#writer = new JournalWriter({ ...shared, ...hooks, confirm: () => this.confirm(), first, onRoom });
+    this.#writer = new JournalWriter({ ...shared, ...hooks, first, onRoom });
     logger.log("info", "owns the log", { location: store.location, epoch, next: first });
     return first;
   }

@@ -1,6 +1,6 @@
 import { EngineError } from "../../../core/errors/index.ts";
 import { inOrder } from "../in-order.ts";
-import type { ObjectStore } from "../object-store.ts";
+import type { ObjectListing, ObjectStore, StoredObject } from "../object-store.ts";
 import type { Patience } from "./patience.ts";
 import { decodeSlot, type Slot, slotName, seqOf } from "./slot.ts";
 
@@ -67,11 +67,11 @@ export class JournalWalk {
     const { store, patience, journal } = this.#options;
     for (;;) {
       const startAfter = slotName(journal, this.next - 1);
-      const page = await patience.ask(() => store.list(`${journal}/`, { startAfter }));
+      const page = await patience.ask(() => store.list(`${journal}/`, { startAfter, contents: true }));
       const seqs = page.objects.map(({ name }) => seqOf(journal, name, store.location));
       let run = 0;
       while (run < seqs.length && seqs[run] === this.next + run) run++;
-      await this.#read(seqs.slice(0, run));
+      await this.#read(page.objects.slice(0, run));
       if (run < seqs.length) {
         if (await this.#isFree(seqs.slice(run))) return;
       } else if (!page.more) {
@@ -85,12 +85,14 @@ export class JournalWalk {
     this.#take(slot);
   }
 
-  async #read(seqs: readonly number[]): Promise<void> {
+  /** Slots that are to follow each other. */
+  async #read(listed: readonly ObjectListing[]): Promise<void> {
+    const first = this.next;
     await inOrder(
-      seqs,
+      listed.map(({ stored }, i) => ({ seq: first + i, stored })),
       PARALLEL_READS,
-      (seq) => this.#get(seq),
-      (slot, seq) => {
+      async ({ seq, stored }) => (stored === undefined ? await this.#get(seq) : this.#decode(seq, stored)),
+      (slot, { seq }) => {
         if (slot === null) throw new Disturbed(`segment ${seq} is missing`);
         this.#take(slot);
       },
@@ -98,11 +100,14 @@ export class JournalWalk {
   }
 
   async #get(seq: number): Promise<Slot | null> {
-    const { store, patience, journal, journalId } = this.#options;
-    const name = slotName(journal, seq);
-    const found = await patience.ask(() => store.get(name));
-    if (found === null) return null;
-    const slot = decodeSlot(found.body, journalId, seq, `${store.location}: ${name}`);
+    const { store, patience, journal } = this.#options;
+    const found = await patience.ask(() => store.get(slotName(journal, seq)));
+    return found === null ? null : this.#decode(seq, found);
+  }
+
+  #decode(seq: number, { body }: StoredObject): Slot {
+    const { store, journal, journalId } = this.#options;
+    const slot = decodeSlot(body, journalId, seq, `${store.location}: ${slotName(journal, seq)}`);
     if (slot.epoch > this.lastEpoch) {
       throw new Disturbed(
         `segment ${seq} is of owner ${slot.epoch}, but the manifest knows of ${this.lastEpoch}`,
