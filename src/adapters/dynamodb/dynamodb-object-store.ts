@@ -5,8 +5,8 @@ import {
   checkBody,
   inParallel,
   keyPrefix,
+  type ListOptions,
   type ObjectCallOptions,
-  type ObjectListing,
   ObjectRequests,
   type ObjectStore,
   type ObjectVersion,
@@ -186,18 +186,15 @@ class DynamoDbObjectStore implements ObjectStore {
     }));
   }
 
-  async list(
-    prefix: string,
-    options: ObjectCallOptions & { readonly startAfter?: string; readonly limit?: number } = {},
-  ): Promise<{ readonly objects: readonly ObjectListing[]; readonly more: boolean }> {
-    const { startAfter = "", limit = DEFAULT_PAGE, signal } = options;
+  async list(prefix: string, options: ListOptions = {}): Promise<ListingPage> {
+    const { startAfter = "", limit = DEFAULT_PAGE } = options;
     const from = startAfter >= prefix ? startAfter + FIRST : prefix;
     if (from > prefix + LAST) return { objects: [], more: false };
     // A query is charged by the whole items that it passes, so each shard is asked for its share and a little more.
     const share = Math.min(limit, Math.ceil((limit * 1.25) / this.#shards) + 4);
     const pages = await Promise.all(
       Array.from({ length: this.#shards }, (_, shard) =>
-        this.#query(shard, from, prefix + LAST, share, signal),
+        this.#query(shard, from, prefix + LAST, share, options),
       ),
     );
     return mergeShards(pages, limit);
@@ -244,7 +241,7 @@ class DynamoDbObjectStore implements ObjectStore {
     from: string,
     to: string,
     limit: number,
-    signal: AbortSignal | undefined,
+    { contents, signal }: ListOptions,
   ): Promise<ListingPage> {
     const { sdk, client } = this.#connection;
     const input: QueryCommandInput = {
@@ -256,7 +253,7 @@ class DynamoDbObjectStore implements ObjectStore {
         ":from": { S: from },
         ":to": { S: to },
       },
-      ProjectionExpression: "pk, sk, n",
+      ProjectionExpression: contents === true ? "pk, sk, n, b, v" : "pk, sk, n",
       Limit: limit,
     };
     const page = await this.#requests.read(async (abortSignal) => {

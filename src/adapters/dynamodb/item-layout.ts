@@ -47,11 +47,11 @@ export function storedObject(item: Item): StoredObject {
   return { body: b.B, version: v.S };
 }
 
-/** @throws EngineError `storageCorrupt`. */
+/** With its content if that was asked for. @throws EngineError `storageCorrupt`. */
 export function listing(item: Item): ObjectListing {
   const [name, size] = [item["sk"]?.S, Number(item["n"]?.N)];
   if (name === undefined || !Number.isSafeInteger(size) || size < 0) throw foreignItem(item);
-  return { name, size };
+  return item["b"] === undefined ? { name, size } : { name, size, stored: storedObject(item) };
 }
 
 export function shapeKey(prefix: string): Item {

@@ -1,5 +1,6 @@
 export { checkBody, keyOf, keyPrefix, readBody } from "./object-names.ts";
 export type {
+  ListOptions,
   ObjectCallOptions,
   ObjectListing,
   ObjectStore,

@@ -23,6 +23,15 @@ export interface StoredObject {
 export interface ObjectListing {
   readonly name: string;
   readonly size: number;
+  /** As of some moment during the call; see {@link ListOptions.contents}. */
+  readonly stored?: StoredObject;
+}
+
+export interface ListOptions extends ObjectCallOptions {
+  readonly startAfter?: string;
+  readonly limit?: number;
+  /** All that is listed will be read: a store for which that costs nothing more (DynamoDB) gives it along. */
+  readonly contents?: boolean;
 }
 
 /**
@@ -59,7 +68,7 @@ export interface ObjectStore {
   /** Names that begin with `prefix`, after `startAfter`, in order of their bytes; one page. */
   list(
     prefix: string,
-    options?: ObjectCallOptions & { readonly startAfter?: string; readonly limit?: number },
+    options?: ListOptions,
   ): Promise<{ readonly objects: readonly ObjectListing[]; readonly more: boolean }>;
   /** Deletes; names that are not there are no error. */
   delete(names: readonly string[], options?: ObjectCallOptions): Promise<void>;

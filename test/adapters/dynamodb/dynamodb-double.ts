@@ -121,10 +121,13 @@ export class DynamoDbDouble {
     const found = [...this.#items.values()]
       .filter(({ pk, sk }) => pk!.S === shard && sk!.S! >= from && sk!.S! <= to)
       .toSorted((a, b) => (a["sk"]!.S! < b["sk"]!.S! ? -1 : 1));
-    const page = found.slice(0, input["Limit"] as number).map(({ pk, sk, n }) => ({ pk, sk, n }));
+    const attributes = (input["ProjectionExpression"] as string).split(", ");
+    const page = found
+      .slice(0, input["Limit"] as number)
+      .map((item) => Object.fromEntries(attributes.map((name) => [name, item[name]!])) as StoredItem);
     const last = page.at(-1);
     if (page.length === found.length || last === undefined) return { Items: page };
-    return { Items: page, LastEvaluatedKey: { pk: last.pk, sk: last.sk } };
+    return { Items: page, LastEvaluatedKey: { pk: last["pk"], sk: last["sk"] } };
   }
 
   #batch(input: Record<string, unknown>, halfDone: boolean): object {

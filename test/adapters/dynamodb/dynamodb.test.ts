@@ -137,6 +137,15 @@ describe("reads and deletions", () => {
     expect((await store.list("")).objects).toEqual([]);
   });
 
+  it("gives contents along with a list, which costs no more", async () => {
+    const store = await open();
+    await store.putIfAbsent("log/1", BODY);
+    expect((await store.list("log/", { contents: true })).objects).toEqual([
+      { name: "log/1", size: 3, stored: await store.get("log/1") },
+    ]);
+    expect((await store.list("log/")).objects).toEqual([{ name: "log/1", size: 3 }]);
+  });
+
   it("are strongly consistent, every one of them", async () => {
     const store = await open();
     double.requests.length = 0;

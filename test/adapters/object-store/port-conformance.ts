@@ -152,6 +152,17 @@ export function objectStoreConformance(name: string, { site }: PortConformanceOp
       expect(found).toEqual(all);
     });
 
+    it("gives contents along with a list when asked, or leaves them out", async () => {
+      const store = await open();
+      for (let i = 0; i < 5; i++) await create(store, `all/${i}`, "x".repeat(i));
+      const { objects } = await store.list("all/", { contents: true });
+      expect(objects.map(({ size }) => size)).toEqual([0, 1, 2, 3, 4]);
+      for (const object of objects) {
+        const there = await store.get(object.name);
+        expect(object.stored ?? there).toEqual(there);
+      }
+    });
+
     it("sees nothing of other prefixes", async () => {
       const own = `conformance/${process.pid}-${prefixes++}`;
       const [store, longer, inner] = [await open(own), await open(`${own}x`), await open(`${own}/inner`)];
