@@ -44,13 +44,13 @@ async function single(run: Run, flags: Flags = {}): Promise<Server> {
   return server!;
 }
 
-async function put({ url }: Server, key: string, value: string): Promise<boolean> {
-  const outcome = await call(url, "kv/put", { key: encode(key), value: encode(value) });
+async function put(server: Server, key: string, value: string): Promise<boolean> {
+  const outcome = await call(server, "kv/put", { key: encode(key), value: encode(value) });
   return outcome.status === "ok";
 }
 
-async function value({ url }: Server, key: string): Promise<string> {
-  const outcome = await call(url, "kv/range", { key: encode(key) });
+async function value(server: Server, key: string): Promise<string> {
+  const outcome = await call(server, "kv/range", { key: encode(key) });
   if (outcome.status !== "ok") throw new Error(outcome.problem);
   return Buffer.from(outcome.reply.kvs?.[0]?.value ?? "", "base64").toString();
 }
@@ -191,14 +191,14 @@ async function wrongPeerSecret(run: Run): Promise<void> {
   );
   await sleep(4000);
   for (const server of servers) {
-    const seen = await status(server.url);
+    const seen = await status(server);
     run.require(seen?.leaderId === null, `${server.name} knows no leader`);
     run.require(
       server.log().includes("do all members have the same peer secret?"),
       `and its log says: ${/"problem":"([^"]*)"/.exec(server.log())?.[1]}`,
     );
   }
-  const outcome = await call(servers[0]!.url, "kv/put", { key: encode("a") }, 10_000);
+  const outcome = await call(servers[0]!, "kv/put", { key: encode("a") }, 10_000);
   run.require(outcome.status === "failed", `a write is refused: ${JSON.stringify(outcome)}`);
   await Promise.all(servers.map((server) => server.signal("SIGTERM")));
   await Promise.all(servers.map((server) => server.start({ "peer-secret": "one secret for all of them" })));

@@ -59,7 +59,7 @@ async function reading(run: Run, cwd: string): Promise<Reader> {
   const waitForLeader = async (): Promise<void> => {
     await until(40, "all servers to know a leader", async () => {
       const running = [...servers.values()].filter((server) => server.process !== null);
-      const seen = await Promise.all(running.map(({ url }) => status(url)));
+      const seen = await Promise.all(running.map((server) => status(server)));
       return seen.every((each) => typeof each?.leaderId === "string" && each.leaderId === seen[0]?.leaderId);
     });
     await namesKnown(servers.values());

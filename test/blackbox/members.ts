@@ -12,7 +12,7 @@ await program("members", 170, async (run) => {
   const n1 = group.server(1, {});
   await n1.start();
   group.running.push(n1);
-  const writer = new Writer(() => group.running.map(({ url }) => url));
+  const writer = new Writer(() => group.running);
   run.cleanUp(() => writer.stop().catch(() => undefined));
   await writer.more(100);
 

@@ -1,8 +1,7 @@
 import { checkLinearizability } from "../../sim/checkers/linearizability.ts";
 import { registerModel } from "../../sim/checkers/models.ts";
-import { call, decode, encode, prefixEnd } from "../support/api.ts";
+import { call, decode, encode, type Endpoint, prefixEnd } from "../support/api.ts";
 import type { Run } from "../support/program.ts";
-import type { Server } from "../support/server.ts";
 import { until } from "../support/waiting.ts";
 import {
   ACCOUNTS,
@@ -14,23 +13,28 @@ import {
 } from "./workload.ts";
 
 /** Opens the accounts whose sum is never to change. */
-export async function openAccounts(server: Server): Promise<void> {
+export async function openAccounts(server: Endpoint): Promise<void> {
   for (const account of ACCOUNTS) await mustPut(server, account, String(TOTAL / ACCOUNTS.length));
 }
 
-async function mustPut({ url }: Server, key: string, value: string): Promise<void> {
+async function mustPut(server: Endpoint, key: string, value: string): Promise<void> {
   await until(20, "a first write", async () => {
-    const outcome = await call(url, "kv/put", { key: encode(key), value: encode(value) });
+    const outcome = await call(server, "kv/put", { key: encode(key), value: encode(value) });
     return outcome.status === "ok";
   });
 }
 
 /** Every member shows every write that was acknowledged and none that was refused. */
-export async function checkUniques(run: Run, { uniques }: Record, servers: readonly Server[]): Promise<void> {
+export async function checkUniques(
+  run: Run,
+  { uniques }: Record,
+  servers: readonly Endpoint[],
+): Promise<void> {
   const range = { key: encode(UNIQUE_PREFIX), range_end: encode(prefixEnd(UNIQUE_PREFIX)) };
-  for (const { name, url } of servers) {
+  for (const server of servers) {
+    const { name } = server;
     const reply = await until(20, `a read at ${name}`, async () => {
-      const outcome = await call(url, "kv/range", range);
+      const outcome = await call(server, "kv/range", range);
       return outcome.status === "ok" ? outcome.reply : null;
     });
     const present = new Map((reply.kvs ?? []).map(({ key, value }) => [decode(key), decode(value)]));
@@ -59,10 +63,10 @@ export async function checkRegisters(
   run: Run,
   record: Record,
   reader: Client,
-  servers: readonly Server[],
+  servers: readonly Endpoint[],
 ): Promise<void> {
   const keys = [...new Set(record.registers.map(({ input }) => input.key))];
-  for (const { url } of servers) for (const key of keys) await reader.read(key, "linearizable", url);
+  for (const server of servers) for (const key of keys) await reader.read(key, "linearizable", server);
   const history: readonly RegisterOperation[] = record.registers;
   const result = checkLinearizability(registerModel(), history, { maxSteps: 20_000_000 });
   const explanation = "explanation" in result ? `\n${result.explanation}` : "";

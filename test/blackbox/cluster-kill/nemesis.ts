@@ -42,7 +42,7 @@ export class Nemesis {
       if (bag.length === 0) bag = [...this.#faults];
       const [name, strike] = this.#random.pick(bag);
       bag = bag.filter((other) => other[0] !== name);
-      const term = (await status(leader.url))?.term;
+      const term = (await status(leader))?.term;
       this.#run.observe(`${name} (${leader.name} leads in term ${term})`);
       await strike(
         leader,

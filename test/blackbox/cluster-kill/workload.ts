@@ -1,8 +1,7 @@
 import type { Operation } from "../../sim/checkers/history.ts";
 import type { RegisterInput, RegisterOutput } from "../../sim/checkers/models.ts";
-import { call, decode, encode, type Outcome, prefixEnd, type Reply } from "../support/api.ts";
+import { call, decode, encode, type Endpoint, type Outcome, prefixEnd, type Reply } from "../support/api.ts";
 import type { Seeded } from "../support/random.ts";
-import type { Server } from "../support/server.ts";
 import { sleep } from "../support/waiting.ts";
 
 export type RegisterOperation = Operation<RegisterInput, RegisterOutput>;
@@ -35,14 +34,14 @@ export class Record {
 /** One client: an operation after the other, each at any member, until it is told to stop. */
 export class Client {
   readonly #id: number;
-  readonly #servers: readonly Server[];
+  readonly #servers: readonly Endpoint[];
   readonly #random: Seeded;
   readonly #record: Record;
   #serial = 0;
   /** What a register held when this client last looked, for comparisons that have a chance. */
   readonly #seen: Map<string, string | null> = new Map();
 
-  constructor(id: number, servers: readonly Server[], random: Seeded, record: Record) {
+  constructor(id: number, servers: readonly Endpoint[], random: Seeded, record: Record) {
     this.#id = id;
     this.#servers = servers;
     this.#random = random;
@@ -68,10 +67,10 @@ export class Client {
     else await this.#compareAndSwap(key);
   }
 
-  async read(key: string, consistency: string, url: string = this.#anyUrl()): Promise<void> {
+  async read(key: string, consistency: string, server: Endpoint = this.#any()): Promise<void> {
     await this.#perform(
       { type: "read", key },
-      url,
+      server,
       "kv/range",
       { key: encode(key), consistency },
       (reply) => {
@@ -86,7 +85,7 @@ export class Client {
   async #write(key: string): Promise<void> {
     const value = this.#newValue();
     const body = { key: encode(key), value: encode(value) };
-    await this.#perform({ type: "write", key, value }, this.#anyUrl(), "kv/put", body, () => ({
+    await this.#perform({ type: "write", key, value }, this.#any(), "kv/put", body, () => ({
       type: "write",
     }));
   }
@@ -100,7 +99,7 @@ export class Client {
         : { key: encode(key), target: "VALUE", result: "EQUAL", value: encode(expected) };
     const success = [{ request_put: { key: encode(key), value: encode(value) } }];
     const input = { type: "cas", key, expected, value } as const;
-    await this.#perform(input, this.#anyUrl(), "kv/txn", { compare: [compare], success }, (reply) => ({
+    await this.#perform(input, this.#any(), "kv/txn", { compare: [compare], success }, (reply) => ({
       type: "cas",
       swapped: reply.succeeded === true,
     }));
@@ -108,13 +107,13 @@ export class Client {
 
   async #perform(
     input: RegisterInput,
-    url: string,
+    server: Endpoint,
     path: string,
     body: object,
     outputOf: (reply: Reply) => RegisterOutput,
   ): Promise<void> {
     const callAt = this.#record.tick();
-    const outcome = await this.#call(url, path, body);
+    const outcome = await this.#call(server, path, body);
     const base = { client: this.#id, callAt, input };
     if (outcome.status === "ok") {
       const output = outputOf(outcome.reply);
@@ -128,16 +127,16 @@ export class Client {
 
   async #writeUnique(): Promise<void> {
     const key = `${UNIQUE_PREFIX}${this.#id}/${this.#newValue()}`;
-    const { status } = await this.#call(this.#anyUrl(), "kv/put", { key: encode(key), value: encode(key) });
+    const { status } = await this.#call(this.#any(), "kv/put", { key: encode(key), value: encode(key) });
     this.#record.uniques.set(key, status);
   }
 
   /** Reads all accounts at one revision, whose sum must not have changed, and moves money between two of them. */
   async #transfer(): Promise<void> {
-    const url = this.#anyUrl();
+    const server = this.#any();
     const consistency = this.#random.chance(0.5) ? "linearizable" : "lease";
     const range = { key: encode("bank/"), range_end: encode(prefixEnd("bank/")), consistency };
-    const outcome = await this.#call(url, "kv/range", range);
+    const outcome = await this.#call(server, "kv/range", range);
     if (outcome.status !== "ok") return;
     const kvs = outcome.reply.kvs ?? [];
     const balances = kvs.map(({ key, value, mod_revision }) => ({
@@ -155,7 +154,7 @@ export class Client {
       { ...from, amount: from.amount - amount },
       { ...to, amount: to.amount + amount },
     ];
-    const txn = await this.#call(this.#anyUrl(), "kv/txn", {
+    const txn = await this.#call(this.#any(), "kv/txn", {
       compare: changes.map(({ key, mod_revision }) => ({
         key,
         target: "MOD",
@@ -167,16 +166,16 @@ export class Client {
     if (txn.status === "ok" && txn.reply.succeeded === true) this.#record.transfers++;
   }
 
-  async #call(url: string, path: string, body: object): Promise<Outcome> {
-    const outcome = await call(url, path, body);
+  async #call(server: Endpoint, path: string, body: object): Promise<Outcome> {
+    const outcome = await call(server, path, body);
     this.#record.counts[outcome.status]++;
     // Whoever is turned away at once must not turn in circles.
     if (outcome.status !== "ok") await sleep(20);
     return outcome;
   }
 
-  #anyUrl(): string {
-    return this.#random.pick(this.#servers).url;
+  #any(): Endpoint {
+    return this.#random.pick(this.#servers);
   }
 
   /** Never written before, by anybody. */

@@ -57,7 +57,7 @@ export class GrowingGroup {
       `${name} is not promoted before it has started`,
     );
     await server.start();
-    const learner = await status(server.url);
+    const learner = await status(server);
     if (learner?.role !== "learner") throw new Error(`${name} is ${learner?.role}, not a learner`);
     await until(30, `${name} to be promoted`, async () => {
       const { exitCode, stderr } = await dEngine("member", "promote", id, this.#endpoints);

@@ -1,5 +1,5 @@
 import { freePorts } from "../../runtimes/node/free-ports.ts";
-import { call, encode, status } from "../support/api.ts";
+import { call, encode, type Endpoint, status } from "../support/api.ts";
 import type { Run } from "../support/program.ts";
 import { Server } from "../support/server.ts";
 import { sleep, until } from "../support/waiting.ts";
@@ -151,15 +151,15 @@ export class Succession {
     return server;
   }
 
-  async #write({ url }: Server): Promise<string> {
-    return (await call(url, "kv/put", { key: encode(PROBE), value: encode("x") })).status;
+  async #write(server: Endpoint): Promise<string> {
+    return (await call(server, "kv/put", { key: encode(PROBE), value: encode("x") })).status;
   }
 
-  async #read({ url }: Server, consistency: string): Promise<string> {
-    return (await call(url, "kv/range", { key: encode(PROBE), consistency })).status;
+  async #read(server: Endpoint, consistency: string): Promise<string> {
+    return (await call(server, "kv/range", { key: encode(PROBE), consistency })).status;
   }
 }
 
-async function leads({ url }: Server): Promise<boolean> {
-  return (await status(url))?.role === "leader";
+async function leads(server: Endpoint): Promise<boolean> {
+  return (await status(server))?.role === "leader";
 }

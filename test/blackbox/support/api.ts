@@ -6,6 +6,13 @@ export interface Reply {
   readonly succeeded?: boolean;
 }
 
+/** Whom to ask: a server, or a Durable Object behind a Worker, which wants to be told more. */
+export interface Endpoint {
+  readonly name: string;
+  readonly url: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
 /** `unknown`: a write may have taken effect, now or later. `failed`: it has not and will not. */
 export type Outcome =
   | { readonly status: "ok"; readonly reply: Reply }
@@ -19,7 +26,7 @@ const GIVE_UP_MS = 4000;
  * broken connection leave a write unknown, every other error means that nothing was changed.
  */
 export async function call(
-  url: string,
+  { url, headers = {} }: Omit<Endpoint, "name">,
   path: string,
   body: object,
   giveUpMs: number = GIVE_UP_MS,
@@ -29,6 +36,7 @@ export async function call(
   try {
     const response = await fetch(`${url}/v3/${path}`, {
       method: "POST",
+      headers,
       body: JSON.stringify(body),
       signal: AbortSignal.timeout(giveUpMs),
     });
@@ -39,9 +47,19 @@ export async function call(
     const code = (error as { cause?: { code?: string } }).cause?.code;
     return { status: code === "ECONNREFUSED" ? "failed" : "unknown", problem: code ?? String(error) };
   }
-  const reply = JSON.parse(text) as Reply & { code?: number; message?: string };
+  const reply = parsed(text);
+  // Of whatever stands in front, not of a member.
+  if (reply === null) return { status: "unknown", problem: `${status} ${text}` };
   if (status === 200) return { status: "ok", reply };
   return { status: reply.code === UNAVAILABLE ? "unknown" : "failed", problem: reply.message ?? text };
+}
+
+function parsed(text: string): (Reply & { code?: number; message?: string }) | null {
+  try {
+    return JSON.parse(text) as Reply;
+  } catch {
+    return null;
+  }
 }
 
 export interface Status {
@@ -57,9 +75,13 @@ export interface Status {
 }
 
 /** What a member says of itself; null when it does not answer. */
-export async function status(url: string, hash = false): Promise<Status | null> {
+export async function status(
+  { url, headers = {} }: Omit<Endpoint, "name">,
+  hash = false,
+): Promise<Status | null> {
   try {
     const response = await fetch(`${url}/status${hash ? "?hash=1" : ""}`, {
+      headers,
       signal: AbortSignal.timeout(5000),
     });
     const text = await response.text();

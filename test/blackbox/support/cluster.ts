@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { status, type Status } from "./api.ts";
+import { type Endpoint, status, type Status } from "./api.ts";
 import { freePorts } from "../../runtimes/node/free-ports.ts";
 import type { Run } from "./program.ts";
 import { type Flags, Server } from "./server.ts";
@@ -33,9 +33,9 @@ export async function cluster(run: Run, dir: string, size: number, flags: Flags 
 }
 
 /** The server that leads and that all of them take for the leader. */
-export async function leaderOf(servers: readonly Server[], seconds = 20): Promise<Server> {
+export async function leaderOf<E extends Endpoint>(servers: readonly E[], seconds = 20): Promise<E> {
   return await until(seconds, "a leader on whom all agree", async () => {
-    const seen = await Promise.all(servers.map(({ url }) => status(url)));
+    const seen = await Promise.all(servers.map((server) => status(server)));
     const leaderId = seen[0]?.leaderId ?? null;
     if (leaderId === null || seen.some((each) => each?.leaderId !== leaderId)) return null;
     return servers[seen.findIndex((each) => each?.nodeId === leaderId && each.role === "leader")] ?? null;
@@ -43,11 +43,11 @@ export async function leaderOf(servers: readonly Server[], seconds = 20): Promis
 }
 
 /** Waits until all have applied the same; their hashes, which may differ only if something is broken. */
-export async function settledHashes(servers: readonly Server[], seconds = 30): Promise<string[]> {
+export async function settledHashes(servers: readonly Endpoint[], seconds = 30): Promise<string[]> {
   return await until(seconds, "all members to have applied the same", async () => {
-    const seen = await Promise.all(servers.map(({ url }) => status(url)));
+    const seen = await Promise.all(servers.map((server) => status(server)));
     if (!sameApplied(seen)) return null;
-    const hashed = await Promise.all(servers.map(({ url }) => status(url, true)));
+    const hashed = await Promise.all(servers.map((server) => status(server, true)));
     return sameApplied([...seen, ...hashed]) ? hashed.map((each) => each!.stateHash!) : null;
   });
 }

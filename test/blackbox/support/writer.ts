@@ -1,5 +1,4 @@
-import { call, decode, encode, prefixEnd } from "./api.ts";
-import type { Server } from "./server.ts";
+import { call, decode, encode, type Endpoint, prefixEnd } from "./api.ts";
 import { sleep, until } from "./waiting.ts";
 
 const PREFIX = "written/";
@@ -12,18 +11,18 @@ export class Writer {
   #over = false;
   readonly #done: Promise<void>;
 
-  /** @param urls of those that take writes at the moment; asked before each. */
-  constructor(urls: () => readonly string[]) {
-    this.#done = this.#run(urls);
+  /** @param members who take writes at the moment; asked before each. */
+  constructor(members: () => readonly Endpoint[]) {
+    this.#done = this.#run(members);
   }
 
-  async #run(urls: () => readonly string[]): Promise<void> {
+  async #run(members: () => readonly Endpoint[]): Promise<void> {
     for (let i = 0; !this.#over; i++) {
       const key = `${PREFIX}${i}`;
-      const members = urls();
-      const url = members[i % members.length];
-      if (url === undefined) throw new Error("nobody to write to");
-      const { status } = await call(url, "kv/put", { key: encode(key), value: encode(key) });
+      const all = members();
+      const member = all[i % all.length];
+      if (member === undefined) throw new Error("nobody to write to");
+      const { status } = await call(member, "kv/put", { key: encode(key), value: encode(key) });
       if (status === "ok") this.acknowledged.add(key);
       if (status === "failed") this.refused.add(key);
       if (status !== "ok") await sleep(50);
@@ -42,10 +41,10 @@ export class Writer {
   }
 
   /** What is not as it was told, read at this member. */
-  async wrongAt({ name, url }: Server): Promise<string[]> {
+  async wrongAt(member: Endpoint): Promise<string[]> {
     const range = { key: encode(PREFIX), range_end: encode(prefixEnd(PREFIX)) };
-    const reply = await until(20, `a read at ${name}`, async () => {
-      const outcome = await call(url, "kv/range", range);
+    const reply = await until(20, `a read at ${member.name}`, async () => {
+      const outcome = await call(member, "kv/range", range);
       return outcome.status === "ok" ? outcome.reply : null;
     });
     const present = new Map((reply.kvs ?? []).map(({ key, value }) => [decode(key), decode(value)]));
