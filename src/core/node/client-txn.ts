@@ -55,6 +55,14 @@ export class TxnBuilder {
     return this.when({ key: toBytes(key), result, target: "mod", modRevision });
   }
 
+  /**
+   * Compares the revision that a key was created at; 0 for a key that does not exist. With a lock's key and its
+   * fencing token: whether the lock is still held.
+   */
+  ifCreateRevision(key: Bytes, result: CompareResult, createRevision: Revision): this {
+    return this.when({ key: toBytes(key), result, target: "create", createRevision });
+  }
+
   /** Any condition, in etcd's form. */
   when(compare: Compare): this {
     this.#compare.push(compare);

@@ -19,6 +19,13 @@ export interface GetOptions extends ReadOptions {
   readonly revision?: Revision;
 }
 
+export interface PutOptions extends CallOptions {
+  /** The key goes when this lease ends. */
+  readonly lease?: bigint;
+  /** The key goes after so many milliseconds, unless it is put anew. */
+  readonly ttlMs?: number;
+}
+
 export interface ClientOptions {
   /** The engine's limit of operations in one transaction. Default: the engine's default. */
   readonly maxTxnOps?: number;
@@ -51,8 +58,10 @@ export class Client {
   }
 
   /** Writes a value; resolves once a quorum has it, with the revision of the write. */
-  async put(key: Bytes, value: Bytes, options?: CallOptions): Promise<Revision> {
-    const { header } = await this.#engine.put({ key: toBytes(key), value: toBytes(value) }, options);
+  async put(key: Bytes, value: Bytes, options: PutOptions = {}): Promise<Revision> {
+    const { lease = 0n, ttlMs = 0, ...call } = options;
+    const request = { key: toBytes(key), value: toBytes(value), lease, ttlMs };
+    const { header } = await this.#engine.put(request, call);
     return header.revision;
   }
 

@@ -57,7 +57,7 @@ export type { NodeEvents } from "./node-events.ts";
 export { Listeners } from "./listeners.ts";
 export { bundleStorage } from "./bundle.ts";
 export { Client } from "./client.ts";
-export type { ClientOptions, GetOptions, Scan } from "./client.ts";
+export type { ClientOptions, GetOptions, PutOptions, Scan } from "./client.ts";
 export type { Bytes } from "./client-bytes.ts";
 export { prefixRange } from "./client-bytes.ts";
 export { Change, Watch } from "./client-watch.ts";

@@ -90,7 +90,6 @@ export class KvEngine implements Engine {
 
   /** Stops the node, after handing leadership over if it leads and `transferLeadership` is not false. */
   async stop(options: { readonly transferLeadership?: boolean } = {}): Promise<void> {
-    this.#leases.stop();
     this.endStreams();
     await this.replica.stop(options);
   }

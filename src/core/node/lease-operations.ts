@@ -55,7 +55,7 @@ export class LeaseOperations {
     });
     replica.answerQuestions((question) => this.#answer(decodeLeaseQuestion(question)));
     replica.onLeaderChange(() => void this.#takeOver());
-    replica.onFailure(() => this.#lessor.stop());
+    replica.onStopped(() => this.#lessor.stop());
     void this.#takeOver();
   }
 
@@ -67,10 +67,6 @@ export class LeaseOperations {
   /** When the next lease is due, on the node's clock; null while this node does not lead, or nothing is due. */
   get nextDeadlineMs(): number | null {
     return this.#lessor.nextDeadlineMs;
-  }
-
-  stop(): void {
-    this.#lessor.stop();
   }
 
   /** Positive, so that it looks like an id in every client. */
