@@ -143,7 +143,8 @@ export class Watcher {
   fallBehind(): void {
     const state = this.#state;
     assert(state.type === "live", "a watch falls behind that was not up to date");
-    const revision = state.waiting[0]?.revision ?? this.#source.revision + 1;
+    const next = Math.max(this.#source.revision + 1, this.#startRevision);
+    const revision = state.waiting[0]?.revision ?? next;
     this.#source.leave(this);
     this.#state = { type: "behind", revision, skip: state.skip };
   }

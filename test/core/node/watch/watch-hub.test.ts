@@ -329,6 +329,14 @@ describe("a snapshot that replaces the state", () => {
     expect(await fixture.lines(stream)).toEqual(["#0 canceled compacted=5 /0"]);
   });
 
+  test("is no reason to end a watch that begins with the oldest revision that is left", async () => {
+    const commands = Array.from({ length: 8 }, (_, i): KvCommand => put("a", String(i)));
+    const fixture = new HubFixture();
+    const stream = await watching(fixture, request("a", { startRevision: 5 }));
+    fixture.install(ahead([...commands.slice(0, 5), { type: "compact", request: { revision: 5 } }]));
+    expect(await fixture.lines(stream)).toEqual(["#0 a=3@5 a=4@6 /6"]);
+  });
+
   test("goes on in the middle of a revision that was split", async () => {
     const commands = [
       txn(put("b", "1"), put("c", "1"), put("d", "1"), put("e", "1"), put("f", "1")),
