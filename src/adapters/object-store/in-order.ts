@@ -1,3 +1,12 @@
+/** Requests under way at the same time, and bytes that they may bring together. */
+const MAX_PARALLEL = 64;
+const MAX_BYTES = 32 << 20;
+
+/** How many objects may be fetched at the same time when the largest has so many bytes. */
+export function parallelFetches(largestBytes: number): number {
+  return Math.max(1, Math.min(MAX_PARALLEL, Math.floor(MAX_BYTES / Math.max(1, largestBytes))));
+}
+
 /**
  * Fetches with up to `parallel` requests under way, and hands over the results in the order of the items. The first
  * failure ends it; what is under way then is let go of.

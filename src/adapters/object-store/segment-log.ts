@@ -11,7 +11,7 @@ import type {
 } from "../../core/node/index.ts";
 import type { Entry, HardState, LogIndex, Term } from "../../core/raft/index.ts";
 import { type Checkpoint, EMPTY_CHECKPOINT, encodeCheckpoint } from "./checkpoint.ts";
-import { inOrder } from "./in-order.ts";
+import { inOrder, parallelFetches } from "./in-order.ts";
 import { Journal } from "./journal/journal.ts";
 import { SLOT_OVERHEAD_BYTES } from "./journal/slot.ts";
 import { JournalState } from "./journal-state.ts";
@@ -23,7 +23,6 @@ import { type Batch, RecordQueue, type Write } from "./record-queue.ts";
 /** A batch is one object, and of moderate size, so that a read of one entry does not fetch too much. */
 const MAX_BATCH_BYTES = 4 << 20;
 const RECORD_HEAD_BYTES = 1024;
-const PARALLEL_READS = 24;
 /** So many slots that nobody needs any more are worth a change of the manifest. */
 const TRIM_SLOTS = 256;
 
@@ -153,7 +152,7 @@ export class SegmentLog implements LogStore, MetaStore {
     const ranges = this.#state.ranges.covering(from, to, maxBytes).map((range) => ({ ...range }));
     await inOrder(
       ranges,
-      PARALLEL_READS,
+      parallelFetches(Math.max(...ranges.map((range) => range.bytes))),
       (range) => this.#fetch(range),
       (record, { first, last, place }) => {
         const name = `${this.#options.store.location}: segment ${place.seq}`;

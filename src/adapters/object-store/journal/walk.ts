@@ -1,5 +1,5 @@
 import { EngineError } from "../../../core/errors/index.ts";
-import { inOrder } from "../in-order.ts";
+import { inOrder, parallelFetches } from "../in-order.ts";
 import type { ObjectListing, ObjectStore, StoredObject } from "../object-store.ts";
 import type { Patience } from "./patience.ts";
 import { decodeSlot, type Slot, slotName, seqOf } from "./slot.ts";
@@ -9,9 +9,6 @@ import { decodeSlot, type Slot, slotName, seqOf } from "./slot.ts";
  * filled. Part of the format: whoever takes over relies on what its predecessors kept to.
  */
 export const WINDOW = 4;
-
-/** Slots read at the same time. */
-const PARALLEL_READS = 24;
 
 /** Where a record is: in `slots` slots from `seq` on. */
 export interface Place {
@@ -90,7 +87,7 @@ export class JournalWalk {
     const first = this.next;
     await inOrder(
       listed.map(({ stored }, i) => ({ seq: first + i, stored })),
-      PARALLEL_READS,
+      parallelFetches(Math.max(0, ...listed.map(({ size }) => size))),
       async ({ seq, stored }) => (stored === undefined ? await this.#get(seq) : this.#decode(seq, stored)),
       (slot, { seq }) => {
         if (slot === null) throw new Disturbed(`segment ${seq} is missing`);
@@ -124,7 +121,7 @@ export class JournalWalk {
     let known = 0;
     await inOrder(
       beyond.slice(0, 2 * WINDOW),
-      PARALLEL_READS,
+      2,
       (seq) => this.#get(seq),
       (slot) => {
         known = Math.max(known, slot?.through ?? 0);
