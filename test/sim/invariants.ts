@@ -7,6 +7,7 @@ import {
   type ClusterConfig,
   type ConfChangeEntry,
   type LogIndex,
+  members,
   type Message,
   type NodeId,
   type Raft,
@@ -77,6 +78,7 @@ export class Invariants implements Watcher {
   /** The newest configuration that is committed, and where it was. */
   config: ClusterConfig;
   #configIndex: LogIndex = 1;
+  readonly #removed: Set<NodeId> = new Set();
   /** Every core that believes to lead, or did at its last step. */
   readonly #leading: Map<NodeId, Raft> = new Map();
   /** Steps of all cores. */
@@ -381,6 +383,11 @@ export class Invariants implements Watcher {
     const config = changeConfig(this.config, change);
     if ("refused" in config)
       return this.#host.report("S10 one membership change", `${index}: ${config.refused}`);
+    // Ids are never given out twice: whoever left has left for good.
+    const present = members(config);
+    for (const id of members(this.config)) if (!present.includes(id)) this.#removed.add(id);
+    const back = present.find((id) => this.#removed.has(id));
+    if (back !== undefined) this.#host.report("S10 who left stays away", `${index} brings ${back} back`);
     this.config = config;
     this.#configIndex = index;
   }

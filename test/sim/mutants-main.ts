@@ -27,6 +27,7 @@ async function hunt(mutant: Mutant): Promise<Found> {
   let seeds = 0;
   let cpuSeconds = 0;
   let problem: Problem | null = null;
+  let last = 0;
   const next = (): WorkerTask | null =>
     seed > Number(values.limit) ? null : { seed: seed++, repeat: false, draw: "hard" };
   const options = { workers: Number(values.workers), mutant: mutant.name, marks: false };
@@ -37,9 +38,26 @@ async function hunt(mutant: Mutant): Promise<Found> {
     // Then nothing ran at all: the place to plant it in is gone, say.
     if (problem?.rule === "the process of the run" && cpuMs === 0)
       throw new Error(`${mutant.name}: ${problem.detail}`);
+    if (problem !== null) last = result.seed;
     return problem === null ? "more" : "enough";
   });
+  if (problem !== null) await requireClean(last);
   return { mutant, problem, seeds, cpuSeconds };
+}
+
+/** What fails without the bug as well has not found it. */
+async function requireClean(seed: number): Promise<void> {
+  let task: WorkerTask | null = { seed, repeat: false, draw: "hard" };
+  const next = (): WorkerTask | null => {
+    const given = task;
+    task = null;
+    return given;
+  };
+  await runInPool({ workers: 1, mutant: null, marks: false }, next, ({ result }) => {
+    const found = gravest(result.problems);
+    if (found !== null) throw new Error(`seed ${seed} fails without any bug: ${found.rule}: ${found.detail}`);
+    return "enough";
+  });
 }
 
 function row({ mutant, problem, seeds, cpuSeconds }: Found): string {
