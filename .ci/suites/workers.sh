@@ -8,7 +8,7 @@ bundle() {
 check "wrangler deploy --dry-run" bundle
 
 dev_port=$(node -p 'const server = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(server.address().port); server.close(); }); ""' | tr -d '\n')
-start_server dev npm run --silent dev:workers -- --port "$dev_port" --persist-to "$WORK_DIR/state"
+start_server dev node workers/dev.ts --port "$dev_port" --persist-to "$WORK_DIR/state"
 
 # The commands as they are printed for whoever runs it.
 printed() { grep -o "curl -H .*" "$WORK_DIR/dev.log"; }

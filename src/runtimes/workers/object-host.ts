@@ -45,6 +45,7 @@ export class ObjectHost {
   readonly transport: ObjectTransport;
   readonly #watchdog: Watchdog;
   readonly #keeper: MembershipKeeper;
+  readonly #patienceMs: number;
   readonly #fetch: (request: Request) => Response | Promise<Response>;
 
   private constructor(options: HostOptions, { engine, transport, watchdog, keeper }: RunningNode) {
@@ -52,6 +53,7 @@ export class ObjectHost {
     this.transport = transport;
     this.#watchdog = watchdog;
     this.#keeper = keeper;
+    this.#patienceMs = options.config.requestTimeoutMs;
     const { config, clientToken, logger } = options;
     const app = createApp({
       engine,
@@ -97,7 +99,12 @@ export class ObjectHost {
   }
 
   /** The alarm went off. */
-  alarm(): void {
+  async alarm(): Promise<void> {
+    const { replica, nextLeaseDeadlineMs } = this.engine;
+    // It was set for leases that this object has forgotten with all else: whoever leads next will know them.
+    if (replica.isAsleep && nextLeaseDeadlineMs === null) {
+      await replica.ready(this.#patienceMs).catch(() => undefined);
+    }
     this.#watchdog.rang();
   }
 }
@@ -113,7 +120,6 @@ async function startNode(options: HostOptions): Promise<RunningNode> {
   const { state, storage, namespace, config, peerSecret, address, record, logger } = options;
   const { heartbeatIntervalMs, electionTimeoutMs, sleepAfterMs } = config;
   let engine: KvEngine | null = null;
-  const isAwake = (): boolean => engine !== null && !engine.replica.isAsleep && !isAlone(engine);
   const failed = (error: unknown): void => {
     logger.log("error", "the object is started anew", { error: String(error) });
     state.abort(`d-engine: ${String(error)}`);
@@ -180,7 +186,12 @@ async function startNode(options: HostOptions): Promise<RunningNode> {
     },
   });
   engine.onFailure(failed);
-  watchdog = new Watchdog(state.storage, record, isAwake, failed);
+  const running = engine;
+  const watched = {
+    isAwake: () => !running.replica.isAsleep && !isAlone(running),
+    hasDeadlines: () => running.nextLeaseDeadlineMs !== null,
+  };
+  watchdog = new Watchdog(state.storage, record, watched, failed);
   watchdog.poll();
   const keeper = new MembershipKeeper(config, engine, clock, logger);
   return { engine, transport, watchdog, keeper };

@@ -64,7 +64,7 @@ export class RaftObject {
     // Nobody has asked for this object yet, or its secrets were taken away: there is nothing to keep awake.
     if (this.#address === null || secrets === null) return;
     const host = await this.#running(config, secrets, this.#address);
-    host.alarm();
+    await host.alarm();
   }
 
   /**

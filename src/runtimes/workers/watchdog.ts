@@ -8,42 +8,52 @@ import type { ObjectStorage } from "./platform.ts";
  */
 export const WATCHDOG_INTERVAL_MS = 30_000;
 
+/** What the watchdog asks of the node. */
+export interface Watched {
+  /** It takes part in its group: it may have promised its silence to a leader. */
+  readonly isAwake: () => boolean;
+  /** It has something to do at a certain time although its group sleeps: a lease will be due. */
+  readonly hasDeadlines: () => boolean;
+}
+
 /**
- * The object's one alarm. It is set while the node is awake and at no other time: a group that sleeps costs nothing.
- * Whether it is awake is written down as well, before anything that it does then can be seen by others.
+ * The object's one alarm. It is set while the node has something to wait for and at no other time: a group that
+ * sleeps costs nothing. Whether the node is awake is written down as well, before anything that it does then can be
+ * seen by others.
  */
 export class Watchdog {
-  readonly #storage: ObjectStorage;
-  readonly #record: ObjectRecord;
-  readonly #isAwake: () => boolean;
+  readonly #storage: Pick<ObjectStorage, "setAlarm" | "deleteAlarm">;
+  readonly #record: Pick<ObjectRecord, "awake" | "saveAwake">;
+  readonly #watched: Watched;
   readonly #failed: (error: unknown) => void;
   #recorded: boolean;
-  /** Null: not known. */
+  /** Null: not known, since an alarm that failed too often is given up by the platform. */
   #armed: boolean | null;
 
   constructor(
-    storage: ObjectStorage,
-    record: ObjectRecord,
-    isAwake: () => boolean,
+    storage: Pick<ObjectStorage, "setAlarm" | "deleteAlarm">,
+    record: Pick<ObjectRecord, "awake" | "saveAwake">,
+    watched: Watched,
     failed: (error: unknown) => void,
   ) {
     this.#storage = storage;
     this.#record = record;
-    this.#isAwake = isAwake;
+    this.#watched = watched;
     this.#failed = failed;
     this.#recorded = record.awake;
-    // An alarm that failed too often is given up by the platform.
-    this.#armed = this.#recorded ? null : false;
+    // One that was set for leases is left to ring: somebody has to look after them.
+    this.#armed = record.awake ? null : false;
   }
 
   /** To be called after everything that may have put the node to sleep or awakened it, in the same turn. */
   poll(): void {
-    const awake = this.#isAwake();
+    const awake = this.#watched.isAwake();
     if (awake !== this.#recorded) {
       this.#recorded = awake;
       this.#record.saveAwake(awake);
     }
-    if (awake !== this.#armed) this.#arm(awake);
+    const needed = awake || this.#watched.hasDeadlines();
+    if (needed !== this.#armed) this.#arm(needed);
   }
 
   /** The alarm has gone off, and with it is gone. */

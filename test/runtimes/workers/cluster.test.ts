@@ -129,6 +129,15 @@ describe("three objects", () => {
     expect(events.filter((line) => line === "@made").length).toBeGreaterThanOrEqual(2);
   });
 
+  it("are there in time for a lease, though the group sleeps", async () => {
+    expect((await cluster.fetch("/kv/leased?ttl=3", { method: "PUT", body: "x" })).status).toBe(200);
+    const leading = await leader(cluster);
+    await sleep(1500);
+    expect(Number(await cluster.harm(leading, "alarm"))).toBeGreaterThan(Date.now());
+    await expect.poll(() => cluster.get("leased", "?consistency=eventual"), patient).toMatch(/^404/);
+    await expect.poll(() => cluster.harm(leading, "alarm"), patient).toBe("null");
+  });
+
   it("wake without the leader that put them to sleep", async () => {
     const before = await leader(cluster);
     await sleep(1500);
