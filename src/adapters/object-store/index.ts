@@ -10,12 +10,7 @@ export type {
 } from "./object-store.ts";
 export { inParallel, messageOf, ObjectRequests } from "./requests.ts";
 export type { ObjectRequestsOptions, RequestFailure } from "./requests.ts";
-export { openObjectLog, openObjectMeta, openObjectSnapshots, openObjectStorage } from "./object-storage.ts";
-export type {
-  ObjectPartOptions,
-  ObjectStorage,
-  ObjectStorageOptions,
-  StoragePart,
-} from "./object-storage.ts";
+export { openObjectStorage } from "./object-storage.ts";
+export type { ObjectStorage, ObjectStorageOptions } from "./object-storage.ts";
 export { openSharedSnapshot } from "./snapshot-reader.ts";
 export type { SharedSnapshot } from "./snapshot-reader.ts";

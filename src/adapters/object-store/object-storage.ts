@@ -1,32 +1,21 @@
 import { EngineError } from "../../core/errors/index.ts";
-import type {
-  Clock,
-  Logger,
-  LogStore,
-  MetaStore,
-  Random,
-  StorageEngine,
-  StoreIdentity,
-} from "../../core/node/index.ts";
+import type { Clock, Logger, Random, StorageEngine, StoreIdentity } from "../../core/node/index.ts";
 import type { Entry, HardState } from "../../core/raft/index.ts";
 import { Patience } from "./journal/patience.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { SegmentLog } from "./segment-log.ts";
 import { ObjectSnapshotStore } from "./snapshot-store.ts";
 
-export interface ObjectPartOptions {
+export interface ObjectStorageOptions {
   /** Opened with a prefix that belongs to this node alone. */
   readonly store: ObjectStore;
   readonly clock: Clock;
   readonly random: Random;
   /** Default: nothing is logged. */
   readonly logger?: Logger;
-}
-
-export interface ObjectStorageOptions extends ObjectPartOptions {
   /**
-   * Who is going to use it, if that is known: what belongs to another is then refused here. Without it the
-   * identity that `meta.load` tells must be compared before `log.open`, as the driver does.
+   * Who is going to use it, if that is known: what belongs to another is then refused here. Without it the identity
+   * that `meta.load` tells must be compared before `log.open`, as the driver does.
    */
   readonly identity?: StoreIdentity;
   /**
@@ -35,12 +24,6 @@ export interface ObjectStorageOptions extends ObjectPartOptions {
    * Default: 0, as many as come.
    */
   readonly lingerMs?: number;
-}
-
-/** A store's own part of a bundle; closing it does not close the object store. */
-export interface StoragePart {
-  /** Waits for writes under way. */
-  close(): Promise<void>;
 }
 
 /** Stores of one node in one place: see {@link openObjectStorage}. */
@@ -59,69 +42,28 @@ export interface ObjectStorage extends StorageEngine {
  * (an object is missing or damaged), and what the store itself refuses: nothing has been written then.
  */
 export async function openObjectStorage(options: ObjectStorageOptions): Promise<ObjectStorage> {
-  const log = await connect(options, "log with metadata");
-  const snapshots = snapshotStore(options, () => log.confirmOwner());
-  return {
-    meta: log,
-    log,
-    snapshots,
-    commit: (hardState: HardState, entries: readonly Entry[]) => log.commit(hardState, entries),
-    confirmOwner: () => log.confirmOwner(),
-    close: async () => {
-      await snapshots.close();
-      await log.close();
-      await options.store.close();
-    },
-  };
-}
-
-/** The log alone, for a bundle whose metadata is elsewhere; so it is told whose it is. */
-export async function openObjectLog(
-  options: ObjectStorageOptions & { readonly identity: StoreIdentity },
-): Promise<StoragePart & { readonly log: LogStore; confirmOwner(): Promise<void> }> {
-  const log = await connect(options, "log");
-  return { log, confirmOwner: () => log.confirmOwner(), close: () => log.close() };
-}
-
-/** Identity and hard state alone, for a bundle whose log is elsewhere. */
-export async function openObjectMeta(
-  options: ObjectStorageOptions,
-): Promise<StoragePart & { readonly meta: MetaStore; confirmOwner(): Promise<void> }> {
-  const meta = await connect(options, "metadata");
-  return { meta, confirmOwner: () => meta.confirmOwner(), close: () => meta.close() };
-}
-
-/**
- * Snapshots alone.
- *
- * @param confirm rejects when another process has taken over the log that they belong to.
- */
-export function openObjectSnapshots(
-  options: ObjectPartOptions,
-  confirm: () => Promise<void>,
-): StoragePart & { readonly snapshots: ObjectSnapshotStore } {
-  const snapshots = snapshotStore(options, confirm);
-  return { snapshots, close: () => snapshots.close() };
-}
-
-function connect(
-  options: ObjectStorageOptions,
-  kind: "log" | "metadata" | "log with metadata",
-): Promise<SegmentLog> {
   const { store, clock, random, logger = SILENT, identity = null, lingerMs = 0 } = options;
   if (!(lingerMs >= 0 && lingerMs <= MAX_LINGER_MS)) {
     throw new EngineError("invalidConfig", {
       detail: `lingerMs must be 0 to ${MAX_LINGER_MS}, not ${lingerMs}`,
     });
   }
-  return SegmentLog.connect({ store, kind, identity, lingerMs, clock, random, logger });
-}
-
-function snapshotStore(
-  { store, clock, random, logger = SILENT }: ObjectPartOptions,
-  confirm: () => Promise<void>,
-): ObjectSnapshotStore {
-  return new ObjectSnapshotStore({ store, patience: new Patience(clock, random), logger, confirm });
+  const log = await SegmentLog.connect({ store, identity, lingerMs, clock, random, logger });
+  const confirmOwner = (): Promise<void> => log.confirmOwner();
+  const patience = new Patience(clock, random);
+  const snapshots = new ObjectSnapshotStore({ store, patience, logger, confirm: confirmOwner });
+  return {
+    meta: log,
+    log,
+    snapshots,
+    commit: (hardState: HardState, entries: readonly Entry[]) => log.commit(hardState, entries),
+    confirmOwner,
+    close: async () => {
+      await snapshots.close();
+      await log.close();
+      await store.close();
+    },
+  };
 }
 
 const MAX_LINGER_MS = 10_000;

@@ -28,7 +28,6 @@ const TRIM_SLOTS = 256;
 
 export interface SegmentLogOptions {
   readonly store: ObjectStore;
-  readonly kind: "log" | "metadata" | "log with metadata";
   readonly identity: StoreIdentity | null;
   readonly lingerMs: number;
   readonly clock: Clock;
@@ -71,7 +70,7 @@ export class SegmentLog implements LogStore, MetaStore {
 
   /** Reads what there is; nothing is written. */
   static async connect(options: SegmentLogOptions): Promise<SegmentLog> {
-    const { store, kind, identity, lingerMs, clock, random, logger } = options;
+    const { store, identity, lingerMs, clock, random, logger } = options;
     const state = new JournalState(store.location, identity);
     const queue: RecordQueue = new RecordQueue({
       clock,
@@ -85,13 +84,8 @@ export class SegmentLog implements LogStore, MetaStore {
     });
     const journal: Journal = await Journal.open({
       store,
-      name: kind === "metadata" ? "meta" : "log",
-      kind,
-      // A log without metadata is told by nobody else whose it is.
-      emptyCheckpoint: encodeCheckpoint({
-        ...EMPTY_CHECKPOINT,
-        identity: kind === "log" ? identity : null,
-      }),
+      name: "log",
+      emptyCheckpoint: encodeCheckpoint(EMPTY_CHECKPOINT),
       reader: state,
       clock,
       random,

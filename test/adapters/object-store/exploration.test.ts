@@ -15,6 +15,7 @@ const QUICK = [
   "no-fence",
   "one-slot-fenced",
   "void-slots-count",
+  "fences-deleted",
   "acknowledged-out-of-order",
   "deleted-before-boundary",
 ];

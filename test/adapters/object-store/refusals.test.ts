@@ -1,10 +1,5 @@
 import { describe, expect, it } from "vitest";
-import {
-  type ObjectStorage,
-  openObjectLog,
-  openObjectMeta,
-  openObjectStorage,
-} from "../../../src/adapters/object-store/index.ts";
+import { type ObjectStorage, openObjectStorage } from "../../../src/adapters/object-store/index.ts";
 import { decodeManifest, encodeManifest } from "../../../src/adapters/object-store/journal/manifest.ts";
 import { slotName } from "../../../src/adapters/object-store/journal/slot.ts";
 import { crc32 } from "../../../src/core/bytes/index.ts";
@@ -91,28 +86,6 @@ describe("what an object store refuses", () => {
     expect((await storage.meta.load()).identity).toEqual(MINE);
     await storage.close();
     expect(contents(bucket)).toEqual(before);
-  });
-
-  it("a log as metadata with a log, and the other way round", async () => {
-    const bucket = await usedBucket();
-    const part = { ...surroundings, store: memoryObjectStore(bucket), identity: MINE };
-    await expectRefusal(bucket, "storageForeign", /log with metadata, and was opened as a log; choose/, () =>
-      openObjectLog(part),
-    );
-    const meta = await openObjectMeta(part);
-    expect(await meta.meta.load()).toEqual({ identity: null, hardState: null });
-    await meta.close();
-  });
-
-  it("a log of another node, when the log is alone", async () => {
-    const bucket = new ObjectBucket();
-    const part = { ...surroundings, store: memoryObjectStore(bucket) };
-    const mine = await openObjectLog({ ...part, identity: MINE });
-    await mine.log.open();
-    await mine.close();
-    await expectRefusal(bucket, "storageForeign", /prefix of its own/, () =>
-      openObjectLog({ ...part, identity: { ...MINE, clusterId: 9n } }),
-    );
   });
 
   it("objects of another program under its names", async () => {

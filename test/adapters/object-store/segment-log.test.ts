@@ -3,7 +3,6 @@ import {
   type ObjectStorage,
   type ObjectStorageOptions,
   type ObjectStore,
-  openObjectMeta,
   openObjectStorage,
 } from "../../../src/adapters/object-store/index.ts";
 import { RecordQueue } from "../../../src/adapters/object-store/record-queue.ts";
@@ -231,19 +230,13 @@ describe("the log in an object store", () => {
 
   it("trims hard states without being told to", async () => {
     const bucket = new ObjectBucket();
-    const { meta, ...part } = await openObjectMeta({
-      store: memoryObjectStore(bucket),
-      clock: nodeClock,
-      random: nodeRandom,
-    });
-    for (let term = 1; term <= 1000; term++) await meta.saveHardState({ term, vote: null, commit: 0 });
-    await part.close();
-    expect(bucket.names("meta/").length).toBeLessThan(300);
-    const again = await openObjectMeta({
-      store: memoryObjectStore(bucket),
-      clock: nodeClock,
-      random: nodeRandom,
-    });
+    const { storage } = await open(bucket);
+    for (let term = 1; term <= 1000; term++) {
+      await storage.meta.saveHardState({ term, vote: null, commit: 0 });
+    }
+    await storage.close();
+    expect(bucket.names("log/").length).toBeLessThan(300);
+    const again = (await open(bucket)).storage;
     expect((await again.meta.load()).hardState).toEqual({ term: 1000, vote: null, commit: 0 });
   });
 });

@@ -19,8 +19,6 @@ export interface JournalOptions {
   readonly store: ObjectStore;
   /** Its slots are `<name>/…`, its manifest is `<name>-manifest`. */
   readonly name: string;
-  /** What its records are; another kind is refused. */
-  readonly kind: string;
   /** The checkpoint of a new journal. */
   readonly emptyCheckpoint: Uint8Array;
   readonly reader: JournalReader;
@@ -198,12 +196,7 @@ export class Journal {
   }
 
   async #readFrom(stored: StoredManifest | null): Promise<void> {
-    const { store, kind, reader, emptyCheckpoint } = this.#options;
-    if (stored !== null && stored.manifest.kind !== kind) {
-      throw new EngineError("storageForeign", {
-        detail: `${store.location}: ${this.#object.name} is of a ${stored.manifest.kind}, and was opened as a ${kind}; choose a prefix of its own for each`,
-      });
-    }
+    const { reader, emptyCheckpoint } = this.#options;
     reader.begin(stored?.manifest.checkpoint ?? emptyCheckpoint);
     this.#walk = this.#walkFrom(stored?.manifest ?? null);
     if (stored !== null) await this.#walk.forward();
@@ -250,13 +243,12 @@ export class Journal {
 
   /** Puts this owner into the manifest; true if it made the first one. */
   async #raise(): Promise<boolean> {
-    const { kind, emptyCheckpoint, random } = this.#options;
+    const { emptyCheckpoint, random } = this.#options;
     for (let attempt = 1; ; attempt++) {
       const before = this.#stored;
       const raised =
         before === null
           ? await this.#object.create({
-              kind,
               journalId: random.id(),
               generation: 1,
               epoch: 1,

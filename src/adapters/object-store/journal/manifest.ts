@@ -6,7 +6,7 @@ import { EngineError } from "../../../core/errors/index.ts";
  * depend on the journal's length.
  *
  *     magic (4 bytes), format version (1)
- *     kind, journal id, generation, epoch, owner, boundary, checkpoint, CRC-32 of everything before (4)
+ *     journal id, generation, epoch, owner, boundary, checkpoint, CRC-32 of everything before (4)
  */
 
 const MAGIC = 0x464d4544; // "DEMF"
@@ -14,8 +14,6 @@ const FORMAT_VERSION = 1;
 const CRC_BYTES = 4;
 
 export interface Manifest {
-  /** What the records are: a log, hard states, or both. */
-  readonly kind: string;
   readonly journalId: bigint;
   /** Counts the changes, so that no content ever comes back: a store may name a version by its content. */
   readonly generation: number;
@@ -31,7 +29,7 @@ export interface Manifest {
 
 export function encodeManifest(manifest: Manifest): Uint8Array {
   const writer = new ByteWriter(128 + manifest.checkpoint.length);
-  writer.u32(MAGIC).u8(FORMAT_VERSION).string(manifest.kind).u64(manifest.journalId);
+  writer.u32(MAGIC).u8(FORMAT_VERSION).u64(manifest.journalId);
   writer.uint(manifest.generation).uint(manifest.epoch).u64(manifest.owner);
   writer.uint(manifest.boundary).bytes(manifest.checkpoint);
   writer.u32(crc32(writer.view()));
@@ -58,7 +56,6 @@ export function decodeManifest(body: Uint8Array, place: string): Manifest {
     });
   }
   return {
-    kind: reader.string(),
     journalId: reader.u64(),
     generation: reader.uint(),
     epoch: reader.uint(),

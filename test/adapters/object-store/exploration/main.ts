@@ -1,6 +1,6 @@
 // Explores schedules of the log in an object store. Arguments: --from SEED, --seeds N, --seconds S, --tell SEED,
-// --plant NAME of a bug, --enumerate N for all schedules that differ from the ordinary one in at most N places.
-// Prints the first schedule that breaks a rule.
+// --plant NAME of a bug, --enumerate N for all schedules that differ from the ordinary one in at most N places,
+// --starts LIST of the steps at which the second process starts there. Prints the first schedule that breaks a rule.
 
 import { parseArgs } from "node:util";
 import { rewriteSources } from "../../../sim/rewrite.ts";
@@ -14,6 +14,7 @@ const { values } = parseArgs({
     tell: { type: "string" },
     plant: { type: "string" },
     enumerate: { type: "string" },
+    starts: { type: "string" },
   },
 });
 
@@ -39,7 +40,7 @@ Error.stackTraceLimit = 0;
 const startedMs = performance.now();
 if (values.enumerate !== undefined) {
   const { enumerate, tellSchedule } = await import("./enumerate.ts");
-  const starts = Array.from({ length: 60 }, (_, start) => start);
+  const starts = values.starts?.split(",").map(Number) ?? Array.from({ length: 60 }, (_, start) => start);
   const { schedules, problem } = await enumerate(starts, Number(values.enumerate));
   if (problem !== null) {
     console.log((await tellSchedule(problem.start, problem.deviations)).join("\n"));
