@@ -248,7 +248,10 @@ export class KvEngine implements Engine {
     return { ids, header: this.header() };
   }
 
-  /** When the next lease is due, on the node's clock; null while this node does not lead, or nothing is due. */
+  /**
+   * When this node must be awake for the sake of leases, on its clock; null: they do not need it. The engine sets a
+   * timer for it; a runtime whose timers do not outlast sleep must wake it by other means.
+   */
   get nextLeaseDeadlineMs(): number | null {
     return this.#leases.nextDeadlineMs;
   }

@@ -52,6 +52,7 @@ export class KvStateMachine implements StateMachine<KvResult> {
     const restorer = this.store.restorer();
     for await (const chunk of chunks) restorer.push(chunk);
     restorer.finish();
+    for (const { id } of this.store.leases()) this.onLeaseChange(id);
     this.observer?.restored();
   }
 }

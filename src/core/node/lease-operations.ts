@@ -42,11 +42,12 @@ export class LeaseOperations {
     this.#store = store;
     this.#random = random;
     this.#write = write;
-    const { clockDriftBoundMs, electionTimeoutMs } = replica.raftOptions;
+    const { clockDriftBoundMs, electionTimeoutMs, quiesceAfterMs } = replica.raftOptions;
     this.#lessor = new Lessor(clock, clockDriftBoundMs / electionTimeoutMs, {
       leadingTerm: () => replica.leadingTerm,
       leases: () => store.leases(),
       lease: (id) => store.lease(id),
+      rouse: quiesceAfterMs === 0 ? null : () => void this.#barrier().catch(() => {}),
       expire: (term, leases) =>
         // It ends when it is applied, or when another leads: then it is nothing but an empty command.
         replica.propose(encodeCommand({ type: "leaseExpire", request: { term, leases } }), {
@@ -64,7 +65,7 @@ export class LeaseOperations {
     this.#lessor.changed(id);
   }
 
-  /** When the next lease is due, on the node's clock; null while this node does not lead, or nothing is due. */
+  /** When this node must be awake for the sake of leases, on its clock; null: they do not need it. */
   get nextDeadlineMs(): number | null {
     return this.#lessor.nextDeadlineMs;
   }
@@ -124,7 +125,7 @@ export class LeaseOperations {
   /** As the leader, if this node is it; null if it is not, or the lease is about to go. */
   async #answer({ kind, id }: LeaseQuestion): Promise<Uint8Array | null> {
     // Confirmed after the question came: whoever leads next gives the lease its whole time from later than that.
-    await this.#replica.barrier({ consistency: "linearizable" });
+    await this.#barrier();
     const state = kind === "renew" ? this.#lessor.renew(id) : this.#lessor.look(id);
     switch (state.type) {
       case "ending":
@@ -144,8 +145,13 @@ export class LeaseOperations {
     const replica = this.#replica;
     while (replica.isLeader && replica.leadingTerm === null && !replica.isStopped) {
       // Without a quorum it takes as long as it takes.
-      await replica.barrier({ consistency: "linearizable" }).catch(() => {});
+      await this.#barrier().catch(() => {});
     }
     this.#lessor.sync();
+  }
+
+  /** Resolves when this node knows everything that had been committed, and whoever was asked leads. */
+  async #barrier(): Promise<void> {
+    await this.#replica.barrier({ consistency: "linearizable" });
   }
 }

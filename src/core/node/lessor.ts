@@ -19,6 +19,11 @@ export interface LessorHost {
   readonly leadingTerm: () => Term | null;
   readonly leases: () => Iterable<Lease>;
   readonly lease: (id: bigint) => Lease | undefined;
+  /**
+   * Makes a group that sleeps look whether its leader is there; null where groups do not sleep. A leader that dies in
+   * its sleep would otherwise never be replaced, and no lease end.
+   */
+  readonly rouse: (() => void) | null;
   /** Has it committed that these leases ended. Resolves when it has been applied; fails as a proposal does. */
   readonly expire: (term: Term, leases: readonly ExpiredLease[]) => Promise<unknown>;
 }
@@ -48,8 +53,10 @@ export class Lessor {
   readonly #slack: number;
   readonly #host: LessorHost;
   readonly #alarm: Alarm;
-  /** Whose deadlines these are. Null: this node does not lead. */
-  #term: Term | null = null;
+  /** When this node, which does not lead, is to rouse the group. */
+  #rouseAtMs: number | null = null;
+  /** Whose deadlines these are. Null: this node does not lead. Undefined: it has not looked yet. */
+  #term: Term | null | undefined;
   readonly #held: Map<bigint, Held> = new Map();
   /** One entry for each held lease at or before its deadline, and dead ones. */
   readonly #due: DeadlineHeap<{ readonly atMs: number; readonly held: Held }> = new DeadlineHeap();
@@ -63,9 +70,13 @@ export class Lessor {
     this.#alarm = new Alarm(clock, () => this.#ring());
   }
 
-  /** When the next lease is due, on the clock's scale; null where nothing is known to be. */
+  get #leads(): boolean {
+    return typeof this.#term === "number";
+  }
+
+  /** When there is something to do next, on the clock's scale: a lease to end, or a group to rouse. */
   get nextDeadlineMs(): number | null {
-    return this.#due.first?.atMs ?? null;
+    return this.#leads ? (this.#due.first?.atMs ?? null) : this.#rouseAtMs;
   }
 
   /** Follows a change of leaders. To be called when one may have happened, and before anything is decided. */
@@ -75,17 +86,18 @@ export class Lessor {
     this.#term = term;
     this.#held.clear();
     this.#due.clear();
-    if (term !== null) for (const lease of this.#host.leases()) this.#hold(lease);
+    this.#rouseAtMs = null;
+    if (!this.#stopped) for (const lease of this.#host.leases()) this.#begin(lease);
     this.#setAlarm();
   }
 
   /** A lease has come or gone. */
   changed(id: bigint): void {
-    if (this.#term === null) return;
+    if (this.#stopped) return;
     const lease = this.#host.lease(id);
     if (lease !== undefined && lease.serial === this.#held.get(id)?.lease.serial) return;
     this.#held.delete(id);
-    if (lease !== undefined) this.#hold(lease);
+    if (lease !== undefined) this.#begin(lease);
     this.#sweep();
     this.#setAlarm();
   }
@@ -93,7 +105,7 @@ export class Lessor {
   /** What is left of a lease. Leadership must have been confirmed since the question came. */
   look(id: bigint): LeaseState {
     this.sync();
-    if (this.#term === null) return { type: "ending" };
+    if (!this.#leads) return { type: "ending" };
     const held = this.#held.get(id);
     if (held === undefined) return { type: "gone" };
     if (held.ending) return { type: "ending" };
@@ -116,11 +128,14 @@ export class Lessor {
     this.sync();
   }
 
-  #hold(lease: Lease): void {
-    this.#release(lease, this.#clock.nowMs() + this.#lifeMs(lease));
+  /** Its whole time begins: here, or as far as this node can tell, with the leader. */
+  #begin(lease: Lease): void {
+    const deadlineMs = this.#clock.nowMs() + this.#lifeMs(lease);
+    if (this.#leads) this.#hold(lease, deadlineMs);
+    else if (this.#host.rouse !== null) this.#rouseAtMs = Math.min(this.#rouseAtMs ?? Infinity, deadlineMs);
   }
 
-  #release(lease: Lease, deadlineMs: number): void {
+  #hold(lease: Lease, deadlineMs: number): void {
     const held = { lease, deadlineMs, ending: false };
     this.#held.set(lease.id, held);
     this.#due.push({ atMs: deadlineMs, held });
@@ -142,6 +157,7 @@ export class Lessor {
   #ring(): void {
     this.sync();
     const nowMs = this.#clock.nowMs();
+    if (!this.#leads) return this.#rouse(nowMs);
     const ended: Held[] = [];
     while (ended.length < MAX_EXPIRED_AT_ONCE && (this.#due.first?.atMs ?? Infinity) <= nowMs) {
       const { held } = this.#due.pop()!;
@@ -150,6 +166,15 @@ export class Lessor {
       else ended.push(held);
     }
     if (ended.length > 0) this.#end(ended);
+    this.#setAlarm();
+  }
+
+  #rouse(nowMs: number): void {
+    if (nowMs >= (this.#rouseAtMs ?? Infinity)) {
+      this.#rouseAtMs = null;
+      this.#host.rouse?.();
+      for (const lease of this.#host.leases()) this.#begin(lease);
+    }
     this.#setAlarm();
   }
 
@@ -163,7 +188,7 @@ export class Lessor {
       if (!refused || term !== this.#term) return;
       const deadlineMs = this.#clock.nowMs() + RETRY_MS;
       for (const held of ended) {
-        if (this.#held.get(held.lease.id) === held) this.#release(held.lease, deadlineMs);
+        if (this.#held.get(held.lease.id) === held) this.#hold(held.lease, deadlineMs);
       }
       this.#setAlarm();
     });

@@ -72,6 +72,25 @@ describe("a lease", () => {
     expect(ms).toBeLessThan(2700);
   });
 
+  it("ends in a group that sleeps, though its leader dies in its sleep", async () => {
+    for (const dies of [false, true]) {
+      const cluster = new Cluster({ raft: { ...FAST, quiesceAfterMs: 300 } });
+      await cluster.startAndElect();
+      const leader = cluster.leader()!;
+      const id = await grant(cluster, leader, 3000);
+      await putWith(cluster, leader, "a", id);
+      await cluster.world.runFor(1500);
+      const { framesSent } = cluster.network;
+      await cluster.world.runFor(500);
+      expect(cluster.network.framesSent).toBe(framesSent);
+      if (dies) cluster.node(leader.nodeId).crash();
+      const ms = await lifeOf(cluster, () => cluster.followers()[0] ?? leader, "a");
+      // Of the 3 s, 2 are over. Whoever takes over looks after a whole TTL, and then gives another.
+      expect(ms).toBeGreaterThan(dies ? 3000 : 1000);
+      expect(ms).toBeLessThan(dies ? 6500 : 1700);
+    }
+  });
+
   it("is not renewed by a leader that was deposed without noticing", async () => {
     const cluster = await started();
     const old = cluster.leader()!;

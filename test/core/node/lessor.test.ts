@@ -57,6 +57,7 @@ let leases: Map<bigint, Lease>;
 let proposals: Proposal[];
 let lessor: Lessor;
 let serial: number;
+let roused: number;
 
 beforeEach(() => {
   clock = new ManualClock();
@@ -64,10 +65,14 @@ beforeEach(() => {
   leases = new Map();
   proposals = [];
   serial = 0;
+  roused = 0;
   lessor = new Lessor(clock, DRIFT, {
     leadingTerm: () => term,
     leases: () => leases.values(),
     lease: (id) => leases.get(id),
+    rouse: () => {
+      roused++;
+    },
     expire: async (of, ended) => {
       await new Promise<void>((resolve, reject) => {
         proposals.push({ term: of, ids: ended.map(({ id }) => id), resolve, reject });
@@ -122,7 +127,7 @@ describe("the lessor", () => {
     clock.moveTo(900);
     term = null;
     lessor.sync();
-    expect([lessor.look(1n).type, lessor.nextDeadlineMs]).toEqual(["ending", null]);
+    expect(lessor.look(1n).type).toBe("ending");
     clock.moveTo(5000);
     term = 3;
     lessor.sync();
@@ -139,6 +144,40 @@ describe("the lessor", () => {
     expect(proposals).toEqual([]);
     clock.moveTo(2200);
     expect(proposals).toMatchObject([{ term: 2, ids: [1n] }]);
+  });
+
+  it("looks after leases that were there before it", () => {
+    grant(1n, 1000);
+    term = null;
+    const later = new Lessor(clock, DRIFT, {
+      leadingTerm: () => term,
+      leases: () => leases.values(),
+      lease: (id) => leases.get(id),
+      rouse: () => {},
+      expire: () => Promise.resolve(),
+    });
+    later.sync();
+    expect(later.nextDeadlineMs).toBe(1100);
+  });
+
+  it("rouses a group whose leader may have died in its sleep, as often as its shortest lease lives", () => {
+    term = null;
+    lessor.sync();
+    expect(lessor.nextDeadlineMs).toBeNull();
+    grant(1n, 1000);
+    grant(2n, 5000);
+    expect(lessor.nextDeadlineMs).toBe(1100);
+    clock.moveTo(1099);
+    expect(roused).toBe(0);
+    clock.moveTo(1100);
+    expect([roused, lessor.nextDeadlineMs]).toEqual([1, 2200]);
+    remove(1n);
+    clock.moveTo(2200);
+    expect([roused, lessor.nextDeadlineMs]).toEqual([2, 7700]);
+    remove(2n);
+    clock.moveTo(20_000);
+    expect([roused, lessor.nextDeadlineMs, clock.nextMs]).toEqual([3, null, null]);
+    expect(proposals).toEqual([]);
   });
 
   it("tries again what the log refused, and only that", async () => {
