@@ -180,7 +180,7 @@ export class SegmentLog implements LogStore, MetaStore {
     const resets = this.#resets;
     await this.#drained();
     // A reset that was called meanwhile has dropped all that, and perhaps gone back.
-    if (resets !== this.#resets) return;
+    if (resets !== this.#resets) return await this.#drained();
     const { ranges } = this.#state;
     if (to > ranges.prev.index) ranges.compact({ index: to, term: ranges.term(to) });
     await this.#saveCheckpoint(this.#state.identity);

@@ -32,6 +32,11 @@ export interface WriteEffect {
   readonly hardState: HardState | null;
 }
 
+/** The log begins anew behind an index: what is before is never looked at again. */
+export function begunAnew({ hardState }: Content, index: number): Content {
+  return { entries: Array.from({ length: index }, () => "gone"), hardState };
+}
+
 export function written(before: Content, { entries, hardState }: WriteEffect): Content {
   const first = entries[0];
   const kept = first === undefined ? before.entries : before.entries.slice(0, first.index - 1);

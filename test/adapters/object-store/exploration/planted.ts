@@ -159,6 +159,13 @@ export const PLANTED: readonly Planted[] = [
     "checkpoint: { identity, hardState: hardState && null, compacted: ranges.prev, through },",
   ),
   planted(
+    "older-reset-undoes-compaction",
+    "a record from before a compaction is read as if it were from after it",
+    "journal-state.ts",
+    "if (this.through <= this.#checkpoint.through) this.ranges.compact(this.#checkpoint.compacted);",
+    "",
+  ),
+  planted(
     "lost-slot-suspected",
     "fillers claim to know that the slots before them are filled, while those are under way",
     "journal/takeover.ts",

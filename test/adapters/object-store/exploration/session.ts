@@ -3,7 +3,16 @@ import { decodeManifest } from "../../../../src/adapters/object-store/journal/ma
 import { EngineError } from "../../../../src/core/errors/index.ts";
 import type { CommandEntry, HardState } from "../../../../src/core/raft/index.ts";
 import type { Prng } from "../../../core/raft/harness/prng.ts";
-import { entryKey, hardStateKey, type Oracle, type Reign, violated, Violation, written } from "./oracle.ts";
+import {
+  begunAnew,
+  entryKey,
+  hardStateKey,
+  type Oracle,
+  type Reign,
+  violated,
+  Violation,
+  written,
+} from "./oracle.ts";
 import type { Process, World } from "./world.ts";
 
 export interface SessionOptions {
@@ -18,7 +27,7 @@ export interface SessionOptions {
 
 const MAX_OUTSTANDING = 8;
 
-/** A process that opens the log, writes, compacts, reads, asks whether it is still the owner, and closes. */
+/** A process that opens the log, writes, begins it anew, compacts, reads, asks whether it is still the owner, and closes. */
 export class Session {
   readonly #world: World;
   readonly #oracle: Oracle;
@@ -95,6 +104,7 @@ export class Session {
     if (luck < this.#options.compactions) this.#spawn(this.#compact(storage));
     else if (luck < 0.3) this.#spawn(this.#confirm(storage));
     else if (luck < 0.35) this.#spawn(this.#read(storage));
+    else if (luck < 0.37) this.#reset(storage, reign);
     else this.#write(storage, reign);
     // Sometimes the next comes in the same turn, sometimes once something is done.
     if (prng.chance(0.4)) await Promise.race(this.#outstanding);
@@ -126,6 +136,19 @@ export class Session {
     this.#spawn(done.then(() => this.#acknowledged(reign, number)));
   }
 
+  #reset(storage: ObjectStorage, reign: Reign): void {
+    const number = ++this.#writes;
+    const index = Math.max(reign.now.entries.length, this.#oracle.compactedAtMost) + this.#prng.int(3);
+    this.#oracle.compactedAtMost = index;
+    reign.contents.push(begunAnew(reign.now, index));
+    this.#spawn(
+      storage.log.reset(index, this.#epoch).then(() => {
+        this.#acknowledged(reign, number);
+        this.#compacted(index);
+      }),
+    );
+  }
+
   /** Mostly at the end; now and then a suffix is replaced, but nothing that may be compacted. */
   #firstIndex(lastIndex: number): number {
     const least = this.#oracle.compactedAtMost + 1;
@@ -147,9 +170,12 @@ export class Session {
     const to = from + 1 + this.#prng.int(lastIndex - from);
     this.#oracle.compactedAtMost = to;
     await storage.log.compact(to);
-    if (!this.#oracle.isReplaced(this.#reign!)) {
-      this.#oracle.compactedAtLeast = Math.max(this.#oracle.compactedAtLeast, to);
-    }
+    this.#compacted(to);
+  }
+
+  #compacted(to: number): void {
+    if (this.#oracle.isReplaced(this.#reign!)) return;
+    this.#oracle.compactedAtLeast = Math.max(this.#oracle.compactedAtLeast, to);
   }
 
   async #confirm(storage: ObjectStorage): Promise<void> {
