@@ -1,7 +1,7 @@
 import { assert, assertNever } from "../errors/index.ts";
 import type { Core, RoleBehaviour } from "./core.ts";
 import type { AppendEntries, Heartbeat, InstallSnapshot, Message } from "./messages.ts";
-import type { LogIndex, NodeId, Role, SnapshotMeta } from "./types.ts";
+import type { LogIndex, NodeId, Role, SnapshotMeta, Term } from "./types.ts";
 import { answerPreVote, answerRequestVote } from "./voting.ts";
 
 /** Told by the follower when a write under way is no longer what the log holds. */
@@ -16,6 +16,8 @@ export class Follower implements RoleBehaviour {
   protected readonly core: Core;
   readonly #replacement: LogReplacement;
   #electionDeadlineMs: number;
+  /** The newest heartbeat round of this term that was heard. */
+  #newestRound: { readonly term: Term; readonly round: number } = { term: 0, round: 0 };
 
   constructor(core: Core, replacement: LogReplacement) {
     this.core = core;
@@ -138,7 +140,10 @@ export class Follower implements RoleBehaviour {
     // Only when nothing is missing here; otherwise the election timer stays, and with it the way to get help.
     const caughtUp =
       core.log.lastIndex === message.leaderCommit && core.log.commitIndex === message.leaderCommit;
-    core.asleep = message.quiesce && caughtUp;
+    // Nor by a good night that was long under way: its leader has got up since, and relies on what was promised then.
+    const newest = message.term !== this.#newestRound.term || message.round > this.#newestRound.round;
+    if (newest) this.#newestRound = { term: message.term, round: message.round };
+    core.asleep = message.quiesce && caughtUp && newest;
   }
 
   #onInstallSnapshot(message: InstallSnapshot): void {

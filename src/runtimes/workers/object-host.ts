@@ -10,7 +10,7 @@ import { ObjectPoster } from "./object-poster.ts";
 import type { ObjectRecord } from "./object-record.ts";
 import { ObjectTransport } from "./object-transport.ts";
 import type { ObjectNamespace, ObjectState } from "./platform.ts";
-import { resolveMember } from "./resolve-member.ts";
+import { hasLeft, resolveMember } from "./resolve-member.ts";
 import { VERSION } from "./version.ts";
 import { Watchdog } from "./watchdog.ts";
 import type { WorkersConfig } from "./workers-config.ts";
@@ -46,14 +46,18 @@ export class ObjectHost {
   readonly #watchdog: Watchdog;
   readonly #keeper: MembershipKeeper;
   readonly #patienceMs: number;
+  readonly #hasLeft: () => Promise<boolean>;
+  readonly #leave: () => void;
   readonly #fetch: (request: Request) => Response | Promise<Response>;
 
-  private constructor(options: HostOptions, { engine, transport, watchdog, keeper }: RunningNode) {
+  private constructor(options: HostOptions, { engine, transport, watchdog, keeper, hasLeft }: RunningNode) {
     this.engine = engine;
     this.transport = transport;
     this.#watchdog = watchdog;
     this.#keeper = keeper;
     this.#patienceMs = options.config.requestTimeoutMs;
+    this.#hasLeft = hasLeft;
+    this.#leave = () => options.state.abort("d-engine: the node has left its group");
     const { config, clientToken, logger } = options;
     const app = createApp({
       engine,
@@ -78,7 +82,6 @@ export class ObjectHost {
   /** A client's request. */
   async fetch(request: Request): Promise<Response> {
     this.#keeper.check();
-    if (this.#isLearner()) throw new EngineError("notSupportedForLearner");
     const response = await this.#fetch(request);
     const { leaderId, replica } = this.engine;
     const leader = leaderId === null ? undefined : replica.members().find(({ id }) => id === leaderId);
@@ -87,10 +90,11 @@ export class ObjectHost {
     return response;
   }
 
-  /** Whoever is not a voter yet leaves clients to those who are. */
-  #isLearner(): boolean {
+  /** Whoever is not a voter yet leaves clients to those who are. @throws EngineError `notSupportedForLearner`. */
+  requireVoter(): void {
     const { nodeId, replica } = this.engine;
-    return replica.members().find(({ id }) => id === nodeId)?.isLearner !== false;
+    const isVoter = replica.members().find(({ id }) => id === nodeId)?.isLearner === false;
+    if (!isVoter) throw new EngineError("notSupportedForLearner");
   }
 
   /** A message of another member. */
@@ -100,6 +104,7 @@ export class ObjectHost {
 
   /** The alarm went off. */
   async alarm(): Promise<void> {
+    if (await this.#hasLeft()) return this.#leave();
     const { replica, nextLeaseDeadlineMs } = this.engine;
     // It was set for leases that this object has forgotten with all else: whoever leads next will know them.
     if (replica.isAsleep && nextLeaseDeadlineMs === null) {
@@ -114,6 +119,7 @@ interface RunningNode {
   readonly transport: ObjectTransport;
   readonly watchdog: Watchdog;
   readonly keeper: MembershipKeeper;
+  readonly hasLeft: () => Promise<boolean>;
 }
 
 async function startNode(options: HostOptions): Promise<RunningNode> {
@@ -136,13 +142,8 @@ async function startNode(options: HostOptions): Promise<RunningNode> {
     clock,
   });
   const membersMac = await webPeerMac(peerSecret, { type: "members", groupId: address.group });
-  const { identity, founders, contacts } = await resolveMember({
-    config,
-    address,
-    storage,
-    poster,
-    membersMac,
-  });
+  const context = { config, address, storage, poster, membersMac };
+  const { identity, founders, contacts } = await resolveMember(context);
   const transport = await ObjectTransport.create({
     identity,
     secret: peerSecret,
@@ -194,7 +195,7 @@ async function startNode(options: HostOptions): Promise<RunningNode> {
   watchdog = new Watchdog(state.storage, record, watched, failed);
   watchdog.poll();
   const keeper = new MembershipKeeper(config, engine, clock, logger);
-  return { engine, transport, watchdog, keeper };
+  return { engine, transport, watchdog, keeper, hasLeft: () => hasLeft(context, identity) };
 }
 
 /** The only member there is leads whenever it runs, and owes nobody anything. */

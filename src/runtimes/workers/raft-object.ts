@@ -38,6 +38,7 @@ export class RaftObject {
   }
 
   async fetch(request: Request): Promise<Response> {
+    let host: ObjectHost;
     try {
       const config = workersConfig(this.#env);
       const address = this.#addressed(request.headers.get(ADDRESS_HEADER));
@@ -48,13 +49,15 @@ export class RaftObject {
         // Peers' bytes are never shared memory, which is all that the types are afraid of.
         return new Response(body as Uint8Array<ArrayBuffer> | null, { status });
       }
-      const host = await this.#running(config, secrets, address);
-      return await host.fetch(request);
+      host = await this.#running(config, secrets, address);
+      host.requireVoter();
     } catch (error) {
       const response = replyToError(error, workersLogger("info", {}));
       response.headers.set(NOT_SERVED_HEADER, "1");
       return response;
     }
+    // From here on something may have happened, and nobody else is to be asked.
+    return await host.fetch(request);
   }
 
   /** The watchdog. */
@@ -63,8 +66,13 @@ export class RaftObject {
     const secrets = secretsOf(config);
     // Nobody has asked for this object yet, or its secrets were taken away: there is nothing to keep awake.
     if (this.#address === null || secrets === null) return;
-    const host = await this.#running(config, secrets, this.#address);
-    await host.alarm();
+    try {
+      const host = await this.#running(config, secrets, this.#address);
+      await host.alarm();
+    } catch (error) {
+      // What the configuration forbids no repetition will allow; anything else the platform tries again.
+      if (!(error instanceof EngineError && error.code === "invalidConfig")) throw error;
+    }
   }
 
   /**

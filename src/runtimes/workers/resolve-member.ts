@@ -46,6 +46,7 @@ export async function resolveMember(context: MemberContext): Promise<ResolvedMem
   const { config, address, storage } = context;
   const { identity } = await storage.meta.load();
   if (identity !== null) {
+    if (await hasLeft(context, identity)) throw removed(address);
     if (identity.groupId !== address.group) {
       const detail = `the object's storage belongs to ${describeIdentity(identity)}, but it is asked for group "${address.group}"`;
       throw new EngineError("storageForeign", { detail });
@@ -90,6 +91,21 @@ export async function resolveMember(context: MemberContext): Promise<ResolvedMem
   };
 }
 
+/**
+ * Whether a node that was named to leave has done so, as another member tells. It would not hear of it from the group,
+ * which has nothing to say to strangers, and would campaign, and so keep everybody awake, for ever.
+ */
+export async function hasLeft(
+  context: MemberContext,
+  { clusterId, nodeId }: StoreIdentity,
+): Promise<boolean> {
+  if (!context.config.removedNodes.includes(context.address.node)) return false;
+  const answers = await askOthers(context);
+  return answers.some(
+    ({ group }) => group?.clusterId === clusterId && !group.members.some(({ id }) => id === nodeId),
+  );
+}
+
 /** @throws EngineError `invalidConfig`: the object of a node that is not, or no longer, configured. */
 function ownNode(config: WorkersConfig, { node }: ObjectAddress): WorkersNode {
   const self = config.nodes.find(({ name, object }) => name === node && object !== null);
@@ -111,6 +127,12 @@ function cannotTell(silent: readonly DiscoveryAnswer[]): EngineError {
   const problems = silent.map(({ url, problem }) => `${url}: ${problem}`).join("; ");
   return new EngineError("unhealthy", {
     detail: `it is not known whether the group exists already: ${problems}`,
+  });
+}
+
+function removed({ node }: ObjectAddress): EngineError {
+  return new EngineError("invalidConfig", {
+    detail: `node ${node} has left the group, as D_ENGINE_REMOVED_NODES says`,
   });
 }
 

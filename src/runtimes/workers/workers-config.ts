@@ -45,6 +45,15 @@ const CONSISTENCIES: readonly Consistency[] = ["linearizable", "lease", "eventua
  * @throws EngineError `invalidConfig`, naming the variable.
  */
 export function workersConfig(env: WorkersEnv): WorkersConfig {
+  const known = CONFIGS.get(env) ?? readConfig(env);
+  CONFIGS.set(env, known);
+  return known;
+}
+
+/** A Worker or an object has the same variables as long as it lives. */
+const CONFIGS = new WeakMap<WorkersEnv, WorkersConfig>();
+
+function readConfig(env: WorkersEnv): WorkersConfig {
   const vars = new Variables(env);
   const heartbeatIntervalMs = vars.number("ETCD_HEARTBEAT_INTERVAL", { min: 10, max: 60_000 }, 500);
   const electionTimeoutMs = vars.number("ETCD_ELECTION_TIMEOUT", { min: 30, max: 600_000 }, 2500);

@@ -61,6 +61,25 @@ describe("a rested node", () => {
   });
 });
 
+describe("a follower", () => {
+  const heartbeat = { type: "Heartbeat", from: 3n, term: TERM, leaderCommit: 1 } as const;
+
+  it("goes to sleep when its leader says so", () => {
+    const node = new OneNode();
+    node.receive({ ...heartbeat, round: 4, quiesce: true });
+    expect(node.status.asleep).toBe(true);
+  });
+
+  it("stays awake when that was said before something that it has promised since", () => {
+    const node = new OneNode();
+    node.receive({ ...heartbeat, round: 5, quiesce: false });
+    node.receive({ ...heartbeat, round: 4, quiesce: true });
+    expect(node.status.asleep).toBe(false);
+    node.receive({ ...heartbeat, round: 6, quiesce: true });
+    expect(node.status.asleep).toBe(true);
+  });
+});
+
 describe("a leader that asks for votes", () => {
   const followerOf = (leader: bigint): OneNode => {
     const node = new OneNode();

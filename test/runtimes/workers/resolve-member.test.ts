@@ -35,7 +35,11 @@ const founding = await foundCluster(
 
 type Peer = { clusterId: bigint; members: readonly Member[] } | "new" | "silent";
 
-async function resolve(others: Readonly<Record<string, Peer>>, storage = new MemoryStorage()) {
+async function resolve(
+  others: Readonly<Record<string, Peer>>,
+  storage = new MemoryStorage(),
+  vars: object = {},
+) {
   const post = async (url: string, body: Uint8Array): Promise<PeerReply & { body: Uint8Array }> => {
     const peer = others[Object.keys(others).find((name) => urlOf(name) === url)!]!;
     if (peer === "silent") throw new Error("no answer");
@@ -43,7 +47,7 @@ async function resolve(others: Readonly<Record<string, Peer>>, storage = new Mem
     const group = peer === "new" ? { clusterId: NO_CLUSTER, members: [] } : peer;
     return { status: 200, body: await seal(encodeMembersReply({ groupId, nonce, ...group }), membersMac) };
   };
-  const config = workersConfig({ D_ENGINE_NODES: "n1,n2,n3" });
+  const config = workersConfig({ D_ENGINE_NODES: "n1,n2,n3", ...vars });
   return await resolveMember({
     config,
     address: { group: "g", node: "n2" },
@@ -108,6 +112,24 @@ describe("an object that has run", () => {
     await storage.meta.saveIdentity({ clusterId: 7n, groupId: "g", nodeId: 9n });
     const resolved = await resolve({ n1: "silent", n3: "silent" }, storage);
     expect(resolved).toMatchObject({ identity: { clusterId: 7n, nodeId: 9n }, founders: null });
+  });
+
+  it("stays away once it has been removed as it was to be, and not before another member says so", async () => {
+    const storage = new MemoryStorage();
+    await storage.meta.saveIdentity({ clusterId: 7n, groupId: "g", nodeId: 9n });
+    const removed = { D_ENGINE_REMOVED_NODES: "n2" };
+    const without = { clusterId: 7n, members: [member(1n, "n1")] };
+    const still = { clusterId: 7n, members: [member(1n, "n1"), member(9n, "n2")] };
+    expect(await problemOf(resolve({ n1: without, n3: "silent" }, storage, removed))).toMatch(
+      /^invalidConfig: node n2 has left the group/,
+    );
+    expect(await problemOf(resolve({ n1: still, n3: "silent" }, storage, removed))).toBe("none");
+    expect(await problemOf(resolve({ n1: "silent", n3: "silent" }, storage, removed))).toBe("none");
+    // Of another group by the same name, or not named to leave: no reason to go.
+    expect(await problemOf(resolve({ n1: { ...without, clusterId: 8n }, n3: "new" }, storage, removed))).toBe(
+      "none",
+    );
+    expect(await problemOf(resolve({ n1: without, n3: "silent" }, storage))).toBe("none");
   });
 
   it("serves no other group", async () => {
