@@ -23,6 +23,12 @@ export interface ApplyObserver<R> {
   onMembership(): void;
 }
 
+/** Entries and their bytes. */
+export interface AppliedAmount {
+  readonly entries: number;
+  readonly bytes: number;
+}
+
 /**
  * Takes committed entries in order: commands into the state machine, membership changes into the configuration.
  * Used alike for live entries and for those replayed at a start, so that both end in the same state.
@@ -32,9 +38,8 @@ export class Applier<R> {
   membership: Membership;
   appliedIndex: LogIndex;
   appliedTerm: Term;
-  /** Bytes and number of the entries applied since the last snapshot. */
-  bytesSinceSnapshot = 0;
-  entriesSinceSnapshot = 0;
+  /** What has been applied since the last snapshot. */
+  sinceSnapshot: AppliedAmount = { entries: 0, bytes: 0 };
   #isBusy = false;
   readonly #observer: ApplyObserver<R>;
 
@@ -67,6 +72,7 @@ export class Applier<R> {
   async #apply(entries: readonly Entry[]): Promise<void> {
     let commands: AppliedCommand[] = [];
     let ids: ProposalId[] = [];
+    let bytes = this.sinceSnapshot.bytes;
     const flush = async (): Promise<void> => {
       if (commands.length === 0) return;
       const pending = this.stateMachine.applyChunk(commands);
@@ -76,8 +82,7 @@ export class Applier<R> {
       ids = [];
     };
     for (const entry of entries) {
-      this.bytesSinceSnapshot += entryBytes(entry);
-      this.entriesSinceSnapshot++;
+      bytes += entryBytes(entry);
       if (entry.kind === "noop") continue;
       if (entry.kind === "confChange") {
         await flush();
@@ -100,6 +105,7 @@ export class Applier<R> {
     if (last === undefined) return;
     this.appliedIndex = last.index;
     this.appliedTerm = last.term;
+    this.sinceSnapshot = { entries: this.sinceSnapshot.entries + entries.length, bytes };
   }
 
   #applyConfChange({ index, change }: ConfChangeEntry): void {
@@ -120,8 +126,7 @@ export class Applier<R> {
     this.membership = Membership.decode(meta.config, context);
     this.appliedIndex = meta.index;
     this.appliedTerm = meta.term;
-    this.bytesSinceSnapshot = 0;
-    this.entriesSinceSnapshot = 0;
+    this.sinceSnapshot = { entries: 0, bytes: 0 };
     this.#isBusy = false;
   }
 }

@@ -1,25 +1,27 @@
-import type { LogIndex, LogReadRequest, RaftEvent } from "../raft/index.ts";
+import type { LogIndex, LogReadRequest, RaftEvent, Term } from "../raft/index.ts";
 import type { LogStore } from "./ports.ts";
 
-/** What of the log is in the store. */
+/** The term, and what of the log is in the store. */
 export interface StoredLog {
+  readonly term: Term;
   readonly firstIndex: LogIndex;
   readonly persistedIndex: LogIndex;
 }
 
 /**
- * Reads what a lagging member needs from the store, as the event that tells Raft what was found.
+ * Reads what a lagging member needs from the store, as the event that tells Raft what was found. `null` when
+ * the term has ended meanwhile: a later leader, even on this node, may have replaced what was read.
  *
- * @param stored tells where the stored log begins and ends now.
+ * @param stored tells the present term, and where the stored log begins and ends.
  */
 export async function readForMember(
   log: LogStore,
   request: LogReadRequest,
   stored: () => StoredLog,
-): Promise<RaftEvent> {
+): Promise<RaftEvent | null> {
   const { to, from, maxBytes } = request;
   const compacted: RaftEvent = { type: "logReadCompacted", to, from };
-  const { firstIndex, persistedIndex } = stored();
+  const { firstIndex, persistedIndex, term } = stored();
   if (from < firstIndex) return compacted;
   if (from > persistedIndex) return { type: "logRead", to, from, prevTerm: 0, entries: [] };
   try {
@@ -27,8 +29,9 @@ export async function readForMember(
       log.term(from - 1),
       log.read(from, persistedIndex, maxBytes),
     ]);
-    return { type: "logRead", to, from, prevTerm, entries };
+    return stored().term === term ? { type: "logRead", to, from, prevTerm, entries } : null;
   } catch (error) {
+    if (stored().term !== term) return null;
     // Compacted while it was being read.
     if (from < stored().firstIndex) return compacted;
     throw error;

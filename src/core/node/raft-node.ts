@@ -82,9 +82,8 @@ export class RaftNode<R> {
     this.#options = options;
     this.#peers = new PeerPort(identity, transport, logger);
     this.tuning = { ...NODE_DEFAULTS, ...options.tuning };
-    const raftOptions = { ...options.raft, nodeId: identity.nodeId };
     this.#raft = new Raft(
-      raftOptions,
+      { ...options.raft, nodeId: identity.nodeId },
       { ...recovered.raft, rested: options.rested ?? false },
       random,
       clock.nowMs(),
@@ -94,8 +93,7 @@ export class RaftNode<R> {
       onResult: (id, _index, result) => this.#proposals.applied(id, result),
       onMembership: () => this.#onMembership(),
     });
-    this.#applier.entriesSinceSnapshot = recovered.sinceSnapshot.entries;
-    this.#applier.bytesSinceSnapshot = recovered.sinceSnapshot.bytes;
+    this.#applier.sinceSnapshot = recovered.sinceSnapshot;
     const fail = (error: unknown): void => this.#fail(error);
     this.#ownership = new Ownership(storage, (message) => this.#dispatch(message), fail);
     this.#persister = new Persister(storage, (ready) => this.#onPersisted(ready), fail);
@@ -370,11 +368,9 @@ export class RaftNode<R> {
   }
 
   #readLog(request: LogReadRequest): void {
-    const { term } = this.#raft;
     readForMember(this.#options.storage.log, request, () => this.#raft)
       .then((event) => {
-        // For this term's leader: a later one, even on this node, may have replaced what was read.
-        if (this.#raft.term === term) this.#input(() => this.#step(event));
+        if (event !== null) this.#input(() => this.#step(event));
       })
       .catch((error: unknown) => this.#fail(error));
   }

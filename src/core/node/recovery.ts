@@ -8,7 +8,7 @@ import {
   type RaftState,
   simpleConfig,
 } from "../raft/index.ts";
-import { Applier } from "./applier.ts";
+import { type AppliedAmount, Applier } from "./applier.ts";
 import { requireStorable } from "./codec/index.ts";
 import { Membership } from "./membership.ts";
 import type { NodeOptions } from "./options.ts";
@@ -25,7 +25,7 @@ export interface Recovered {
   /** Where the state machine stands. */
   readonly applied: { readonly index: LogIndex; readonly term: number };
   /** What was applied since the newest snapshot. */
-  readonly sinceSnapshot: { readonly entries: number; readonly bytes: number };
+  readonly sinceSnapshot: AppliedAmount;
 }
 
 /**
@@ -139,7 +139,7 @@ async function restore<R>(
     raft: { hardState, compacted, applied: applied.index, config, tailPrev: applied, tail },
     membership: applier.membership,
     applied,
-    sinceSnapshot: { entries: applier.entriesSinceSnapshot, bytes: applier.bytesSinceSnapshot },
+    sinceSnapshot: applier.sinceSnapshot,
   };
 }
 

@@ -51,10 +51,8 @@ export class Snapshotter<R> {
 
   /** Called between two applications: starts a snapshot when enough has been applied since the last. */
   poll(): void {
-    const { bytesSinceSnapshot, entriesSinceSnapshot } = this.#applier;
-    const due =
-      bytesSinceSnapshot >= this.#tuning.snapshotBytes ||
-      entriesSinceSnapshot >= this.#tuning.snapshotEntries;
+    const { bytes, entries } = this.#applier.sinceSnapshot;
+    const due = bytes >= this.#tuning.snapshotBytes || entries >= this.#tuning.snapshotEntries;
     if (!due || this.#running !== null || !this.#mayCapture()) return;
     this.take().catch((error: unknown) => this.#host.fail(error));
   }
@@ -130,8 +128,7 @@ export class Snapshotter<R> {
     };
     const context = applier.membership.encode();
     const state = applier.stateMachine.snapshot();
-    applier.bytesSinceSnapshot = 0;
-    applier.entriesSinceSnapshot = 0;
+    applier.sinceSnapshot = { entries: 0, bytes: 0 };
     try {
       const info = await this.#write(meta, context, state.chunks());
       await this.#compact(info);

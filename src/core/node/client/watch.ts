@@ -1,7 +1,7 @@
-import { EngineError } from "../errors/index.ts";
-import type { KeyValue, Revision, WatchEvent } from "../kv/index.ts";
-import { toText } from "./client-bytes.ts";
-import type { WatchCreateRequest, WatchFilter, WatchResponse, WatchStream } from "./watch/messages.ts";
+import { EngineError } from "../../errors/index.ts";
+import type { KeyValue, Revision, WatchEvent } from "../../kv/index.ts";
+import { toText } from "./bytes.ts";
+import type { WatchCreateRequest, WatchFilter, WatchResponse, WatchStream } from "../watch/messages.ts";
 
 export interface WatchOptions {
   /** First revision whose changes are wanted, past or future. Default: from now on. */

@@ -1,10 +1,10 @@
-import type { KeyValue, Revision, TxnRequest } from "../kv/index.ts";
-import type { NodeId } from "../raft/index.ts";
-import { type Bytes, prefixRange, toBytes, toText } from "./client-bytes.ts";
-import { TxnBuilder, type TxnResult } from "./client-txn.ts";
-import { Watch, type WatchOptions } from "./client-watch.ts";
-import type { CallOptions, Engine, Member, ReadOptions } from "./engine.ts";
-import { NODE_DEFAULTS } from "./options.ts";
+import type { KeyValue, Revision, TxnRequest } from "../../kv/index.ts";
+import type { NodeId } from "../../raft/index.ts";
+import { type Bytes, prefixRange, toBytes, toText } from "./bytes.ts";
+import { TxnBuilder, type TxnResult } from "./txn-builder.ts";
+import { Watch, type WatchOptions } from "./watch.ts";
+import type { CallOptions, Engine, Member, ReadOptions } from "../engine.ts";
+import { NODE_DEFAULTS } from "../options.ts";
 
 /** Where a scan stood, and what it found. */
 export interface Scan {

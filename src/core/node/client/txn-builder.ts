@@ -1,6 +1,6 @@
-import type { Compare, CompareResult, RequestOp, ResponseOp, Revision, TxnRequest } from "../kv/index.ts";
-import { type Bytes, prefixRange, toBytes } from "./client-bytes.ts";
-import type { Engine, ReadOptions } from "./engine.ts";
+import type { Compare, CompareResult, RequestOp, ResponseOp, Revision, TxnRequest } from "../../kv/index.ts";
+import { type Bytes, prefixRange, toBytes } from "./bytes.ts";
+import type { Engine, ReadOptions } from "../engine.ts";
 
 /** What a transaction did. */
 export interface TxnResult {
