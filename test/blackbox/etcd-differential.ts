@@ -1,9 +1,11 @@
 // One random stream of requests, to a real etcd, to a single member and to the members of a group of three in turn:
-// status, body, revisions and errors must be the same, except for ids and terms.
+// status, body, revisions and errors must be the same, except for ids and terms. Watches that are open all the while,
+// and others that are opened at the end on what is left of history, must be told the same events in the same order.
 
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { replyLine } from "../runtimes/http/recording.ts";
+import { lastSeen, type Mark, Watched, type WatchSpec } from "./etcd-differential/watches.ts";
 import { type Horizon, type Request, Requests } from "./etcd-differential/requests.ts";
 import { cluster, leaderOf, workDir } from "./support/cluster.ts";
 import { freePorts } from "../runtimes/node/free-ports.ts";
@@ -15,6 +17,8 @@ const SECONDS = 75;
 const MAX_REQUESTS = 6000;
 /** Fewer would be no comparison. */
 const MIN_REQUESTS = 1000;
+const LIVE_WATCHES = 12;
+const LATE_WATCHES = 40;
 
 await program("etcd-differential", 170, async (run) => {
   const dir = await workDir(run);
@@ -28,6 +32,12 @@ await program("etcd-differential", 170, async (run) => {
   const seeds = new Seeded(run.seed);
   const requests = new Requests(new Seeded(seeds.below(2 ** 31)));
   const kinds = new Map<string, number>();
+  const everywhere = (spec: WatchSpec): Triple => ({
+    spec,
+    watches: [etcdUrl, alone!.url, seeds.pick(three).url].map((url) => new Watched(url, spec)),
+  });
+  const live = Array.from({ length: LIVE_WATCHES }, () => everywhere(requests.watch(null)));
+  await Promise.all(live.flatMap(({ watches }) => watches).map((watch) => watch.created()));
   let horizon: Horizon = { revision: 1, compacted: 0 };
   const endMs = performance.now() + SECONDS * 1000;
   let sent = 0;
@@ -52,6 +62,17 @@ await program("etcd-differential", 170, async (run) => {
     kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
     horizon = after(horizon, request, expected);
   }
+  const marks: Mark[] = [];
+  for (const { request, key, type } of requests.marks()) {
+    const replies = await Promise.all([etcdUrl, alone!.url, three[0]!.url].map((url) => ask(url, request)));
+    if (new Set(replies).size > 1) run.require(false, `the last changes are the same: ${replies.join("; ")}`);
+    horizon = after(horizon, request, replies[0]!);
+    marks.push({ key, type, revision: horizon.revision });
+  }
+  const late = Array.from({ length: LATE_WATCHES }, () => everywhere(requests.watch(horizon)));
+  let events = 0;
+  for (const triple of [...live, ...late]) events += await compare(run, triple, marks);
+  run.require(events > 100, `${live.length + late.length} watches were told the same: ${events} events`);
   for (const [kind, count] of [...kinds].sort(([a], [b]) => (a < b ? -1 : 1)))
     run.observe(`${kind}: ${count}`);
   run.require(
@@ -59,6 +80,25 @@ await program("etcd-differential", 170, async (run) => {
     `${sent} requests were answered alike, up to revision ${horizon.revision}`,
   );
 });
+
+/** The same watch on all three. */
+interface Triple {
+  readonly spec: WatchSpec;
+  readonly watches: readonly Watched[];
+}
+
+/** How many events they were told, all alike. */
+async function compare(run: Run, { spec, watches }: Triple, marks: readonly Mark[]): Promise<number> {
+  const last = lastSeen(spec, marks);
+  await Promise.all(watches.map((watch) => (last === null ? watch.created() : watch.toldOf(last))));
+  for (const watch of watches) watch.close();
+  const [expected, ...others] = watches.map(({ transcript }) => transcript.join("\n"));
+  for (const told of others) {
+    if (told === expected) continue;
+    run.require(false, `a watch ${JSON.stringify(spec)} is told\n${told}\nas etcd tells it\n${expected}`);
+  }
+  return watches[0]!.transcript.length;
+}
 
 /** What a server replies, without ids, terms, and the fields of an error that are ours alone. */
 async function ask(url: string, { path, body }: Request): Promise<string> {

@@ -1,4 +1,5 @@
 import type { Seeded } from "../support/random.ts";
+import type { WatchSpec } from "./watches.ts";
 
 /** A request as it goes over the wire. */
 export interface Request {
@@ -59,6 +60,27 @@ export class Requests {
     if (dice < 0.72) return { path: "/v3/kv/deleterange", body: this.#deleteRange() };
     if (dice < 0.98) return { path: "/v3/kv/txn", body: this.#txn(horizon, 0, this.#sometimes(0.5)) };
     return { path: "/v3/kv/compaction", body: this.#compaction(horizon) };
+  }
+
+  /** A watch from now on, or from a revision that may be compacted, there or to come. */
+  watch(horizon: Horizon | null): WatchSpec {
+    const bounds = this.#bounds() as { readonly key: string; readonly range_end?: string };
+    return {
+      ...bounds,
+      ...(horizon === null
+        ? {}
+        : { start_revision: String(Math.min(this.#revision(horizon), horizon.revision)) }),
+      ...(this.#sometimes(0.5) ? { prev_kv: true } : {}),
+      ...(this.#sometimes(0.3) ? { filters: [this.#random.pick(["NOPUT", "NODELETE"] as const)] } : {}),
+    };
+  }
+
+  /** Changes of every key, each of which is one for sure. */
+  *marks(): Generator<{ readonly request: Request; readonly key: string; readonly type: "PUT" | "DELETE" }> {
+    for (const key of KEYS.map(base64)) {
+      yield { request: { path: "/v3/kv/put", body: { key, value: base64("mark") } }, key, type: "PUT" };
+      yield { request: { path: "/v3/kv/deleterange", body: { key } }, key, type: "DELETE" };
+    }
   }
 
   #put(mayIgnore = true): Fields {
