@@ -150,26 +150,6 @@ describe("three objects", () => {
   });
 });
 
-describe("a Worker", () => {
-  it("refuses every request until its secrets are set, and says how", async () => {
-    const cluster = await start({ vars: { D_ENGINE_CLIENT_TOKEN: "" } });
-    for (const path of ["/kv/a", "/health", "/"]) {
-      const response = await cluster.fetch(path);
-      expect(response.status).toBe(401);
-      expect(await response.text()).toContain("npx wrangler secret put D_ENGINE_CLIENT_TOKEN");
-    }
-  });
-
-  it("says what is wrong with its variables", async () => {
-    const cluster = await start({ vars: { D_ENGINE_NODES: "n1@mars" } });
-    const response = await cluster.fetch("/kv/a");
-    expect([response.status, await response.text()]).toMatchObject([
-      400,
-      expect.stringContaining('D_ENGINE_NODES: \\"mars\\" is no place'),
-    ]);
-  });
-});
-
 describe("storage", () => {
   it("outlives the runtime", async () => {
     const dir = await tempDir();

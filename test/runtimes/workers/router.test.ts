@@ -152,6 +152,34 @@ describe("the Worker", () => {
     expect(asked).toEqual([]);
   });
 
+  it("refuses every request until its secrets are set, and says how", async () => {
+    for (const missing of ["D_ENGINE_CLIENT_TOKEN", "D_ENGINE_PEER_SECRET"]) {
+      const { asked, call } = worker({ n1: ok }, { [missing]: "" });
+      for (const path of ["/kv/a", "/health", "/"]) {
+        const response = await call(path);
+        expect([response.status, await response.text()]).toEqual([
+          401,
+          expect.stringContaining(`npx wrangler secret put ${missing}`),
+        ]);
+      }
+      expect(asked).toEqual([]);
+    }
+  });
+
+  it("says what is wrong with its variables", async () => {
+    const response = await worker({ n1: ok }, { D_ENGINE_NODES: "n1@mars" }).call("/kv/a");
+    expect([response.status, await response.json()]).toMatchObject([
+      400,
+      { reason: "invalidConfig", detail: expect.stringContaining('D_ENGINE_NODES: "mars" is no place') },
+    ]);
+  });
+
+  it("lets web pages of other origins in no more than anybody else", async () => {
+    const { call } = worker({ n1: ok });
+    const response = await call("/kv/a", { method: "OPTIONS" });
+    expect(response.headers.has("Access-Control-Allow-Origin")).toBe(false);
+  });
+
   it("says what is missing when its binding is", async () => {
     const request = new Request("https://front.example/kv/a", {
       headers: { Authorization: `Bearer ${TOKEN}` },
