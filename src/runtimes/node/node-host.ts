@@ -9,6 +9,7 @@ import {
 } from "../../core/node/index.ts";
 import { formatId, MAX_BATCH_BYTES } from "../http/peer/index.ts";
 import type { ServerConfig } from "./config/server-config.ts";
+import { isShared } from "./config/storage-url.ts";
 import { Doors } from "./doors.ts";
 import { nodeClock } from "./node-clock.ts";
 import { nodeRandom } from "./node-random.ts";
@@ -44,6 +45,10 @@ export interface HostOptions<E extends Hosted> extends BaseHostOptions {
 /** Requests under way at a stop may take this long to finish. */
 const CLOSE_GRACE_MS = 3000;
 
+/** How often a start is begun anew because another process was busy with the same storage, and how soon. */
+const MAX_STARTS = 4;
+const START_AGAIN_MS = 500;
+
 /** One node on plain Node: its stores, its way to the others, what it runs, and its listening sockets. */
 export class NodeHost<E extends Hosted> {
   readonly config: ServerConfig;
@@ -62,8 +67,25 @@ export class NodeHost<E extends Hosted> {
     this.#doors = doors;
   }
 
-  /** Starts everything, or nothing: what had been started is stopped again when a later step fails. */
+  /** Starts everything, or nothing. */
   static async start<E extends Hosted>(options: HostOptions<E>): Promise<NodeHost<E>> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await NodeHost.#start(options);
+      } catch (error) {
+        if (attempt === MAX_STARTS || !wasOvertaken(error, options)) throw error;
+        options.logger.log(
+          "warn",
+          "another process wrote to the storage while this one was starting: once more",
+        );
+        // At random, lest two that start together meet again.
+        await new Promise((resolve) => setTimeout(resolve, nodeRandom.next() * START_AGAIN_MS));
+      }
+    }
+  }
+
+  /** What had been started is stopped again when a later step fails. */
+  static async #start<E extends Hosted>(options: HostOptions<E>): Promise<NodeHost<E>> {
     const { config, logger } = options;
     const undo: (() => Promise<unknown>)[] = [];
     try {
@@ -200,6 +222,13 @@ export class NodeHost<E extends Hosted> {
       this.#stopListeners.emit();
     }
   }
+}
+
+/** It has fenced that process by now, so what it reads next is true. */
+function wasOvertaken(error: unknown, { storage, config }: BaseHostOptions): boolean {
+  if (storage !== undefined || !(error instanceof EngineError) || error.code !== "storageLocked")
+    return false;
+  return [config.storage, config.storageMeta].some((location) => location !== null && isShared(location));
 }
 
 function knownMembers(replica: Replica<unknown>): readonly Member[] | null {

@@ -38,6 +38,8 @@ export class DynamoDbDouble {
   readonly #items: Map<string, StoredItem> = new Map();
   /** All requests, in the order in which they came. */
   readonly requests: Request[] = [];
+  /** What a request waits for before anything is done about it. */
+  hold: (request: Request) => Promise<unknown> | null = () => null;
   /** Asked about every request. */
   fault: (request: Request) => Fault | null = () => null;
 
@@ -68,6 +70,7 @@ export class DynamoDbDouble {
     const operation = String(incoming.headers["x-amz-target"]).replace(/^.*\./, "");
     const input = JSON.parse((await buffer(incoming)).toString()) as Record<string, unknown>;
     this.requests.push({ operation, input });
+    await this.hold({ operation, input });
     const fault = this.fault({ operation, input });
     if (fault === "silence") return;
     if (fault === "lostRequest") return void incoming.socket.destroy();

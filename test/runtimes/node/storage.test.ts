@@ -59,6 +59,24 @@ describe("an engine in a table", () => {
     expect(await second.client().getText("k")).toBe("new");
   });
 
+  it("is left to the last of those that start together", async () => {
+    const storage = url();
+    await (await start({ storage })).stop();
+    let rival: Promise<EmbeddedEngine> | null = null;
+    double.hold = ({ operation }) => {
+      // The first is about to take ownership, of what it has read before: now the other comes.
+      if (operation !== "PutItem" || rival !== null) return null;
+      rival = start({ storage, logger: SILENT });
+      return rival.then((engine) => engine.client().put("k", "v"));
+    };
+    onTestFinished(() => void (double.hold = () => null));
+    const said: string[] = [];
+    const engine = await start({ storage, logger: { log: (_level, message) => void said.push(message) } });
+    expect(said).toContain("another process wrote to the storage while this one was starting: once more");
+    expect(await engine.client().getText("k")).toBe("v");
+    await expect((await rival!).client().getText("k")).rejects.toMatchObject({ code: "stopped" });
+  });
+
   it("may have its log in one place and its metadata in another", async () => {
     const [storage, storageMeta] = [url(), `sqlite:${await tempDir()}`];
     const first = await start({ storage, storageMeta });

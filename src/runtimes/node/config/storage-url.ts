@@ -25,6 +25,11 @@ export interface ObjectLocation {
   readonly lingerMs?: number;
 }
 
+/** Whether processes on other machines can reach it, and take it over. */
+export function isShared(location: StorageLocation): location is ObjectLocation {
+  return location.type !== "sqlite" && location.type !== "memory";
+}
+
 type ObjectOption = "endpoint" | "region" | "account" | "shards" | "createTable" | "lingerMs";
 
 const OPTIONS: Readonly<Record<ObjectLocation["type"], readonly ObjectOption[]>> = {
