@@ -95,6 +95,7 @@ export class RaftNode<R> {
     });
     this.#applier.sinceSnapshot = recovered.sinceSnapshot;
     const fail = (error: unknown): void => this.#fail(error);
+    const send = (to: NodeId, body: FrameBody): void => this.#peers.send(to, body);
     this.#ownership = new Ownership(storage, (message) => this.#dispatch(message), fail);
     this.#persister = new Persister(storage, (ready) => this.#onPersisted(ready), fail);
     this.#applyLoop = new ApplyLoop(this.#applier, this.#persister, storage.snapshots, {
@@ -104,8 +105,7 @@ export class RaftNode<R> {
       fail,
     });
     const { maxPendingRequests, requestTimeoutMs } = this.tuning;
-    const electionTimeoutMs = this.raftOptions.electionTimeoutMs;
-    const send = (to: NodeId, body: FrameBody): void => this.#peers.send(to, body);
+    const { electionTimeoutMs } = this.raftOptions;
     this.#proposals = new Proposals(random.id(), maxPendingRequests, requestTimeoutMs);
     this.#router = new ProposalRouter(this.#raft, this.#proposals, clock, () => this.members(), send);
     const session = random.id();
@@ -369,9 +369,7 @@ export class RaftNode<R> {
 
   #readLog(request: LogReadRequest): void {
     readForMember(this.#options.storage.log, request, () => this.#raft)
-      .then((event) => {
-        if (event !== null) this.#input(() => this.#step(event));
-      })
+      .then((event) => event && this.#input(() => this.#step(event)))
       .catch((error: unknown) => this.#fail(error));
   }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { LeaseRun } from "./world/lease-run.ts";
 
-const SEEDS = Array.from({ length: 30 }, (_, i) => i + 1);
+const SEEDS = Array.from({ length: 12 }, (_, i) => i + 1);
 
 describe("leases under faults", () => {
   it("never end early, and always end", async () => {
@@ -16,8 +16,8 @@ describe("leases under faults", () => {
       latestMs = Math.max(latestMs, result.latestMs);
     }
     // Or else there was nothing to see.
-    expect(expired).toBeGreaterThan(500);
-    expect(renewals).toBeGreaterThan(500);
+    expect(expired).toBeGreaterThan(150);
+    expect(renewals).toBeGreaterThan(150);
     // The drift bound's share of the longest TTL, by the slowest clock, and time to commit it.
     expect(latestMs).toBeLessThan(1500 * (1.2 / 0.91 - 1) + 100);
   });
