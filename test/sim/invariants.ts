@@ -424,7 +424,7 @@ export class Invariants implements Watcher {
     tracked.appliedIndex = appliedIndex;
     // One proposal may be let in above the limit, and what a leader inherits counts as well.
     this.#check(
-      uncommittedBytes >= 0 && uncommittedBytes <= 2 * this.#maxUncommittedBytes + 10_000,
+      uncommittedBytes >= 0 && uncommittedBytes <= 2 * this.#maxUncommittedBytes + 2000,
       "S18 limits",
       node.id,
       () => `${uncommittedBytes} uncommitted bytes`,
