@@ -1,6 +1,7 @@
 export { EmbeddedEngine, EmbeddedStateMachine } from "./runtimes/node/index.ts";
 export type { EmbeddedOptions, LeaderInfo } from "./runtimes/node/index.ts";
 export {
+  bundleStorage,
   campaign,
   Change,
   Client,
