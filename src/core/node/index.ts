@@ -15,6 +15,7 @@ export type {
   ResponseHeader,
   WithHeader,
 } from "./engine.ts";
+export type { AutoCompaction } from "./auto-compactor.ts";
 export type { NodeOptions, NodeTuning } from "./options.ts";
 export { NODE_DEFAULTS } from "./options.ts";
 export type {

@@ -21,6 +21,7 @@ import {
   validateTxn,
 } from "../kv/index.ts";
 import type { NodeId } from "../raft/index.ts";
+import { AutoCompactor } from "./auto-compactor.ts";
 import type {
   CallOptions,
   Engine,
@@ -79,6 +80,20 @@ export class KvEngine implements Engine {
     machine.observer = this.#watches;
     replica.onLeaderChange((leaderId) => this.#watches.leaderChanged(leaderId !== null));
     replica.onStopped(() => this.#watches.stop());
+    const { autoCompaction: wanted, logger } = options;
+    if (wanted === undefined) return;
+    const compactor = new AutoCompactor({
+      wanted,
+      clock,
+      logger,
+      state: () => ({
+        isLeader: this.isLeader,
+        revision: machine.store.revision,
+        compactRevision: machine.store.compactRevision,
+      }),
+      compact: (revision) => this.compact({ revision }),
+    });
+    replica.onStopped(() => compactor.stop());
   }
 
   // Life

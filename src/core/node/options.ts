@@ -1,4 +1,5 @@
 import type { RaftOptions } from "../raft/index.ts";
+import type { AutoCompaction } from "./auto-compactor.ts";
 import type { Consistency, Member } from "./engine.ts";
 import type { Clock, Logger, Random, StorageEngine, StoreIdentity, Transport } from "./ports.ts";
 import type { WatchTuning } from "./watch/watch-hub.ts";
@@ -26,6 +27,8 @@ export interface NodeOptions {
   readonly raft?: Partial<Omit<RaftOptions, "nodeId">>;
   readonly tuning?: Partial<NodeTuning>;
   readonly watch?: Partial<WatchTuning>;
+  /** Absent: history is kept until somebody compacts it. */
+  readonly autoCompaction?: AutoCompaction;
 }
 
 export interface NodeTuning {

@@ -45,6 +45,10 @@ export interface EmbeddedOptions {
   readonly snapshotCount?: number;
   readonly maxRequestBytes?: number;
   readonly maxTxnOps?: number;
+  /** What `autoCompactionRetention` counts. Default: periodic. */
+  readonly autoCompactionMode?: "periodic" | "revision";
+  /** How much history is kept: a time like `30m` or `1h30m`, or a number of revisions. Default: all of it. */
+  readonly autoCompactionRetention?: string | number;
   readonly defaultConsistency?: Consistency;
   readonly logLevel?: LogLevel;
   readonly logFormat?: LogFormat;

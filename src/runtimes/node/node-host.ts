@@ -242,8 +242,8 @@ function peerClientTls({ peerTls }: ServerConfig): { readonly tls?: PeerClientTl
   return { tls: { cert, key, ...(ca === null ? {} : { ca }) } };
 }
 
-function engineSettings(config: ServerConfig): Pick<NodeOptions, "raft" | "tuning"> {
-  const { heartbeatIntervalMs, electionTimeoutMs } = config;
+function engineSettings(config: ServerConfig): Pick<NodeOptions, "raft" | "tuning" | "autoCompaction"> {
+  const { heartbeatIntervalMs, electionTimeoutMs, autoCompaction } = config;
   return {
     raft: { heartbeatIntervalMs, electionTimeoutMs, clockDriftBoundMs: electionTimeoutMs / 10 },
     tuning: {
@@ -253,6 +253,7 @@ function engineSettings(config: ServerConfig): Pick<NodeOptions, "raft" | "tunin
       maxRequestBytes: config.maxRequestBytes,
       maxTxnOps: config.maxTxnOps,
     },
+    ...(autoCompaction === null ? {} : { autoCompaction }),
   };
 }
 

@@ -41,6 +41,7 @@ describe("defaults", () => {
       electionTimeoutMs: 1000,
       maxRequestBytes: 1572864,
       maxTxnOps: 128,
+      autoCompaction: null,
       defaultConsistency: "linearizable",
       clientTls: null,
       clientToken: null,
@@ -152,6 +153,24 @@ describe("sources", () => {
 const SECRET = "--peer-secret=0123456789abcdef";
 const PUBLIC_PEER = ["--listen-peer-urls=http://0.0.0.0:2380", "--initial-advertise-peer-urls=http://h:2380"];
 
+describe("compaction by itself", () => {
+  it.each<[string[], object | null]>([
+    [[], null],
+    [["--auto-compaction-retention=0"], null],
+    [["--auto-compaction-retention=0s"], null],
+    [["--auto-compaction-retention=2"], { mode: "periodic", retentionMs: 7_200_000 }],
+    [["--auto-compaction-retention=1h30m"], { mode: "periodic", retentionMs: 5_400_000 }],
+    [["--auto-compaction-retention=10s500ms"], { mode: "periodic", retentionMs: 10_500 }],
+    [
+      ["--auto-compaction-mode=revision", "--auto-compaction-retention=1000"],
+      { mode: "revision", retention: 1000 },
+    ],
+    [["--auto-compaction-mode=revision"], null],
+  ])("%j", (flags, expected) => {
+    expect(loadServerConfig(flags, {})!.config.autoCompaction).toEqual(expected);
+  });
+});
+
 describe("what is refused", () => {
   it.each<[string, string[], RegExp]>([
     [
@@ -165,7 +184,21 @@ describe("what is refused", () => {
       ["--quota-backend-bytes=1"],
       /--quota-backend-bytes is not supported yet: there is no space quota/,
     ],
-    ["compaction by itself", ["--auto-compaction-retention", "1h"], /not supported yet: compact by hand/],
+    [
+      "a time that is none",
+      ["--auto-compaction-retention", "1 hour"],
+      /--auto-compaction-retention must be a time like 30m or 1h30m, or a number of hours, not "1 hour"/,
+    ],
+    [
+      "a time where revisions are counted",
+      ["--auto-compaction-mode=revision", "--auto-compaction-retention=1h"],
+      /--auto-compaction-retention must be a whole number of revisions/,
+    ],
+    [
+      "another mode",
+      ["--auto-compaction-mode=daily"],
+      /--auto-compaction-mode must be one of periodic, revision/,
+    ],
     ["a flag given twice", ["--name", "a", "--name=b"], /--name is given twice/],
     ["a flag without its value", ["--name"], /--name needs a value/],
     ["a flag that swallowed the next", ["--name", "--data-dir", "x"], /--name needs a value/],
@@ -318,8 +351,8 @@ describe("what is refused", () => {
     ["a bad value", { ETCD_ELECTION_TIMEOUT: "x" }, /ETCD_ELECTION_TIMEOUT must be a whole number/],
     [
       "an unsupported variable",
-      { ETCD_AUTO_COMPACTION_MODE: "x" },
-      /ETCD_AUTO_COMPACTION_MODE is not supported yet/,
+      { ETCD_QUOTA_BACKEND_BYTES: "x" },
+      /ETCD_QUOTA_BACKEND_BYTES is not supported yet/,
     ],
     ["a short token", { D_ENGINE_CLIENT_TOKEN: "x" }, /D_ENGINE_CLIENT_TOKEN: at least/],
   ])("names the variable of %s", (_name, env, message) => {

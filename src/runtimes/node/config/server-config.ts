@@ -1,7 +1,12 @@
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { MAX_COMMAND_BYTES } from "../../../core/node/codec/index.ts";
-import { NODE_DEFAULTS, type Consistency, type LogLevel } from "../../../core/node/index.ts";
+import {
+  type AutoCompaction,
+  NODE_DEFAULTS,
+  type Consistency,
+  type LogLevel,
+} from "../../../core/node/index.ts";
 import { RAFT_DEFAULTS } from "../../../core/raft/index.ts";
 import { MAX_GROUP_ID_BYTES } from "../../http/peer/index.ts";
 import { LOG_LEVELS, type LogFormat } from "../node-logger.ts";
@@ -34,6 +39,7 @@ export interface ServerConfig extends ClusterAddresses {
   readonly snapshotEntries: number;
   readonly maxRequestBytes: number;
   readonly maxTxnOps: number;
+  readonly autoCompaction: AutoCompaction | null;
   readonly defaultConsistency: Consistency;
   readonly requestTimeoutMs: number;
   readonly clientTls: TlsConfig | null;
@@ -92,6 +98,7 @@ export function serverConfig(settings: RawSettings, profile: Profile): ServerCon
       { min: 1, max: 10_000, unit: "operations" },
       NODE_DEFAULTS.maxTxnOps,
     ),
+    autoCompaction: autoCompaction(reader),
     defaultConsistency: reader.oneOf("default-consistency", CONSISTENCIES, NODE_DEFAULTS.defaultConsistency),
     clientTls,
     peerTls,
@@ -134,6 +141,38 @@ function timing(
   }
   const requestTimeoutMs = reader.number("request-timeout", limits, NODE_DEFAULTS.requestTimeoutMs);
   return { heartbeatIntervalMs, electionTimeoutMs, requestTimeoutMs };
+}
+
+const MODES: readonly AutoCompaction["mode"][] = ["periodic", "revision"];
+
+/** As etcd reads it: a number of revisions; or a duration, of which a bare number means hours. 0 switches it off. */
+function autoCompaction(reader: SettingReader): AutoCompaction | null {
+  const mode = reader.oneOf("auto-compaction-mode", MODES, "periodic");
+  const name = "auto-compaction-retention";
+  const text = reader.text(name, "0");
+  if (mode === "revision") {
+    const retention = reader.number(name, { min: 0, max: Number.MAX_SAFE_INTEGER, unit: "revisions" }, 0);
+    return retention === 0 ? null : { mode, retention };
+  }
+  const retentionMs = /^\d{1,6}$/.test(text) ? Number(text) * 3_600_000 : durationMs(text);
+  if (retentionMs === null || retentionMs > MAX_RETENTION_MS) {
+    throw invalid(
+      `${reader.label(name)} must be a time like 30m or 1h30m, or a number of hours, not "${text}"`,
+    );
+  }
+  return retentionMs === 0 ? null : { mode, retentionMs };
+}
+
+const MAX_RETENTION_MS = 10 * 365 * 24 * 3_600_000;
+
+/** Go's notation of durations, as far as it makes sense here; null for anything else. */
+function durationMs(text: string): number | null {
+  const [, hours, minutes, seconds, milliseconds] =
+    /^(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?(?:(\d{1,6})ms)?$/.exec(text) ?? [];
+  const parts = [hours, minutes, seconds, milliseconds];
+  if (parts.every((part) => part === undefined)) return null;
+  const [h, m, s, ms] = parts.map((part) => Number(part ?? 0));
+  return ((h! * 60 + m!) * 60 + s!) * 1000 + ms!;
 }
 
 function groupId(reader: SettingReader): string {

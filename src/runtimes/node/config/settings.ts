@@ -54,6 +54,13 @@ const ETCD: Readonly<Record<Setting["section"], readonly Row[]>> = {
     ["snapshot-count", "number", "writes between two snapshots", "100000"],
     ["max-request-bytes", "number", "largest request", "1572864"],
     ["max-txn-ops", "number", "operations in one transaction", "128"],
+    ["auto-compaction-mode", "text", "what is kept of history: periodic or revision", "periodic"],
+    [
+      "auto-compaction-retention",
+      "text",
+      "how much: a time like 30m (a bare number means hours), or a number of revisions; 0: everything",
+      "0",
+    ],
   ],
   Logging: [["log-level", "text", "debug, info, warn or error", "info"]],
 };
@@ -111,8 +118,6 @@ export const SETTINGS: ReadonlyMap<string, Setting> = new Map(
 /** etcd's settings whose meaning this server does not have: refused, since to ignore one would be to lie about it. */
 export const UNSUPPORTED: ReadonlyMap<string, string> = new Map([
   ["quota-backend-bytes", "there is no space quota"],
-  ["auto-compaction-retention", "compact by hand: POST /v3/kv/compaction"],
-  ["auto-compaction-mode", "compact by hand: POST /v3/kv/compaction"],
   ["auto-tls", "make a certificate and give --cert-file and --key-file"],
   ["peer-auto-tls", "make a certificate and give --peer-cert-file and --peer-key-file"],
   ["wal-dir", "log and state share --data-dir"],
