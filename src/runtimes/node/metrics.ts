@@ -1,7 +1,8 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 import { EngineError } from "../../core/errors/index.ts";
-import type { Engine, EngineStatus } from "../../core/node/index.ts";
+import type { Engine } from "../../core/node/index.ts";
 import type { Metrics } from "../http/index.ts";
+import { PEER_COUNTERS, STATUS_GAUGES } from "../http/status-metrics.ts";
 import { formatId } from "../http/peer/index.ts";
 import type { PeerTransport } from "./peers/peer-transport.ts";
 
@@ -12,25 +13,6 @@ const DURATION_BUCKETS = [
 
 /** Operations that are timed. */
 const TIMED = ["range", "put", "deleteRange", "txn", "compact"] as const;
-
-/** Gauges read from the engine's status when somebody asks. */
-const STATUS_GAUGES: readonly (readonly [
-  name: string,
-  help: string,
-  value: (status: EngineStatus) => number,
-])[] = [
-  ["has_leader", "1 when this member knows a leader", (status) => (status.leaderId === null ? 0 : 1)],
-  ["is_leader", "1 when this member leads", (status) => (status.role === "leader" ? 1 : 0)],
-  ["is_learner", "1 when this member is a learner", (status) => (status.isLearner ? 1 : 0)],
-  ["term", "Raft term", (status) => status.term],
-  ["log_first_index", "index of the oldest entry in the log", (status) => status.firstIndex],
-  ["log_last_index", "index of the newest entry in the log", (status) => status.lastIndex],
-  ["commit_index", "index up to which the log is committed", (status) => status.commitIndex],
-  ["applied_index", "index up to which the log is applied", (status) => status.appliedIndex],
-  ["revision", "revision of the key-value store", (status) => status.revision],
-  ["compact_revision", "revision up to which the store is compacted", (status) => status.compactRevision],
-  ["db_size_bytes", "estimated bytes of the state in memory", (status) => status.dbSize],
-];
 
 export interface NodeMetrics {
   /** Text for Prometheus. */
@@ -67,14 +49,6 @@ export function nodeMetrics(engine: Engine, transport: Pick<PeerTransport, "stat
     engine: timed(engine, register),
   };
 }
-
-const PEER_COUNTERS = [
-  ["sentFrames", "peer_sent_frames", "frames delivered to a member"],
-  ["sentBytes", "peer_sent_bytes", "bytes delivered to a member"],
-  ["sentBatches", "peer_sent_batches", "batches delivered to a member"],
-  ["droppedFrames", "peer_dropped_frames", "frames lost on the way to a member, or before"],
-  ["failures", "peer_send_failures", "failed attempts to reach a member"],
-] as const;
 
 function peerMetrics(register: Registry, transport: Pick<PeerTransport, "stats">): void {
   for (const [field, name, help] of PEER_COUNTERS) {

@@ -1,19 +1,5 @@
-import { getRandomValues } from "node:crypto";
 import type { Random } from "../../core/node/index.ts";
-
-const PRECISION_BITS = 48;
+import { webRandom } from "../http/web-random.ts";
 
 /** Randomness of the operating system. */
-export const nodeRandom: Random = {
-  next: () => Number(randomU64() >> BigInt(64 - PRECISION_BITS)) / 2 ** PRECISION_BITS,
-  id() {
-    for (;;) {
-      const id = randomU64();
-      if (id !== 0n) return id;
-    }
-  },
-};
-
-function randomU64(): bigint {
-  return getRandomValues(new BigUint64Array(1))[0]!;
-}
+export const nodeRandom: Random = webRandom;

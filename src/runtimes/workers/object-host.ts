@@ -6,6 +6,7 @@ import { type PeerReply, webPeerMac } from "../http/peer/index.ts";
 import { MembershipKeeper } from "./membership-keeper.ts";
 import type { ObjectAddress } from "./object-address.ts";
 import { objectClock } from "./object-clock.ts";
+import { objectMetrics } from "./object-metrics.ts";
 import { ObjectPoster } from "./object-poster.ts";
 import type { ObjectRecord } from "./object-record.ts";
 import { ObjectTransport } from "./object-transport.ts";
@@ -14,7 +15,7 @@ import { hasLeft, resolveMember } from "./resolve-member.ts";
 import { VERSION } from "./version.ts";
 import { Watchdog } from "./watchdog.ts";
 import type { WorkersConfig } from "./workers-config.ts";
-import { workersRandom } from "./workers-random.ts";
+import { webRandom } from "../http/web-random.ts";
 
 export interface HostOptions {
   readonly state: ObjectState;
@@ -58,11 +59,12 @@ export class ObjectHost {
     this.#patienceMs = options.config.requestTimeoutMs;
     this.#hasLeft = hasLeft;
     this.#leave = () => options.state.abort("d-engine: the node has left its group");
-    const { config, clientToken, logger } = options;
+    const { config, clientToken, logger, storage } = options;
     const app = createApp({
       engine,
       auth: { clientToken, allowInsecure: false },
       version: VERSION,
+      metrics: () => Promise.resolve(objectMetrics(engine, transport, storage)),
       limits: { maxRequestBytes: Math.ceil(config.maxRequestBytes * 1.4) + (64 << 10) },
       logger,
     });
@@ -154,7 +156,7 @@ async function startNode(options: HostOptions): Promise<RunningNode> {
     afterInput: () => watchdog?.poll(),
     electionTimeoutMs,
     clock,
-    random: workersRandom,
+    random: webRandom,
     logger,
   });
   engine = await KvEngine.start({
@@ -164,7 +166,7 @@ async function startNode(options: HostOptions): Promise<RunningNode> {
     storage,
     transport,
     clock,
-    random: workersRandom,
+    random: webRandom,
     logger,
     rested,
     raft: {

@@ -84,6 +84,17 @@ describe("three objects", () => {
     await expect.poll(() => members(cluster), patient).toEqual(["n1", "n2", "n3"]);
   });
 
+  it("count what is billed", async () => {
+    const written = async (): Promise<number> => {
+      const text = await (await cluster.fetch("/metrics")).text();
+      expect(text).toContain("d_engine_is_leader 1\n");
+      return Number(/^d_engine_rows_written ([0-9]+)$/m.exec(text)?.[1]);
+    };
+    const before = await written();
+    for (let i = 0; i < 5; i++) await cluster.put("counted", String(i));
+    expect(await written()).toBeGreaterThanOrEqual(before + 5);
+  });
+
   it("go on when the leader is aborted while writes are under way, and keep what was acknowledged", async () => {
     const acknowledged: number[] = [];
     const writer = async (from: number): Promise<void> => {

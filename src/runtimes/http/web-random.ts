@@ -2,8 +2,8 @@ import type { Random } from "../../core/node/index.ts";
 
 const PRECISION_BITS = 48;
 
-/** Randomness of the platform. */
-export const workersRandom: Random = {
+/** Randomness of the platform, by Web Crypto, which every runtime has. */
+export const webRandom: Random = {
   next: () => Number(randomU64() >> BigInt(64 - PRECISION_BITS)) / 2 ** PRECISION_BITS,
   id() {
     for (;;) {
