@@ -45,6 +45,10 @@ export class Clients {
     return this.#sequence;
   }
 
+  get nowMs(): number {
+    return this.#world.nowMs;
+  }
+
   get floor(): number {
     return this.#floor;
   }

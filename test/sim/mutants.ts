@@ -1,4 +1,5 @@
 import { DURABILITY_MUTANTS } from "./durability-mutants.ts";
+import { LEASE_MUTANTS } from "./lease-mutants.ts";
 import type { Rewrite } from "./rewrite.ts";
 
 /** A bug that others shipped, or could have, planted in our own code. */
@@ -289,6 +290,7 @@ export const MUTANTS: readonly Mutant[] = [
     "",
   ),
   ...DURABILITY_MUTANTS,
+  ...LEASE_MUTANTS,
 ];
 
 /** @throws Error for a name that there is none of. */

@@ -21,16 +21,16 @@ export function executeLeaseRevoke(keyspace: Keyspace, { id }: LeaseRevokeReques
  * comes in an entry of the term in which it was decided: that term's leader alone knows of the renewals.
  *
  * @param term of the log entry.
- * @returns how many it ended.
+ * @returns those that it ended.
  */
-export function executeLeaseExpire(keyspace: Keyspace, command: LeaseExpireCommand, term: number): number {
-  if (command.term !== term) return 0;
-  let expired = 0;
+export function executeLeaseExpire(keyspace: Keyspace, command: LeaseExpireCommand, term: number): bigint[] {
+  if (command.term !== term) return [];
+  const expired: bigint[] = [];
   for (const { id, serial } of command.leases) {
     if (keyspace.leases.get(id)?.serial !== serial) continue;
     executeLeaseRevoke(keyspace, { id });
     keyspace.commit();
-    expired++;
+    expired.push(id);
   }
   return expired;
 }

@@ -183,6 +183,6 @@ export type KvResult =
   | { readonly type: "compact"; readonly revision: Revision }
   | { readonly type: "leaseGrant"; readonly revision: Revision }
   | { readonly type: "leaseRevoke"; readonly revision: Revision }
-  /** `expired`: how many of the leases it ended. */
-  | { readonly type: "leaseExpire"; readonly expired: number; readonly revision: Revision }
+  /** `expired`: the leases that it ended. */
+  | { readonly type: "leaseExpire"; readonly expired: readonly bigint[]; readonly revision: Revision }
   | { readonly type: "error"; readonly code: KvErrorCode; readonly revision: Revision };

@@ -74,11 +74,11 @@ export class NaiveModel {
     }
     if (command.type === "leaseExpire") {
       const { term, leases } = command.request;
-      let expired = 0;
+      const expired: bigint[] = [];
       for (const { id, serial } of leases) {
         if (term !== ENTRY_TERM || this.#leases.get(id)?.serial !== serial) continue;
         this.#endLease(id);
-        expired++;
+        expired.push(id);
       }
       return { type: "leaseExpire", expired, revision: this.revision };
     }
