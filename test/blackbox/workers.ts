@@ -21,7 +21,8 @@ const CLIENTS = 8;
 
 await program("workers", 240, async (run) => {
   const dir = await workDir(run);
-  const deployment = await (run.option("under") === "wrangler" ? underWrangler : inMiniflare)(run, dir);
+  const wrangler = run.option("under") === "wrangler";
+  const deployment = wrangler ? await underWrangler(run, dir) : await inMiniflare(run, dir);
   const worker = front(deployment);
   await openAccounts(worker);
   for (const consistency of ["linearizable", "lease", "eventual"]) {

@@ -18,9 +18,14 @@ export async function openAccounts(server: Endpoint): Promise<void> {
 }
 
 async function mustPut(server: Endpoint, key: string, value: string): Promise<void> {
-  await until(20, "a first write", async () => {
+  let problem = "";
+  const put = async (): Promise<boolean> => {
     const outcome = await call(server, "kv/put", { key: encode(key), value: encode(value) });
+    if (outcome.status !== "ok") problem = outcome.problem;
     return outcome.status === "ok";
+  };
+  await until(20, "a first write", put).catch((error: unknown) => {
+    throw new Error(`${server.name} refuses the first writes: ${problem}`, { cause: error });
   });
 }
 

@@ -14,6 +14,8 @@ export class Server {
   readonly name: string;
   readonly url: string;
   readonly flags: Flags;
+  /** What clients must send. */
+  readonly headers: Readonly<Record<string, string>>;
   readonly logFile: string;
   #child: ChildProcess | null = null;
 
@@ -21,6 +23,8 @@ export class Server {
   constructor(dir: string, name: string, url: string, flags: Flags) {
     this.name = name;
     this.url = url;
+    const token = flags["client-token"];
+    this.headers = token === undefined ? {} : { Authorization: `Bearer ${token}` };
     this.logFile = join(dir, `${name}.log`);
     this.flags = { name, "listen-client-urls": url, "advertise-client-urls": url, ...flags };
   }

@@ -5,10 +5,18 @@ import type { Run } from "../support/program.ts";
 import { type Deployment, SETTINGS } from "./deployment.ts";
 
 /** In workerd, started by Miniflare from this process. */
-export async function inMiniflare(run: Run, dir: string, vars: Vars = {}): Promise<Deployment> {
-  const [port] = await freePorts(1);
+export async function inMiniflare(
+  run: Run,
+  dir: string,
+  { port, vars }: { readonly port?: number; readonly vars?: Vars } = {},
+): Promise<Deployment> {
   const script = await bundle("test/blackbox/workers/harmed-worker.ts");
-  let current = { script, dir: join(dir, "objects"), port: port!, vars: { ...SETTINGS, ...vars } };
+  let current = {
+    script,
+    dir: join(dir, "objects"),
+    port: port ?? (await freePorts(1))[0]!,
+    vars: { ...SETTINGS, ...vars },
+  };
   let cluster = await LocalCluster.start(current);
   run.cleanUp(() => cluster.stop());
   return {
