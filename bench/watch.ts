@@ -86,7 +86,7 @@ function percentile(values: readonly number[], share: number): string {
 /** All watch one key: a put is seen by every one of them. */
 async function fanOut(name: string, streams: number): Promise<void> {
   const engine = await startEngine();
-  const client = new Client(engine);
+  const client = new Client(engine, { clock: nodeClock, random: nodeRandom });
   const before = heapBytes();
   const watching = watch(engine, streams, () => ["k"]);
   await client.put("warm", "");
@@ -109,7 +109,7 @@ async function fanOut(name: string, streams: number): Promise<void> {
 /** Puts one after the other, which concern one watch or none. */
 async function bystanders(name: string, keyOf: ((watch: number) => [string, string?]) | null): Promise<void> {
   const engine = await startEngine();
-  const client = new Client(engine);
+  const client = new Client(engine, { clock: nodeClock, random: nodeRandom });
   if (keyOf !== null) watch(engine, WATCHES, keyOf);
   for (let i = 0; i < PUTS; i++) await client.put(`k${i % WATCHES}/x`, "warm");
   const startMs = performance.now();

@@ -56,6 +56,7 @@ export type ErrorCode =
   | "stopped"
   | "timeout"
   | "timeoutLeaderFail"
+  | "connectionLost"
   | "unhealthy"
   | "corrupt"
   | "invalidArgument"
@@ -64,6 +65,11 @@ export type ErrorCode =
   | "confChangePending"
   | "invalidConfChange"
   | "proposalDropped"
+  | "leaseLost"
+  | "unreachable"
+  | "badReply"
+  | "replyTooLarge"
+  | "serverFailed"
   | "canceled"
   | "unauthenticated"
   | "permissionDenied"
@@ -122,6 +128,7 @@ export const ERRORS: Readonly<Record<ErrorCode, readonly [GrpcCode, string]>> = 
   stopped: [14, "etcdserver: server stopped"],
   timeout: [14, "etcdserver: request timed out"],
   timeoutLeaderFail: [14, "etcdserver: request timed out, possibly due to previous leader failure"],
+  connectionLost: [14, "etcdserver: request timed out, possibly due to connection lost"],
   unhealthy: [14, "etcdserver: unhealthy cluster"],
   corrupt: [15, "etcdserver: corrupt cluster"],
   // Ours: what etcd has no word for
@@ -131,6 +138,12 @@ export const ERRORS: Readonly<Record<ErrorCode, readonly [GrpcCode, string]>> = 
   confChangePending: [9, "d-engine: a membership change is already in progress"],
   invalidConfChange: [9, "d-engine: invalid membership change"],
   proposalDropped: [9, "d-engine: the write was not accepted and was not applied"],
+  leaseLost: [9, "d-engine: the lease has ended, or may have"],
+  // What a client behind a network meets. Only the first says that nothing was done.
+  unreachable: [9, "d-engine: no endpoint could be reached, and nothing was sent"],
+  badReply: [14, "d-engine: the endpoint's reply cannot be understood"],
+  replyTooLarge: [14, "d-engine: the endpoint's reply is larger than allowed"],
+  serverFailed: [14, "d-engine: the server failed"],
   canceled: [1, "etcdserver: request canceled"],
   unauthenticated: [16, "etcdserver: invalid auth token"],
   permissionDenied: [7, "etcdserver: permission denied"],
@@ -147,6 +160,47 @@ export const ERRORS: Readonly<Record<ErrorCode, readonly [GrpcCode, string]>> = 
   fenced: [9, "d-engine: another process has taken over this log"],
 };
 
+/**
+ * What passes by itself: the same request may succeed at another member, or a little later. `maybeApplied` says whether
+ * it may have succeeded already.
+ */
+export type RetryableCode =
+  | "tooManyRequests"
+  | "noLeader"
+  | "leaderChanged"
+  | "stopped"
+  | "timeout"
+  | "timeoutLeaderFail"
+  | "connectionLost"
+  | "unhealthy"
+  | "notLeader"
+  | "notSupportedForLearner"
+  | "proposalDropped"
+  | "unreachable"
+  | "badReply"
+  | "serverFailed"
+  | "storageThrottled"
+  | "storageUnavailable";
+
+const RETRYABLE: Readonly<Record<RetryableCode, true>> = {
+  tooManyRequests: true,
+  noLeader: true,
+  leaderChanged: true,
+  stopped: true,
+  timeout: true,
+  timeoutLeaderFail: true,
+  connectionLost: true,
+  unhealthy: true,
+  notLeader: true,
+  notSupportedForLearner: true,
+  proposalDropped: true,
+  unreachable: true,
+  badReply: true,
+  serverFailed: true,
+  storageThrottled: true,
+  storageUnavailable: true,
+};
+
 /** Optional facts that help the caller to act. */
 export interface ErrorDetails {
   /** What exactly was wrong; appended to the message of errors that etcd does not have, kept apart otherwise. */
@@ -157,6 +211,8 @@ export interface ErrorDetails {
   readonly leaderId?: bigint;
   /** Client URLs of that leader. */
   readonly leaderUrls?: readonly string[];
+  /** Of `compacted`: the oldest revision that can still be had, where it is known. */
+  readonly compactRevision?: number;
   readonly cause?: unknown;
 }
 
@@ -169,6 +225,7 @@ export class EngineError extends Error {
   readonly retryAfterMs: number | undefined;
   readonly leaderId: bigint | undefined;
   readonly leaderUrls: readonly string[] | undefined;
+  readonly compactRevision: number | undefined;
 
   constructor(code: ErrorCode, details: ErrorDetails = {}) {
     const [grpcCode, message] = ERRORS[code];
@@ -183,5 +240,16 @@ export class EngineError extends Error {
     this.retryAfterMs = details.retryAfterMs;
     this.leaderId = details.leaderId;
     this.leaderUrls = details.leaderUrls;
+    this.compactRevision = details.compactRevision;
+  }
+
+  /** The same request may succeed at another member, or a little later. */
+  get retryable(): boolean {
+    return Object.hasOwn(RETRYABLE, this.code);
+  }
+
+  /** A write that ended with this may have been done, or may yet be; with any other error it was not and will not be. */
+  get maybeApplied(): boolean {
+    return this.grpcCode === GrpcCode.unavailable || this.code === "canceled";
   }
 }

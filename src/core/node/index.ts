@@ -57,11 +57,41 @@ export { RaftNode } from "./raft-node.ts";
 export type { NodeEvents } from "./node-events.ts";
 export { Listeners } from "./listeners.ts";
 export { bundleStorage } from "./bundle.ts";
-export { Client } from "./client/client.ts";
-export type { ClientOptions, GetOptions, PutOptions, Scan } from "./client/client.ts";
-export type { Bytes } from "./client/bytes.ts";
-export { prefixRange } from "./client/bytes.ts";
-export { Change, Watch } from "./client/watch.ts";
-export type { WatchOptions } from "./client/watch.ts";
-export { TxnBuilder } from "./client/txn-builder.ts";
-export type { TxnResult } from "./client/txn-builder.ts";
+export {
+  Change,
+  Client,
+  isClientError,
+  jsonCodec,
+  Leader,
+  Lease,
+  prefixRange,
+  TxnBuilder,
+  TypedClient,
+  TypedWatch,
+  Watch,
+} from "./client/index.ts";
+export type {
+  Bytes,
+  ClientEngine,
+  ClientError,
+  ClientOptions,
+  Codec,
+  ElectOptions,
+  GetOptions,
+  HeldLock,
+  Leadership,
+  LeaseInfo,
+  LeaseOptions,
+  LockOptions,
+  MemberStatus,
+  PagesOptions,
+  PutOptions,
+  RangeQuery,
+  Scan,
+  TryLockResult,
+  TxnResult,
+  TypedChange,
+  TypedEntry,
+  TypedScan,
+  WatchOptions,
+} from "./client/index.ts";

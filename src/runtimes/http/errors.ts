@@ -28,17 +28,26 @@ export interface ErrorReply {
   /** A stable name, for programs. */
   readonly reason: string;
   readonly detail?: string | undefined;
+  readonly advice?: Advice;
   /** Instead of the status that goes with the code. */
   readonly status?: number;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** What helps the caller to act, in the words of the API; ours. */
+interface Advice {
+  readonly retry_after_ms?: number | undefined;
+  readonly compact_revision?: string | undefined;
+  readonly leader?: string | undefined;
+  readonly leader_urls?: readonly string[] | undefined;
+}
+
 /**
  * The gateway's form of an error. `error` and `message` say the same: older gateways had the one, newer ones have
- * the other. `reason` and `detail` are ours.
+ * the other. `reason`, `detail` and the advice are ours.
  */
-export function errorReply({ message, code, reason, detail, status, headers }: ErrorReply): Response {
-  const body = JSON.stringify({ error: message, message, code, reason, detail });
+export function errorReply({ message, code, reason, detail, advice, status, headers }: ErrorReply): Response {
+  const body = JSON.stringify({ error: message, message, code, reason, detail, ...advice });
   return new Response(body, {
     status: status ?? STATUS_OF_CODE[code],
     headers: { "Content-Type": "application/json", ...headers },
@@ -49,7 +58,8 @@ export function errorReply({ message, code, reason, detail, status, headers }: E
 export function replyToError(error: unknown, logger: Logger): Response {
   if (error instanceof EngineError) {
     const { message, grpcCode, code, detail } = error;
-    return errorReply({ message, code: grpcCode, reason: code, detail, headers: adviceHeaders(error) });
+    const headers = adviceHeaders(error);
+    return errorReply({ message, code: grpcCode, reason: code, detail, advice: adviceOf(error), headers });
   }
   logger.log("error", "a request failed unexpectedly", { error });
   return errorReply({ message: "d-engine: internal error", code: GrpcCode.internal, reason: "internal" });
@@ -62,7 +72,18 @@ export function streamError(error: unknown, logger: Logger): string {
   const code = known ? error.grpcCode : GrpcCode.internal;
   const message = known ? error.message : "d-engine: internal error";
   const reason = known ? error.code : "internal";
-  return `${JSON.stringify({ error: { grpc_code: code, http_code: STATUS_OF_CODE[code], message, reason } })}\n`;
+  const told = known ? { detail: error.detail, ...adviceOf(error) } : {};
+  const end = { grpc_code: code, http_code: STATUS_OF_CODE[code], message, reason, ...told };
+  return `${JSON.stringify({ error: end })}\n`;
+}
+
+function adviceOf({ retryAfterMs, compactRevision, leaderId, leaderUrls }: EngineError): Advice {
+  return {
+    retry_after_ms: retryAfterMs === undefined ? undefined : Math.ceil(retryAfterMs),
+    compact_revision: compactRevision?.toString(),
+    leader: leaderId?.toString(),
+    leader_urls: leaderUrls,
+  };
 }
 
 /** When to come back, and who leads. */

@@ -2,7 +2,9 @@ import { Client, type Engine, type KvEngine } from "../../core/node/index.ts";
 import { EmbeddedMember } from "./embedded-member.ts";
 import { type EmbeddedOptions, embeddedHostOptions } from "./embedded-options.ts";
 import { startKvHost } from "./kv-host.ts";
+import { nodeClock } from "./node-clock.ts";
 import type { NodeHost } from "./node-host.ts";
+import { nodeRandom } from "./node-random.ts";
 
 /**
  * A member of a cluster inside this process.
@@ -29,7 +31,11 @@ export class EmbeddedEngine extends EmbeddedMember {
   private constructor(host: NodeHost<KvEngine>) {
     super(host);
     this.#engine = host.engine;
-    this.#client = new Client(host.engine, { maxTxnOps: host.config.maxTxnOps });
+    this.#client = new Client(host.engine, {
+      clock: nodeClock,
+      random: nodeRandom,
+      maxTxnOps: host.config.maxTxnOps,
+    });
   }
 
   /**

@@ -43,7 +43,7 @@ describe("Client.watch", () => {
   });
   afterAll(() => engine.stop());
   beforeEach(async () => {
-    client = new Client(engine);
+    client = new Client(engine, { clock: nodeClock, random: nodeRandom });
     await client.deletePrefix("");
   });
 

@@ -59,7 +59,7 @@ describe("Client", () => {
   }
 
   beforeEach(async () => {
-    client = new Client(engine);
+    client = new Client(engine, { clock: nodeClock, random: nodeRandom });
     await client.deletePrefix("");
   });
 
@@ -100,7 +100,11 @@ describe("Client", () => {
     const keys = Array.from({ length: 5 }, (_, i) => `m${i}`);
     for (const key of keys) await client.put(key, "old");
     const { disturbed, policies } = disturbedEngine(() => client.put("m4", "new"));
-    const values = await new Client(disturbed, { maxTxnOps: 2 }).getMany(keys, { consistency: "lease" });
+    const values = await new Client(disturbed, {
+      clock: nodeClock,
+      random: nodeRandom,
+      maxTxnOps: 2,
+    }).getMany(keys, { consistency: "lease" });
     expect(values.map(text)).toEqual(["old", "old", "old", "old", "old"]);
     expect(policies).toEqual(["lease", "eventual", "eventual"]);
     expect(await client.getText("m4")).toBe("new");
@@ -129,7 +133,7 @@ describe("Client", () => {
       await client.put("s/4", "new");
       await client.delete("s/3");
     });
-    const paged = new Client(disturbed, { pageSize: 2 });
+    const paged = new Client(disturbed, { clock: nodeClock, random: nodeRandom, pageSize: 2 });
     const { entries, revision } = await paged.scanPrefix("s/");
     expect(entries.map(({ key, value }) => `${text(key)} ${text(value)}`)).toEqual(
       Array.from({ length: 5 }, (_, i) => `s/${i} old`),
@@ -187,7 +191,7 @@ describe("Client", () => {
 
   it("knows the members and the leader", async () => {
     expect(await client.listMembers()).toMatchObject([{ id: 1n, name: "n" }]);
-    expect(client.leaderId).toBe(1n);
+    expect(await client.status()).toMatchObject({ nodeId: 1n, leaderId: 1n, isLearner: false });
   });
 
   it("passes the engine's errors on", async () => {

@@ -1,10 +1,25 @@
-import type { KeyValue, Revision, TxnRequest } from "../../kv/index.ts";
+import type { KeyValue, RangeRequest, RangeResponse, Revision, TxnRequest } from "../../kv/index.ts";
+import { EngineError } from "../../errors/index.ts";
 import type { NodeId } from "../../raft/index.ts";
-import { type Bytes, prefixRange, toBytes, toText } from "./bytes.ts";
-import { TxnBuilder, type TxnResult } from "./txn-builder.ts";
-import { Watch, type WatchOptions } from "./watch.ts";
-import type { CallOptions, Engine, Member, ReadOptions } from "../engine.ts";
+import type { CallOptions, Member, MemberAddRequest, ReadOptions } from "../engine.ts";
 import { NODE_DEFAULTS } from "../options.ts";
+import { type Bytes, prefixRange, toBytes, toText } from "./bytes.ts";
+import type { ClientEngine, MemberStatus } from "./client-engine.ts";
+import type { Codec } from "./codec.ts";
+import {
+  type ElectOptions,
+  type HeldLock,
+  Holdings,
+  type Leader,
+  type Leadership,
+  type LockOptions,
+  type TryLockResult,
+} from "./holding.ts";
+import { grantLease, type Lease, type LeaseOptions } from "./lease.ts";
+import { TxnBuilder, type TxnResult } from "./txn-builder.ts";
+import { TypedClient } from "./typed-client.ts";
+import { Patience, type Surroundings } from "./waiting.ts";
+import { Watch, type WatchOptions } from "./watch.ts";
 
 /** Where a scan stood, and what it found. */
 export interface Scan {
@@ -21,22 +36,38 @@ export interface GetOptions extends ReadOptions {
 
 export interface PutOptions extends CallOptions {
   /** The key goes when this lease ends. */
-  readonly lease?: bigint;
+  readonly lease?: bigint | Pick<Lease, "id">;
   /** The key goes after so many milliseconds, unless it is put anew. */
   readonly ttlMs?: number;
 }
 
-export interface ClientOptions {
+export interface PagesOptions extends GetOptions {
+  /** Keys of a page. Default: the client's `pageSize`. */
+  readonly pageSize?: number;
+  /** Without values. */
+  readonly keysOnly?: boolean;
+}
+
+/** As etcd's range request, with keys as text or bytes. */
+export type RangeQuery = Omit<RangeRequest, "key" | "rangeEnd"> & {
+  readonly key: Bytes;
+  /** Exclusive. Absent: just `key`. */
+  readonly rangeEnd?: Bytes;
+};
+
+export interface ClientOptions extends Surroundings {
   /** The engine's limit of operations in one transaction. Default: the engine's default. */
   readonly maxTxnOps?: number;
   /** Keys fetched at a time by scans, so that a large one does not hold everyone up. Default: 1000. */
   readonly pageSize?: number;
+  /** How long granting a lease may take when it is not said, in milliseconds. Default: the engine's default. */
+  readonly timeoutMs?: number;
 }
 
 /**
- * A key-value store's everyday methods, over any {@link Engine}. Keys and values may be text, which stands for its
- * UTF-8; values come back as bytes, and `getText` reads them as text. All errors are `EngineError`s; one of code
- * 14 (`timeout`, `leaderChanged`, ...) after a write means that it may have happened.
+ * The everyday methods of a group, in this process or behind a network. Keys and values may be text, which stands for
+ * its UTF-8; values come back as bytes, and `getText` reads them as text. All errors are `EngineError`s, and
+ * `ClientError` is their union; where `maybeApplied` is true after a write, it may have happened.
  *
  * @example
  * await client.put("config/limit", "100");
@@ -45,22 +76,40 @@ export interface ClientOptions {
  * await client.compareAndSwap("config/limit", "100", "200"); // true
  * const { entries, revision } = await client.scanPrefix("config/");
  * for await (const { type, key, value } of client.watchPrefix("config/")) console.log(type, key, value);
+ * await client.lock("report", async ({ fencingToken, signal }) => printReport(fencingToken, signal));
  */
 export class Client {
-  readonly #engine: Engine;
+  readonly #engine: ClientEngine;
+  readonly #surroundings: Surroundings;
   readonly #maxTxnOps: number;
   readonly #pageSize: number;
+  readonly #timeoutMs: number;
+  readonly #closed = new AbortController();
+  readonly #holdings: Holdings;
 
-  constructor(engine: Engine, options: ClientOptions = {}) {
+  /** For an engine of this process, or another one. `EmbeddedEngine` and `createClient` make theirs. */
+  constructor(engine: ClientEngine, options: ClientOptions) {
+    const { clock, random } = options;
     this.#engine = engine;
+    this.#surroundings = { clock, random };
     this.#maxTxnOps = options.maxTxnOps ?? NODE_DEFAULTS.maxTxnOps;
     this.#pageSize = options.pageSize ?? 1000;
+    this.#timeoutMs = options.timeoutMs ?? NODE_DEFAULTS.requestTimeoutMs;
+    this.#holdings = new Holdings(engine, this.#surroundings, this.#closed.signal, this.#timeoutMs);
   }
+
+  /** Ends what goes on in the background: watches, the renewal of leases, waiting for locks. */
+  close(): void {
+    this.#closed.abort(new EngineError("canceled", { detail: "the client was closed" }));
+  }
+
+  // Keys
 
   /** Writes a value; resolves once a quorum has it, with the revision of the write. */
   async put(key: Bytes, value: Bytes, options: PutOptions = {}): Promise<Revision> {
     const { lease = 0n, ttlMs = 0, ...call } = options;
-    const request = { key: toBytes(key), value: toBytes(value), lease, ttlMs };
+    const id = typeof lease === "bigint" ? lease : lease.id;
+    const request = { key: toBytes(key), value: toBytes(value), lease: id, ttlMs };
     const { header } = await this.#engine.put(request, call);
     return header.revision;
   }
@@ -143,19 +192,44 @@ export class Client {
    * revision is compacted away while the scan goes on.
    */
   async scanPrefix(prefix: Bytes, options?: ReadOptions): Promise<Scan> {
-    const { key, rangeEnd } = prefixRange(toBytes(prefix));
-    const paging = { rangeEnd, limit: this.#pageSize, withoutCount: true };
-    const first = await this.#engine.range({ key, ...paging }, options);
-    const revision = first.header.revision;
-    const entries = [...first.kvs];
-    for (let { more } = first; more;) {
-      const after = nextKey(entries.at(-1)!.key);
-      const request = { key: after, ...paging, revision };
-      const page = await this.#engine.range(request, pinned(options));
-      for (const entry of page.kvs) entries.push(entry);
-      ({ more } = page);
+    const entries: KeyValue[] = [];
+    let revision: Revision = 0;
+    for await (const page of this.pages(prefix, options)) {
+      for (const entry of page.entries) entries.push(entry);
+      ({ revision } = page);
     }
     return { entries, revision };
+  }
+
+  /** As {@link scanPrefix}, page by page: what is not asked for is not fetched. At least one page, if an empty one. */
+  async *pages(prefix: Bytes, options: PagesOptions = {}): AsyncGenerator<Scan, void, undefined> {
+    const { pageSize = this.#pageSize, keysOnly = false, revision: asOf = 0, ...read } = options;
+    const { key, rangeEnd } = prefixRange(toBytes(prefix));
+    const paging = { rangeEnd, limit: pageSize, keysOnly, withoutCount: true };
+    let page = await this.#engine.range({ key, ...paging, revision: asOf }, read);
+    const revision = asOf > 0 ? asOf : page.header.revision;
+    for (;;) {
+      yield { entries: page.kvs, revision };
+      const last = page.kvs.at(-1);
+      if (!page.more || last === undefined) return;
+      page = await this.#engine.range({ key: nextKey(last.key), ...paging, revision }, pinned(read));
+    }
+  }
+
+  /** Reads a range in etcd's terms: sorted, filtered, counted. */
+  async range(
+    query: RangeQuery,
+    options?: ReadOptions,
+  ): Promise<RangeResponse & { readonly revision: Revision }> {
+    const { key, rangeEnd, ...rest } = query;
+    const request = { ...rest, key: toBytes(key), rangeEnd: toBytes(rangeEnd ?? "") };
+    const { header, kvs, more, count } = await this.#engine.range(request, options);
+    return { kvs, more, count, revision: header.revision };
+  }
+
+  /** Forgets history before this revision. @throws EngineError `compacted`, `futureRevision`. */
+  async compact(revision: Revision, options?: CallOptions): Promise<void> {
+    await this.#engine.compact({ revision }, options);
   }
 
   /** A transaction, collected by {@link TxnBuilder}... */
@@ -176,26 +250,119 @@ export class Client {
     return this.#watch(prefixRange(toBytes(prefix)), options);
   }
 
-  #watch(
-    range: { readonly key: Uint8Array; readonly rangeEnd?: Uint8Array },
-    options: WatchOptions = {},
-  ): Watch {
-    const { signal, requireLeader, ...wanted } = options;
-    const stream = this.#engine.watch({
-      ...(signal === undefined ? {} : { signal }),
-      ...(requireLeader === undefined ? {} : { requireLeader }),
-    });
-    return new Watch(stream, { ...range, ...wanted }, this.#engine.header().revision);
+  // Leases, and what rests on them
+
+  /** Grants a lease, to be kept alive or not. */
+  async grantLease(options: LeaseOptions = {}): Promise<Lease> {
+    const wanted = { ...options, defaultTimeoutMs: this.#timeoutMs };
+    return await grantLease(this.#engine, this.#surroundings, this.#closed.signal, wanted);
   }
+
+  /** The ids of all leases, oldest first. */
+  async listLeases(options?: CallOptions): Promise<readonly bigint[]> {
+    return (await this.#engine.leaseList(options)).ids;
+  }
+
+  /**
+   * Waits for the lock, does the work, and gives the lock back; gives what the work gives. The lock rests on a lease
+   * that is renewed meanwhile. When that is lost, the work's `signal` aborts, and afterwards this fails with
+   * `leaseLost`, whatever the work gave. `timeoutMs` is how long to wait for the lock; default: as long as it takes.
+   *
+   * @throws EngineError `timeout`, `canceled`, `leaseLost`; or what the work throws.
+   */
+  async lock<T>(
+    name: Bytes,
+    work: (held: HeldLock) => T | Promise<T>,
+    options: LockOptions = {},
+  ): Promise<T> {
+    return await this.#holdings.lock(name, work, options);
+  }
+
+  /** As {@link lock}, unless somebody else has it: then nothing is done. */
+  async tryLock<T>(
+    name: Bytes,
+    work: (held: HeldLock) => T | Promise<T>,
+    options: LockOptions = {},
+  ): Promise<TryLockResult<T>> {
+    return await this.#holdings.tryLock(name, work, options);
+  }
+
+  /**
+   * Waits to be elected, leads for as long as the work takes, and resigns; otherwise as {@link lock}. A lock and an
+   * election of the same name are the same.
+   */
+  async elect<T>(
+    name: Bytes,
+    work: (leadership: Leadership) => T | Promise<T>,
+    options: ElectOptions = {},
+  ): Promise<T> {
+    return await this.#holdings.elect(name, work, options);
+  }
+
+  /** Who leads; null for nobody. */
+  async leader(name: Bytes): Promise<Leader | null> {
+    return await this.#holdings.leader(name);
+  }
+
+  /** Who leads now, and then every new leader and every new proclamation; between two, some may be left out. */
+  observe(
+    name: Bytes,
+    options: { readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<Leader, void, undefined> {
+    return this.#holdings.observe(name, options.signal);
+  }
+
+  // The group
 
   async listMembers(options?: ReadOptions): Promise<readonly Member[]> {
-    const { members } = await this.#engine.memberList(options);
-    return members;
+    return (await this.#engine.memberList(options)).members;
   }
 
-  /** Who leads, as far as this node knows. */
-  get leaderId(): NodeId | null {
-    return this.#engine.status().leaderId;
+  async addMember(request: MemberAddRequest, options?: CallOptions): Promise<Member> {
+    return (await this.#engine.memberAdd(request, options)).member;
+  }
+
+  async removeMember(id: NodeId, options?: CallOptions): Promise<void> {
+    await this.#engine.memberRemove(id, options);
+  }
+
+  async updateMember(id: NodeId, peerUrls: readonly string[], options?: CallOptions): Promise<void> {
+    await this.#engine.memberUpdate(id, peerUrls, options);
+  }
+
+  /** Makes a learner a voter. @throws EngineError `learnerNotReady` until it has caught up. */
+  async promoteMember(id: NodeId, options?: CallOptions): Promise<void> {
+    await this.#engine.memberPromote(id, options);
+  }
+
+  /** Hands leadership to a voter. */
+  async transferLeadership(id: NodeId, options?: CallOptions): Promise<void> {
+    await this.#engine.transferLeadership(id, options);
+  }
+
+  /** What the member that is asked says of itself, and who leads as far as it knows. */
+  async status(options?: CallOptions): Promise<MemberStatus> {
+    const { clusterId, nodeId, leaderId, term, commitIndex, appliedIndex, isLearner, revision, dbSize } =
+      await this.#engine.status(options);
+    return { clusterId, nodeId, leaderId, term, commitIndex, appliedIndex, isLearner, revision, dbSize };
+  }
+
+  /** The same client for values of a type. */
+  withCodec<T>(codec: Codec<T>): TypedClient<T> {
+    return new TypedClient(this, codec);
+  }
+
+  #watch(
+    range: { readonly key: Uint8Array; readonly rangeEnd?: Uint8Array },
+    { signal, requireLeader, ...wanted }: WatchOptions = {},
+  ): Watch {
+    const over = new Patience(this.#surroundings.clock, [signal, this.#closed.signal]);
+    const stream = this.#engine.watch({
+      signal: over.signal,
+      ...(requireLeader === undefined ? {} : { requireLeader }),
+    });
+    const request = { ...range, ...wanted };
+    return new Watch(stream, request, this.#engine.header().revision, () => over.end());
   }
 
   async #runTxn(request: TxnRequest, options?: ReadOptions): Promise<TxnResult> {

@@ -1,6 +1,7 @@
 import type { Compare, CompareResult, RequestOp, ResponseOp, Revision, TxnRequest } from "../../kv/index.ts";
 import { type Bytes, prefixRange, toBytes } from "./bytes.ts";
-import type { Engine, ReadOptions } from "../engine.ts";
+import type { ReadOptions } from "../engine.ts";
+import type { ClientEngine } from "./client-engine.ts";
 
 /** What a transaction did. */
 export interface TxnResult {
@@ -28,12 +29,12 @@ export interface TxnResult {
  *   .commit();
  */
 export class TxnBuilder {
-  readonly #engine: Engine;
+  readonly #engine: Pick<ClientEngine, "txn">;
   readonly #compare: Compare[] = [];
   readonly #success: RequestOp[] = [];
   readonly #failure: RequestOp[] = [];
 
-  constructor(engine: Engine) {
+  constructor(engine: Pick<ClientEngine, "txn">) {
     this.#engine = engine;
   }
 

@@ -1,7 +1,10 @@
 import { EngineError } from "../../errors/index.ts";
 import type { KeyValue, Revision, WatchEvent } from "../../kv/index.ts";
 import { toText } from "./bytes.ts";
-import type { WatchCreateRequest, WatchFilter, WatchResponse, WatchStream } from "../watch/messages.ts";
+import type { QueueEngine } from "../coordination/queue.ts";
+import type { WatchCreateRequest, WatchFilter, WatchResponse } from "../watch/messages.ts";
+
+type ResponseStream = ReturnType<QueueEngine["watch"]>;
 
 export interface WatchOptions {
   /** First revision whose changes are wanted, past or future. Default: from now on. */
@@ -52,18 +55,30 @@ export class Change {
 }
 
 /**
- * The changes of one key or of a range, in order, none missing and none twice. It begins when it is made, not when it
- * is first read. Leaving the loop over it closes it.
+ * The changes of one key or of a range, in order, none missing and none twice, however often the connection is lost
+ * and found again, at another member too. It begins when it is made, not when it is first read; from afar that takes a
+ * moment, and `ready` tells when. Leaving the loop over it closes it.
  *
- * Iterating throws an EngineError: `compacted` when its reader was so slow, or asked for changes so old, that they are
- * no longer there; `stopped`, `noLeader` and `canceled` as they are named.
+ * Iterating throws an EngineError: `compacted` when its reader was so slow, or away for so long, or asked for changes
+ * so old, that they are no longer there; `stopped`, `noLeader` and `canceled` as they are named.
  */
 export class Watch implements AsyncIterable<Change> {
-  readonly #stream: WatchStream;
+  readonly #stream: ResponseStream;
+  readonly #request: WatchCreateRequest;
+  readonly #closed: () => void;
   #toldRevision: Revision;
+  #begun: Promise<WatchResponse | null> | null = null;
 
-  constructor(stream: WatchStream, request: WatchCreateRequest, now: Revision) {
+  /** @param closed called once, when nothing more will be read. */
+  constructor(
+    stream: ResponseStream,
+    request: WatchCreateRequest,
+    now: Revision,
+    closed: () => void = () => undefined,
+  ) {
     this.#stream = stream;
+    this.#request = request;
+    this.#closed = closed;
     this.#toldRevision = (request.startRevision ?? 0) === 0 ? now : request.startRevision! - 1;
     stream.create(request);
   }
@@ -73,22 +88,48 @@ export class Watch implements AsyncIterable<Change> {
     return this.#toldRevision;
   }
 
+  /** Resolves when the watch has begun: every change that is made from now on will be told. @throws as iterating. */
+  async ready(): Promise<void> {
+    await this.#begin();
+  }
+
   close(): void {
     this.#stream.close();
+    this.#closed();
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Change, void, undefined> {
-    for await (const response of this.#stream) {
-      if (response.canceled) throw endOf(response);
-      for (const event of response.events) yield new Change(event, response.initial);
-      if (!response.created && !response.fragment) this.#toldRevision = response.header.revision;
+    try {
+      if ((await this.#begin()) === null) return;
+      for (let response = await this.#stream.next(); response !== null;) {
+        if (response.canceled) throw endOf(response);
+        for (const event of response.events) yield new Change(event, response.initial);
+        if (!response.created && !response.fragment) this.#toldRevision = response.header.revision;
+        response = await this.#stream.next();
+      }
+    } finally {
+      this.close();
     }
+  }
+
+  async #begin(): Promise<WatchResponse | null> {
+    this.#begun ??= this.#stream.next();
+    const response = await this.#begun;
+    if (response?.canceled === true) throw endOf(response);
+    const { startRevision = 0, initialState = false } = this.#request;
+    if (response !== null && startRevision === 0 && !initialState) {
+      this.#toldRevision = Math.max(this.#toldRevision, response.header.revision);
+    }
+    return response;
   }
 }
 
 function endOf({ compactRevision, cancelReason }: WatchResponse): EngineError {
   if (compactRevision === 0) return new EngineError("invalidArgument", { detail: cancelReason });
-  return new EngineError("compacted", { detail: `history begins at revision ${compactRevision}` });
+  return new EngineError("compacted", {
+    detail: `history begins at revision ${compactRevision}`,
+    compactRevision,
+  });
 }
 
 /** The engine shares its own among all watches. */

@@ -1,9 +1,15 @@
 import { EngineError } from "../../errors/index.ts";
 import type { KeyValue, RangeRequest, ResponseOp, Revision } from "../../kv/index.ts";
 import type { Engine } from "../engine.ts";
+import type { WatchResponse, WatchStream, WatchStreamOptions } from "../watch/messages.ts";
 
-/** What locks and elections need of an engine. */
-export type QueueEngine = Pick<Engine, "header" | "range" | "txn" | "watch" | "leaseGrant" | "leaseRevoke">;
+/** What locks and elections need of an engine, near or far. */
+export interface QueueEngine extends Pick<Engine, "header" | "range" | "txn" | "leaseGrant" | "leaseRevoke"> {
+  /** As {@link Engine.watch}; all watches are created before the first response is asked for. */
+  watch(
+    options?: WatchStreamOptions,
+  ): Pick<WatchStream, "create" | "next" | "close"> & AsyncIterable<WatchResponse>;
+}
 
 /** A key that waits in line, or has come to its head. */
 export interface Place {
