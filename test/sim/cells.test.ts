@@ -66,3 +66,25 @@ test("eventual reads are not linearizable, and the checkers say so", async () =>
 test("eventual reads show a prefix of what happened", async () => {
   expect((await runScenario(scenario(LAGGARD))).problems).toEqual([]);
 });
+
+/** Two that take the lock one after the other, the first of which works longer than its lease lives. */
+function contended(fenced: string): Action[] {
+  const hold = (at: number, id: number, workMs: number): Action => ({
+    at,
+    do: "op",
+    work: "lock",
+    id,
+    node: "leader",
+    op: { name: "k", ttlMs: 500, workMs, fenced },
+  });
+  return [hold(1000, 1, 3000), hold(2000, 2, 10)];
+}
+
+test("a lock without its fencing token lets two write, and the checker says so", async () => {
+  const { problems } = await runScenario(scenario(contended("no")));
+  expect(problems.map(({ rule }) => rule)).toEqual(["lock: two holders"]);
+});
+
+test("with the fencing token, whoever lost the lock writes nothing", async () => {
+  expect((await runScenario(scenario(contended("yes")))).problems).toEqual([]);
+});

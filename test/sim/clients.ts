@@ -53,6 +53,11 @@ export class Clients {
     return this.#floor;
   }
 
+  /** A client does something else for a while. */
+  sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => this.#world.schedule(ms, null, resolve));
+  }
+
   /** The longest that anybody has been waiting. */
   longestWaitMs(): number {
     let longest = 0;

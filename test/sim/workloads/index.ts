@@ -1,13 +1,14 @@
 import { AppendWorkload, drawAppend } from "./append.ts";
 import { BankWorkload, drawBank } from "./bank.ts";
 import { drawLease, LeaseWorkload } from "./lease.ts";
+import { drawLock, LockWorkload } from "./lock.ts";
 import { drawRegister, RegisterWorkload } from "./register.ts";
 import { drawSet, SetWorkload } from "./set.ts";
 import type { WorkloadKind } from "./workload.ts";
 
 export type { CheckOptions, Workload } from "./workload.ts";
 
-/** Every kind of client. What comes to the engine later (watch, lock) is tested by adding its own here. */
+/** Every kind of client. What comes to the engine later (watch) is tested by adding its own here. */
 export const WORKLOADS: Readonly<Record<string, WorkloadKind>> = {
   register: { draw: drawRegister, make: (clients, options) => new RegisterWorkload(clients, options) },
   append: { draw: drawAppend, make: (clients) => new AppendWorkload(clients) },
@@ -16,5 +17,6 @@ export const WORKLOADS: Readonly<Record<string, WorkloadKind>> = {
     draw: drawLease,
     make: (clients, { leaseReads }) => new LeaseWorkload(clients, leaseReads),
   },
+  lock: { draw: drawLock, make: (clients) => new LockWorkload(clients) },
   set: { draw: drawSet, make: (clients) => new SetWorkload(clients) },
 };
