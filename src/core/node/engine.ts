@@ -12,7 +12,7 @@ import type {
   TxnResponse,
 } from "../kv/index.ts";
 import type { LogIndex, NodeId, Role, Term } from "../raft/index.ts";
-import type { WatchStream, WatchStreamOptions } from "./watch/messages.ts";
+import type { WatchStats, WatchStream, WatchStreamOptions } from "./watch/messages.ts";
 
 /**
  * How fresh a read must be.
@@ -78,6 +78,8 @@ export interface EngineStatus extends ReplicaStatus {
   readonly compactRevision: Revision;
   /** Estimated bytes of the state in memory. */
   readonly dbSize: number;
+  /** Those that this member serves. */
+  readonly watches: WatchStats;
   /** Hash of the latest state at `revision`; equal on all members at the same revision. */
   readonly stateHash: () => string;
 }

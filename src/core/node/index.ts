@@ -41,11 +41,12 @@ export type {
   WatchCreateRequest,
   WatchFilter,
   WatchResponse,
+  WatchStats,
   WatchStream,
   WatchStreamOptions,
 } from "./watch/messages.ts";
 export { WATCH_DEFAULTS, WatchHub } from "./watch/watch-hub.ts";
-export type { WatchHubOptions, WatchStats, WatchTuning } from "./watch/watch-hub.ts";
+export type { WatchHubOptions, WatchTuning } from "./watch/watch-hub.ts";
 export { KvEngine } from "./kv-engine.ts";
 export { lock, unlock } from "./coordination/lock.ts";
 export type { LockRequest, LockResponse, UnlockRequest } from "./coordination/lock.ts";

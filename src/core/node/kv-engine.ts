@@ -44,7 +44,7 @@ import { withOwnLeases } from "./own-leases.ts";
 import type { SnapshotInfo } from "./ports.ts";
 import { Replica } from "./replica.ts";
 import type { WatchStream, WatchStreamOptions } from "./watch/messages.ts";
-import { WatchHub, type WatchStats } from "./watch/watch-hub.ts";
+import { WatchHub } from "./watch/watch-hub.ts";
 
 type Members = { readonly members: readonly Member[] } & WithHeader;
 
@@ -166,6 +166,7 @@ export class KvEngine implements Engine {
       revision: store.revision,
       compactRevision: store.compactRevision,
       dbSize: store.sizeBytes,
+      watches: this.#watches.stats(),
       stateHash: () => store.hash(),
     };
   }
@@ -214,10 +215,6 @@ export class KvEngine implements Engine {
   watch(options: WatchStreamOptions = {}): WatchStream {
     this.replica.refuseAsLearner();
     return this.#watches.open(options, this.leaderId !== null);
-  }
-
-  watchStats(): WatchStats {
-    return this.#watches.stats();
   }
 
   async #write(command: KvCommand, options: CallOptions): Promise<KvResult> {

@@ -18,6 +18,13 @@ export const STATUS_GAUGES: readonly (readonly [
   ["applied_index", "index up to which the log is applied", (status) => status.appliedIndex],
   ["revision", "revision of the key-value store", (status) => status.revision],
   ["compact_revision", "revision up to which the store is compacted", (status) => status.compactRevision],
+  ["watch_streams", "open streams of watches", (status) => status.watches.streams],
+  ["watches", "watches on all streams", (status) => status.watches.watches],
+  [
+    "slow_watches",
+    "watches that have yet to be told of what is applied",
+    (status) => status.watches.slowWatches,
+  ],
   ["db_size_bytes", "estimated bytes of the state in memory", (status) => status.dbSize],
 ];
 

@@ -53,7 +53,7 @@ describe("Client.watch", () => {
     await client.put("b", "other");
     await client.delete("a/1");
     expect((await take(watch, 2)).map(shown)).toEqual([`put a/1=one @${first}`, `delete a/1= @${first + 2}`]);
-    expect(engine.watchStats()).toEqual({ streams: 0, watches: 0, slowWatches: 0 });
+    expect(engine.status().watches).toEqual({ streams: 0, watches: 0, slowWatches: 0 });
   });
 
   it("gives the state first and then the changes, and what was before", async () => {
@@ -97,7 +97,7 @@ describe("Client.watch", () => {
     expect(() => client.watch("k", { signal: AbortSignal.abort() })).toThrow("canceled");
     const refused = client.watch("k", { initialState: true, startRevision: 1 });
     await expect(take(refused, 1)).rejects.toMatchObject({ code: "invalidArgument" });
-    expect(engine.watchStats().streams).toBe(0);
+    expect(engine.status().watches.streams).toBe(0);
   });
 
   it("cannot change what other watches are given", async () => {

@@ -35,6 +35,7 @@ export const STATUS: EngineStatus = {
   compactRevision: 1,
   isLearner: false,
   dbSize: 4096,
+  watches: { streams: 0, watches: 0, slowWatches: 0 },
   stateHash: () => "cafe",
 };
 

@@ -24,8 +24,10 @@ describe("d-engine watch", () => {
   afterAll(removeTempDirs);
 
   async function watching(): Promise<void> {
-    const { engine: server } = engine as unknown as { engine: { watchStats: () => { watches: number } } };
-    await vi.waitFor(() => expect(server.watchStats().watches).toBe(1), { timeout: 10_000, interval: 10 });
+    await vi.waitFor(() => expect(engine.engine.status().watches.watches).toBe(1), {
+      timeout: 10_000,
+      interval: 10,
+    });
   }
 
   function cli(...args: string[]): { readonly terminal: FakeTerminal; readonly exitCode: Promise<number> } {

@@ -1,7 +1,6 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
-import type { KvEngine } from "../../../src/core/node/index.ts";
 import { EmbeddedEngine } from "../../../src/runtimes/node/index.ts";
 import { freePorts } from "./free-ports.ts";
 import { removeTempDirs, tempDir } from "./temp-dirs.ts";
@@ -76,7 +75,7 @@ describe("WebSockets", () => {
   });
 
   async function nothingHeld(): Promise<void> {
-    await vi.waitUntil(() => (engine.engine as KvEngine).watchStats().streams === 0, { timeout: 5000 });
+    await vi.waitUntil(() => engine.engine.status().watches.streams === 0, { timeout: 5000 });
   }
 
   async function client(path = "/v3/watch"): Promise<Client> {
@@ -114,7 +113,7 @@ describe("WebSockets", () => {
     socket.send(JSON.stringify({ cancel_request: { watch_id: "1" } }));
     expect(await next()).toMatchObject({ result: { watch_id: "1", created: true } });
     expect(await next()).toMatchObject({ result: { watch_id: "1", canceled: true } });
-    expect((engine.engine as KvEngine).watchStats()).toMatchObject({ streams: 1, watches: 1 });
+    expect(engine.engine.status().watches).toMatchObject({ streams: 1, watches: 1 });
   });
 
   async function opened(): Promise<{ readonly socket: WebSocket; readonly next: () => Promise<Result> }> {
@@ -174,13 +173,13 @@ describe("WebSockets", () => {
       const { socket } = await raw(HANDSHAKE);
       const request = Buffer.from(create("a"));
       socket.write(Buffer.concat([Buffer.from([0x81, 0x80 | request.length, 0, 0, 0, 0]), request]));
-      await vi.waitFor(() => expect((engine.engine as KvEngine).watchStats().watches).toBe(1), {
+      await vi.waitFor(() => expect(engine.engine.status().watches.watches).toBe(1), {
         timeout: 5000,
       });
       if (farewell === null) socket.resetAndDestroy();
       else socket.write(farewell);
       await nothingHeld();
-      expect((engine.engine as KvEngine).watchStats()).toEqual(NOTHING);
+      expect(engine.engine.status().watches).toEqual(NOTHING);
     }
   });
 

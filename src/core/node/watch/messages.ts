@@ -79,3 +79,11 @@ export interface WatchStream extends AsyncIterable<WatchResponse> {
   /** Lets go of everything. Leaving a `for await` over the stream does the same. */
   close(): void;
 }
+
+/** How many there are, for whoever looks after the node. */
+export interface WatchStats {
+  readonly streams: number;
+  readonly watches: number;
+  /** Watches that are not up to date with what has been applied. */
+  readonly slowWatches: number;
+}

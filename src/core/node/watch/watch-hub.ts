@@ -11,7 +11,7 @@ import type {
 import type { ResponseHeader } from "../engine.ts";
 import type { Cancel, Clock, Random } from "../ports.ts";
 import { IntervalIndex } from "./interval-index.ts";
-import type { WatchStreamOptions } from "./messages.ts";
+import type { WatchStats, WatchStreamOptions } from "./messages.ts";
 import { type Change, eventBytes, RecentChanges } from "./recent-changes.ts";
 import { HubStream } from "./watch-stream.ts";
 import type { Watcher, WatchPageLimits, WatchSource } from "./watcher.ts";
@@ -50,14 +50,6 @@ export interface WatchHubOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly tuning?: Partial<WatchTuning>;
-}
-
-/** How many there are, for whoever looks after the node. */
-export interface WatchStats {
-  readonly streams: number;
-  readonly watches: number;
-  /** Watches that are not up to date with what has been applied. */
-  readonly slowWatches: number;
 }
 
 /** Readers that are given something in one turn of the event loop. */
