@@ -103,7 +103,7 @@ function between(random: Prng, meanMs: number): number {
 const FOCUSES: readonly (readonly Fault["do"][])[] = [
   [],
   [],
-  ["addMember", "promote", "removeMember", "slowDisk", "partition"],
+  ["addMember", "promote", "removeMember", "slowDisk", "weather"],
   ["partition", "heal", "cut", "weather"],
   ["crash", "start", "crashAt", "powerLoss"],
   ["slowDisk", "failDisk", "partition", "transfer"],
@@ -158,18 +158,20 @@ function drawFault(name: Fault["do"], random: Prng, options: ScenarioOptions): F
     case "crash":
     case "stop":
     case "snapshot":
-    case "removeMember":
       return { do: name, node: someone() };
+    case "removeMember":
+      return { do: name, node: random.chance(0.3) ? "learner" : someone() };
     case "powerLoss":
     case "heal":
-    case "promote":
       return { do: name };
+    case "promote":
+      return { do: name, asks: random.chance(0.5) ? "leader" : machine() };
     case "start":
       return { do: name, node: random.chance(0.5) ? "all" : machine() };
     case "partition":
       return { do: name, side: random.chance(0.5) ? ["leader"] : [machine(), machine()] };
     case "cut":
-      return { do: name, from: someone(), to: machine(), both: random.chance(0.5) };
+      return { do: name, from: someone(), to: someone(), both: random.chance(0.5) };
     case "weather":
       return {
         do: name,
@@ -215,7 +217,7 @@ function drawFault(name: Fault["do"], random: Prng, options: ScenarioOptions): F
     case "wallJump":
       return { do: name, node: someone(), ms: random.int(7_200_000) - 3_600_000 };
     case "transfer":
-      return { do: name, to: machine() };
+      return { do: name, to: machine(), unheard: random.chance(0.1) };
     case "addMember":
       return { do: name, learner: random.chance(0.8) };
   }

@@ -5,7 +5,7 @@ import type { SimNode } from "../core/node/world/sim-node.ts";
 import type { Prng } from "../core/raft/harness/prng.ts";
 import type { Clients } from "./clients.ts";
 import type { Machines } from "./machines.ts";
-import type { Fault } from "./scenario.ts";
+import type { Fault, Target } from "./scenario.ts";
 
 export interface FaultsHost {
   /** A machine for a new member is there, and waits to be started. */
@@ -147,19 +147,19 @@ export class Faults {
         return;
       }
       case "transfer":
-        return this.#ask((node) => node.engine!.transferLeadership(machines.at(fault.to).id));
+        return this.#transfer(machines.at(fault.to).id, fault.unheard === true);
       case "addMember":
         return this.#ask((node) => this.#addMember(node, fault.learner));
       case "promote":
-        return this.#ask((node) => this.#promote(node));
+        return this.#ask((node) => this.#promote(node), fault.asks);
       case "removeMember":
-        return this.#ask((node) => this.#remove(node, machines.at(fault.node).id));
+        return this.#ask((node) => this.#remove(node, fault.node));
     }
   }
 
-  /** Whoever leads is asked; what operators are told is not what is tested here, unless it is no proper error. */
-  #ask(work: (node: SimNode) => Promise<unknown>): void {
-    const node = this.#machines.at("leader");
+  /** What operators are told is not what is tested here, unless it is no proper error. */
+  #ask(work: (node: SimNode) => Promise<unknown>, target: Target = "leader"): void {
+    const node = this.#machines.at(target);
     if (node.isUp) this.#background(work(node));
   }
 
@@ -202,8 +202,18 @@ export class Faults {
     if (learner !== undefined && node.isUp) await node.engine!.memberPromote(learner.id);
   }
 
-  async #remove(node: SimNode, id: NodeId): Promise<void> {
+  #transfer(to: NodeId, isUnheard: boolean): void {
+    this.#ask((node) => {
+      if (isUnheard) this.#cluster.network.cut(to, node.id);
+      return node.engine!.transferLeadership(to);
+    });
+  }
+
+  async #remove(node: SimNode, target: Target | "learner"): Promise<void> {
     const { members } = await node.engine!.memberList();
+    const learner = members.find(({ isLearner }) => isLearner);
+    if (target === "learner" && learner === undefined) return;
+    const id = target === "learner" ? learner!.id : this.#machines.at(target).id;
     const voters = members.filter(({ isLearner }) => !isLearner);
     const isVoter = voters.some((voter) => voter.id === id);
     if ((isVoter && voters.length <= 2) || !node.isUp) return;

@@ -98,6 +98,8 @@ class Liveness {
     // A change under way could make a majority of another configuration necessary.
     if (this.#host.isChanging() || config.votersOutgoing.length > 0) return 0;
     const healed = this.#drawMajority(config);
+    // A voter that was added, and nobody told the operator.
+    for (const id of healed) this.#host.faults.provide(id);
     const rest = machines.all().filter(({ id }) => !healed.includes(id));
     this.#resting = new Set(rest.map(({ id }) => id));
     cluster.network.partition(

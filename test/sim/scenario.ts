@@ -65,10 +65,12 @@ export type Fault =
   /** For a while no client hears of what was done for it, though it is done. */
   | { readonly do: "loseReplies"; readonly ms: number }
   | { readonly do: "snapshot"; readonly node: Target }
-  | { readonly do: "transfer"; readonly to: Target }
+  /** `unheard`: the leader does not hear any more from whom it hands over to. */
+  | { readonly do: "transfer"; readonly to: Target; readonly unheard?: boolean }
   | { readonly do: "addMember"; readonly learner: boolean }
-  | { readonly do: "promote" }
-  | { readonly do: "removeMember"; readonly node: Target };
+  /** `asks`: which machine the operator turns to, by default whoever leads. */
+  | { readonly do: "promote"; readonly asks?: Target }
+  | { readonly do: "removeMember"; readonly node: Target | "learner" };
 
 export type Side = "before" | "after";
 
