@@ -19,10 +19,15 @@ export interface Load {
 }
 
 /** A POST with a JSON body, as it goes over the wire. */
-export function postRequest(path: string, body: object): Buffer {
+export function postRequest(
+  path: string,
+  body: object,
+  headers: Readonly<Record<string, string>> = {},
+): Buffer {
   const json = JSON.stringify(body);
+  const more = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   return Buffer.from(
-    `POST ${path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: ${json.length}\r\n\r\n${json}`,
+    `POST ${path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n${more.join("")}Content-Length: ${json.length}\r\n\r\n${json}`,
     "latin1",
   );
 }
