@@ -1,5 +1,5 @@
 // Three Durable Objects and the Worker in front, in workerd, under load while objects are aborted in mid-write, made
-// slow, restarted all at once by a deployment, lost for good and replaced, and the runtime with all of them is ended.
+// slow and of another version, restarted all at once by a deployment, lost for good and replaced, and the runtime with all of them is ended.
 // Afterwards: no acknowledged write is lost, none that was refused is there, what was read fits one order of the
 // writes, and all objects have the same state.
 //
@@ -46,6 +46,7 @@ await program("workers", 240, async (run) => {
   await nemesis.leaderAborted("durable");
   await nemesis.allAborted();
   await nemesis.slowed(1500);
+  await nemesis.estranged();
   await nemesis.restarted();
   await nemesis.deployed({ D_ENGINE_LINGER: "5" });
   await nemesis.replaced("n3", "n4");

@@ -50,6 +50,18 @@ export class ObjectNemesis {
     }
   }
 
+  /** As while a deployment changes what is said between members: one of them and the others do not understand. */
+  async estranged(): Promise<void> {
+    const leader = await this.#leader();
+    this.#run.observe(`${leader} leads, and is of another version than the others`);
+    const term = await this.#term();
+    await harm(this.#deployment, leader, "estranged=yes");
+    await until(30, "an election", async () => (await this.#term()) > term);
+    const outcome = await call(object(this.#deployment, leader), "kv/range", { key: "YQ==" });
+    this.#run.require(outcome.status !== "ok", `${leader} alone answers no linearizable read`);
+    await harm(this.#deployment, leader, "estranged=no");
+  }
+
   async restarted(): Promise<void> {
     await this.#calm();
     this.#run.observe("the runtime ends and is started again");
