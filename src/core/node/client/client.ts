@@ -240,7 +240,7 @@ export class Client {
     return request === undefined ? new TxnBuilder(this.#engine) : this.#runTxn(request, options);
   }
 
-  /** The changes of one key. */
+  /** The changes of one key. @throws EngineError `canceled`, and as a watch's own, when it cannot even begin. */
   watch(key: Bytes, options?: WatchOptions): Watch {
     return this.#watch({ key: toBytes(key) }, options);
   }
@@ -357,12 +357,16 @@ export class Client {
     { signal, requireLeader, ...wanted }: WatchOptions = {},
   ): Watch {
     const over = new Patience(this.#surroundings.clock, [signal, this.#closed.signal]);
-    const stream = this.#engine.watch({
-      signal: over.signal,
-      ...(requireLeader === undefined ? {} : { requireLeader }),
-    });
-    const request = { ...range, ...wanted };
-    return new Watch(stream, request, this.#engine.header().revision, () => over.end());
+    try {
+      const stream = this.#engine.watch({
+        signal: over.signal,
+        ...(requireLeader === undefined ? {} : { requireLeader }),
+      });
+      return new Watch(stream, { ...range, ...wanted }, this.#engine.header().revision, () => over.end());
+    } catch (error) {
+      over.end();
+      throw error;
+    }
   }
 
   async #runTxn(request: TxnRequest, options?: ReadOptions): Promise<TxnResult> {

@@ -36,7 +36,7 @@ export interface HeldLock {
 /** Leadership while it lasts. */
 export interface Leadership extends HeldLock {
   /** Changes what the leader proclaims. @throws EngineError `notElected`. */
-  proclaim(value: Bytes): Promise<void>;
+  readonly proclaim: (value: Bytes) => Promise<void>;
 }
 
 /** Who leads, and what it proclaims. */

@@ -82,6 +82,11 @@ export class Patience {
     return this.#controller.signal;
   }
 
+  /** Aborts it for another reason. */
+  abort(reason: EngineError): void {
+    this.#controller.abort(reason);
+  }
+
   /** Listens to nobody any more. */
   end(): void {
     this.#cancelTimer();

@@ -1,0 +1,134 @@
+import { EngineError } from "../../core/errors/index.ts";
+import { Patience, reasonOf, sleep } from "../../core/node/client/index.ts";
+import type { CallOptions, Clock } from "../../core/node/index.ts";
+import type { Call, Reply } from "./calls.ts";
+import type { Endpoints } from "./endpoints.ts";
+import type { Exchange } from "./exchange.ts";
+import { Turnstile } from "./turnstile.ts";
+
+export interface CallerOptions {
+  readonly exchange: Exchange;
+  readonly endpoints: Endpoints;
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+  readonly attemptTimeoutMs: number;
+  readonly maxConcurrentCalls: number;
+  readonly maxWaitingCalls: number;
+}
+
+/** Shorter, no attempt is worth its connection. */
+const MIN_ATTEMPT_MS = 20;
+
+/**
+ * Calls with as many attempts as their time allows. What does no harm when it is done twice is asked of one endpoint
+ * after the other, as long as the error may pass. A write is sent again only after an error which says that it was not
+ * applied and will not be.
+ */
+export class Caller {
+  readonly #options: CallerOptions;
+  readonly #turnstile: Turnstile;
+
+  constructor(options: CallerOptions) {
+    this.#options = options;
+    this.#turnstile = new Turnstile(options.maxConcurrentCalls, options.maxWaitingCalls);
+  }
+
+  /** @param repeatable in the place of what is known of the method. */
+  async call<Req, Res extends Reply>(
+    call: Call<Req, Res>,
+    request: Req,
+    options: CallOptions,
+    repeatable: boolean = call.repeatable,
+  ): Promise<Res> {
+    const { clock, timeoutMs } = this.#options;
+    const body = call.encode(request);
+    const limitMs = options.timeoutMs ?? timeoutMs;
+    const deadlineMs = clock.nowMs() + limitMs;
+    const patience = new Patience(clock, [options.signal], limitMs);
+    try {
+      // Nothing has been sent: not even a write is in doubt.
+      if (!(await this.#turnstile.enter(patience.signal))) throw neverSent(patience.signal);
+      try {
+        return await this.#attempts({ call, body, repeatable, deadlineMs, signal: patience.signal });
+      } finally {
+        this.#turnstile.leave();
+      }
+    } finally {
+      patience.end();
+    }
+  }
+
+  async #attempts<Req, Res extends Reply>(work: {
+    readonly call: Call<Req, Res>;
+    readonly body: string;
+    readonly repeatable: boolean;
+    readonly deadlineMs: number;
+    readonly signal: AbortSignal;
+  }): Promise<Res> {
+    const { call, body, repeatable, deadlineMs, signal } = work;
+    const { endpoints, clock } = this.#options;
+    for (let last: EngineError | null = null; ;) {
+      const { url, restMs } = endpoints.choose();
+      if (restMs > 0) {
+        if (last !== null && clock.nowMs() + restMs >= deadlineMs) throw last;
+        await sleep(clock, restMs, signal);
+      }
+      // What the last attempt met says more than that time is up.
+      if (signal.aborted) throw isTimeout(signal) ? (last ?? neverSent(signal)) : reasonOf(signal);
+      const leftMs = Math.max(1, deadlineMs - clock.nowMs());
+      try {
+        const timeoutMs = repeatable ? this.#attemptMs(leftMs) : leftMs;
+        const reply = await this.#attempt(url, call, body, { signal, timeoutMs });
+        endpoints.worked(url);
+        return reply;
+      } catch (error) {
+        if (!(error instanceof EngineError)) throw error;
+        if (signal.aborted && !isTimeout(signal)) throw reasonOf(signal);
+        if (!error.retryable) endpoints.worked(url);
+        else endpoints.failed(url, error);
+        if (!error.retryable || (error.maybeApplied && !repeatable)) throw error;
+        last = error;
+      }
+    }
+  }
+
+  /** One attempt at one endpoint. */
+  async ask<Req, Res extends Reply>(
+    url: string,
+    call: Call<Req, Res>,
+    request: Req,
+    limits: { readonly signal: AbortSignal; readonly timeoutMs: number },
+  ): Promise<Res> {
+    return await this.#attempt(url, call, call.encode(request), limits);
+  }
+
+  async #attempt<Req, Res extends Reply>(
+    url: string,
+    { path, decode }: Call<Req, Res>,
+    body: string,
+    limits: { readonly signal: AbortSignal; readonly timeoutMs: number },
+  ): Promise<Res> {
+    const reply = decode(await this.#options.exchange.post(`${url}/v3${path}`, body, limits));
+    if (reply.header.memberId === undefined) {
+      throw new EngineError("badReply", { detail: `${url} is no d-engine or etcd: its reply has no header` });
+    }
+    return reply;
+  }
+
+  /** Leaves time for another endpoint where there is one. */
+  #attemptMs(leftMs: number): number {
+    if (this.#options.endpoints.all.length === 1) return leftMs;
+    return Math.min(this.#options.attemptTimeoutMs, Math.max(MIN_ATTEMPT_MS, leftMs / 2));
+  }
+}
+
+function isTimeout(signal: AbortSignal): boolean {
+  return reasonOf(signal).code === "timeout";
+}
+
+/** The end of a call that has waited in vain for its turn. */
+function neverSent(signal: AbortSignal): EngineError {
+  return isTimeout(signal)
+    ? new EngineError("unreachable", { detail: "it waited for its turn, and time was up" })
+    : reasonOf(signal);
+}
