@@ -20,6 +20,8 @@ import { ObjectSnapshotWriter } from "./snapshot-writer.ts";
 
 /** Two or three of them are in memory at a time. */
 const MAX_CHUNK_BYTES = 4 << 20;
+/** How often the snapshots are listed because one of them has gone meanwhile. */
+const MAX_ATTEMPTS = 8;
 
 export interface ObjectSnapshotOptions {
   readonly store: ObjectStore;
@@ -67,7 +69,6 @@ export class ObjectSnapshotStore implements SnapshotStore {
       chunkBytes: Math.min(MAX_CHUNK_BYTES, store.maxObjectBytes),
       present,
       publish: (description) => this.#publish(description),
-      discard: (names) => this.#discard(position, names),
       onFinish: () => this.#writers.delete(writer),
     });
     this.#writers.set(writer, position);
@@ -87,8 +88,9 @@ export class ObjectSnapshotStore implements SnapshotStore {
     // The description first: what has one is whole.
     await patience.ask(() => store.delete([stored.name]));
     const { meta } = info;
+    if (!(await this.#useless())(positionName(meta))) return;
     const names = stored.description.hashes.map((hash, number) => chunkName(meta, number, hash));
-    await this.#discard(positionName(meta), names);
+    await patience.ask(() => store.delete(names));
   }
 
   /** The name by which others that can read the store open this snapshot: see openSharedSnapshot. */
@@ -114,6 +116,18 @@ export class ObjectSnapshotStore implements SnapshotStore {
 
   /** Newest first; of several at one position the last. */
   async #stored(): Promise<Stored[]> {
+    for (let attempt = 1; ; attempt++) {
+      const stored = await this.#readListed();
+      if (stored !== null) return stored;
+      if (attempt === MAX_ATTEMPTS) {
+        const detail = `${this.#options.store.location}: its snapshots change each time they are listed`;
+        throw new EngineError("storageUnavailable", { detail });
+      }
+    }
+  }
+
+  /** Null: one of them has gone since it was listed, and another may have come in its place. */
+  async #readListed(): Promise<Stored[] | null> {
     this.#refuseIfClosed();
     const { store, patience } = this.#options;
     const last = new Map<string, string>();
@@ -130,8 +144,7 @@ export class ObjectSnapshotStore implements SnapshotStore {
         continue;
       }
       const found = await patience.ask(() => store.get(name));
-      // Null: dropped since it was listed.
-      if (found === null) continue;
+      if (found === null) return null;
       stored.push({ name, description: decodeDescription(found.body, `${store.location}: ${name}`) });
     }
     this.#known = new Map(stored.map(({ name, description }) => [name, description]));
@@ -183,25 +196,26 @@ export class ObjectSnapshotStore implements SnapshotStore {
       });
   }
 
-  /** Deletes chunks of one position, unless a snapshot or an upload of that position may have them. */
-  async #discard(position: string, names: readonly string[]): Promise<void> {
-    if (names.length === 0 || [...this.#writers.values()].includes(position)) return;
-    const { store, patience } = this.#options;
-    const others = await this.#names(`${DESCRIPTIONS}${position}-`);
-    if (others.length === 0) await patience.ask(() => store.delete(names));
+  /** Deletes chunks that belong to no snapshot: of uploads that broke off. */
+  async #sweep(): Promise<void> {
+    const useless = await this.#useless();
+    if (this.#closed) return;
+    const remains = (await this.#names(CHUNKS)).filter((name) =>
+      useless(name.slice(CHUNKS.length, name.indexOf("/", CHUNKS.length))),
+    );
+    if (remains.length > 0) await this.#options.store.delete(remains);
   }
 
-  /** Deletes chunks of positions before the newest snapshot's that belong to none: of uploads that broke off. */
-  async #sweep(): Promise<void> {
-    const described = (await this.#names(DESCRIPTIONS)).map((name) => parseDescriptionName(name)?.position);
-    const newest = described.at(-1);
-    if (newest === undefined || this.#closed) return;
-    const keep = new Set([...described, ...this.#writers.values()]);
-    const remains = (await this.#names(CHUNKS)).filter((name) => {
-      const position = name.slice(CHUNKS.length, name.indexOf("/", CHUNKS.length));
-      return position < newest && !keep.has(position);
-    });
-    if (remains.length > 0) await this.#options.store.delete(remains);
+  /**
+   * At which positions chunks may be deleted: before the newest snapshot's, where there is none. Not behind it: there
+   * this process's successor may be uploading the very same, and count on what it finds; or this one may itself, before
+   * a deletion comes that was long under way. Before it nobody begins an upload any more.
+   */
+  async #useless(): Promise<(position: string) => boolean> {
+    const described = (await this.#names(DESCRIPTIONS)).flatMap((name) => parseDescriptionName(name) ?? []);
+    const newest = described.at(-1)?.position ?? "";
+    const kept = new Set([...described.map(({ position }) => position), ...this.#writers.values()]);
+    return (position) => position < newest && !kept.has(position);
   }
 
   #refuseIfClosed(): void {

@@ -20,8 +20,6 @@ export interface ObjectSnapshotWriterOptions {
   readonly present: ReadonlySet<string>;
   /** Makes the snapshot visible. */
   readonly publish: (description: SnapshotDescription) => Promise<void>;
-  /** Removes chunks that no snapshot has. */
-  readonly discard: (names: readonly string[]) => Promise<void>;
   /** Called once, when it is committed, aborted, or has failed. */
   readonly onFinish: () => void;
 }
@@ -30,7 +28,6 @@ export interface ObjectSnapshotWriterOptions {
 export class ObjectSnapshotWriter implements SnapshotWriter {
   readonly #options: ObjectSnapshotWriterOptions;
   readonly #hashes: Uint8Array[] = [];
-  readonly #created: string[] = [];
   readonly #uploads: Set<Promise<void>> = new Set();
   #chunk: Uint8Array | null = null;
   #filled = 0;
@@ -53,11 +50,10 @@ export class ObjectSnapshotWriter implements SnapshotWriter {
     return this.#inTurn(() => this.#commit());
   }
 
+  /** The chunks stay until a newer snapshot is there: another process may have begun to count on them. */
   async abort(): Promise<void> {
-    if (this.#finished) return;
     this.abandon();
     await this.settled();
-    await this.#options.discard(this.#created);
   }
 
   /** Nothing more is written. What is there stays: a later upload of the same goes on behind it. */
@@ -124,8 +120,8 @@ export class ObjectSnapshotWriter implements SnapshotWriter {
   async #upload(name: string, chunk: Uint8Array): Promise<void> {
     const { store, patience } = this.#options;
     const occupant = await createObject(store, patience, name, chunk);
-    if (occupant.type === "mine") this.#created.push(name);
-    else throw corrupt(`${store.location}: ${name}`, "was changed while the snapshot was written");
+    if (occupant.type === "mine") return;
+    throw corrupt(`${store.location}: ${name}`, "was changed while the snapshot was written");
   }
 
   async #commit(): Promise<SnapshotInfo> {

@@ -57,6 +57,7 @@ describe("snapshots in an object store", () => {
     expect(await rejection(openSharedSnapshot(other, "log-manifest", nodeClock, nodeRandom))).toBe(
       "invalidArgument",
     );
+    await write(storage, 6, new Uint8Array());
     await storage.snapshots.drop(info);
     expect(await openSharedSnapshot(other, name, nodeClock, nodeRandom)).toBeNull();
     expect(bucket.names("chunks/")).toEqual([]);
@@ -107,5 +108,42 @@ describe("snapshots in an object store", () => {
     expect(await rejection(old.snapshots.drop(first))).toBe("fenced");
     expect(await next.snapshots.list()).toEqual([first]);
     expectBytes(await collect(next.snapshots.read(first)), CONTENT);
+  });
+
+  it("lose no chunks to an owner that was replaced in the middle of the same one", async () => {
+    const bucket = new ObjectBucket();
+    const store = (): ObjectStore => memoryObjectStore(bucket, { maxObjectBytes: CHUNK_BYTES });
+    const old = await open(store());
+    await old.log.open();
+    const stalled = await old.snapshots.create(at(9), Uint8Array.of(9));
+    await stalled.write(CONTENT);
+    const next = await open(store());
+    await next.log.open();
+    const writer = await next.snapshots.create(at(9), Uint8Array.of(9));
+    await writer.write(CONTENT);
+    // It learns that it was replaced, and stops.
+    await stalled.abort();
+    const info = await writer.commit();
+    expectBytes(await collect(next.snapshots.read(info)), CONTENT);
+  });
+
+  it("are found although an owner that was replaced puts another in the place of one being listed", async () => {
+    const bucket = new ObjectBucket();
+    const inner = memoryObjectStore(bucket, { maxObjectBytes: CHUNK_BYTES });
+    const old = await open(inner);
+    await write(old, 5);
+    const writer = await old.snapshots.create(at(5), Uint8Array.of(6));
+    await writer.write(CONTENT);
+    let replaced: SnapshotInfo | null = null;
+    const next = await open({
+      ...inner,
+      get: async (name) => {
+        if (name.startsWith("snapshots/")) replaced ??= await writer.commit();
+        return inner.get(name);
+      },
+    });
+    const found = await next.snapshots.list();
+    expect(replaced).not.toBeNull();
+    expect(found).toEqual([replaced]);
   });
 });
