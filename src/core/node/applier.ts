@@ -10,6 +10,7 @@ import {
 import { decodeConfChangeContext, decodeProposal } from "./codec/index.ts";
 import type { ProposalId } from "./frames.ts";
 import { Membership } from "./membership.ts";
+import type { Meter } from "./observer.ts";
 import type { SnapshotInfo } from "./ports.ts";
 import type { AppliedCommand, StateMachine } from "./state-machine.ts";
 
@@ -41,18 +42,21 @@ export class Applier<R> {
   /** What has been applied since the last snapshot. */
   sinceSnapshot: AppliedAmount = { entries: 0, bytes: 0 };
   #isBusy = false;
+  readonly #meter: Meter;
   readonly #observer: ApplyObserver<R>;
 
   constructor(
     stateMachine: StateMachine<R>,
     membership: Membership,
     applied: { readonly index: LogIndex; readonly term: Term },
+    meter: Meter,
     observer: ApplyObserver<R>,
   ) {
     this.stateMachine = stateMachine;
     this.membership = membership;
     this.appliedIndex = applied.index;
     this.appliedTerm = applied.term;
+    this.#meter = meter;
     this.#observer = observer;
   }
 
@@ -75,8 +79,11 @@ export class Applier<R> {
     let bytes = this.sinceSnapshot.bytes;
     const flush = async (): Promise<void> => {
       if (commands.length === 0) return;
+      const startedMs = this.#meter.nowMs();
       const pending = this.stateMachine.applyChunk(commands);
       const results = pending instanceof Promise ? await pending : (pending as readonly R[]);
+      this.#meter.record("applyBatch", commands.length);
+      this.#meter.since("applyDuration", startedMs);
       for (let i = 0; i < ids.length; i++) this.#observer.onResult(ids[i]!, commands[i]!.index, results[i]);
       commands = [];
       ids = [];

@@ -71,6 +71,8 @@ export interface ReplicaStatus {
   readonly lastIndex: LogIndex;
   readonly firstIndex: LogIndex;
   readonly isLearner: boolean;
+  /** Proposals of this member's callers that are not answered yet. */
+  readonly pendingProposals: number;
 }
 
 export interface EngineStatus extends ReplicaStatus {
@@ -80,6 +82,9 @@ export interface EngineStatus extends ReplicaStatus {
   readonly dbSize: number;
   /** Those that this member serves. */
   readonly watches: WatchStats;
+  /** How many revisions the watch is behind that has been told least. Looks at all of them. */
+  readonly watchLag: () => number;
+  readonly leases: number;
   /** Hash of the latest state at `revision`; equal on all members at the same revision. */
   readonly stateHash: () => string;
 }

@@ -17,6 +17,7 @@ export type {
 } from "./engine.ts";
 export type { AutoCompaction } from "./auto-compactor.ts";
 export type { NodeOptions, NodeTuning } from "./options.ts";
+export type { Measurement, NodeObserver } from "./observer.ts";
 export { NODE_DEFAULTS } from "./options.ts";
 export type {
   Cancel,

@@ -167,6 +167,8 @@ export class KvEngine implements Engine {
       compactRevision: store.compactRevision,
       dbSize: store.sizeBytes,
       watches: this.#watches.stats(),
+      watchLag: () => this.#watches.lag(),
+      leases: store.leaseCount,
       stateHash: () => store.hash(),
     };
   }

@@ -2,6 +2,7 @@ import { EngineError } from "../errors/index.ts";
 import type { NodeId } from "../raft/index.ts";
 import type { CallOptions } from "./engine.ts";
 import type { FrameBody } from "./frames.ts";
+import type { Meter } from "./observer.ts";
 import type { NodeTuning } from "./options.ts";
 import type { Clock } from "./ports.ts";
 import { Waiter } from "./waiter.ts";
@@ -30,6 +31,7 @@ const MAX_ANSWERING = 65536;
  */
 export class LeaderQueries {
   readonly #clock: Clock;
+  readonly #meter: Meter;
   readonly #maxPending: number;
   readonly #timeoutMs: number;
   readonly #attemptMs: number;
@@ -50,6 +52,7 @@ export class LeaderQueries {
     { maxPendingRequests, requestTimeoutMs }: NodeTuning,
     attemptMs: number,
     clock: Clock,
+    meter: Meter,
     host: LeaderQueriesHost,
   ) {
     this.#lastId = session;
@@ -57,6 +60,7 @@ export class LeaderQueries {
     this.#timeoutMs = requestTimeoutMs;
     this.#attemptMs = attemptMs;
     this.#clock = clock;
+    this.#meter = meter;
     this.#host = host;
   }
 
@@ -67,7 +71,10 @@ export class LeaderQueries {
 
   /** Asks until somebody answers. @throws EngineError `noLeader`, `timeout`, `canceled`, `tooManyRequests`, `stopped`. */
   async ask(question: Uint8Array, { signal, timeoutMs = this.#timeoutMs }: CallOptions): Promise<Uint8Array> {
-    if (this.#pending >= this.#maxPending) throw new EngineError("tooManyRequests", { retryAfterMs: 100 });
+    if (this.#pending >= this.#maxPending) {
+      this.#meter.record("rejectedReads", 1);
+      throw new EngineError("tooManyRequests", { retryAfterMs: 100 });
+    }
     const endMs = this.#clock.nowMs() + timeoutMs;
     this.#pending++;
     try {

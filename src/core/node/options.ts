@@ -1,6 +1,7 @@
 import type { RaftOptions } from "../raft/index.ts";
 import type { AutoCompaction } from "./auto-compactor.ts";
 import type { Consistency, Member } from "./engine.ts";
+import type { NodeObserver } from "./observer.ts";
 import type { Clock, Logger, Random, StorageEngine, StoreIdentity, Transport } from "./ports.ts";
 import type { WatchTuning } from "./watch/watch-hub.ts";
 
@@ -24,6 +25,8 @@ export interface NodeOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Told what the node measures. Absent: nothing is measured. */
+  readonly observer?: NodeObserver;
   readonly raft?: Partial<Omit<RaftOptions, "nodeId">>;
   readonly tuning?: Partial<NodeTuning>;
   readonly watch?: Partial<WatchTuning>;

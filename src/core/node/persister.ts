@@ -1,4 +1,5 @@
 import type { Entry, HardState, Ready } from "../raft/index.ts";
+import type { Meter } from "./observer.ts";
 import type { StorageEngine } from "./ports.ts";
 
 /** A Ready whose writes are under way or done. */
@@ -13,6 +14,7 @@ interface Write {
  */
 export class Persister {
   readonly #storage: StorageEngine;
+  readonly #meter: Meter;
   readonly #onPersisted: (ready: Ready) => void;
   readonly #onFailure: (error: unknown) => void;
   #writes: Write[] = [];
@@ -24,10 +26,12 @@ export class Persister {
 
   constructor(
     storage: StorageEngine,
+    meter: Meter,
     onPersisted: (ready: Ready) => void,
     onFailure: (error: unknown) => void,
   ) {
     this.#storage = storage;
+    this.#meter = meter;
     this.#onPersisted = onPersisted;
     this.#onFailure = onFailure;
   }
@@ -44,6 +48,7 @@ export class Persister {
 
   /** Begins to persist. Reports at once if there is nothing to write and nothing to wait for. */
   persist(ready: Ready): void {
+    const startedMs = this.#meter.nowMs();
     const begun = this.#begin(ready);
     if (begun === null && this.#writes.length === 0) return this.#onPersisted(ready);
     const write: Write = { ready, done: begun === null };
@@ -55,6 +60,7 @@ export class Persister {
       () => {
         write.done = true;
         this.#writing--;
+        if (ready.entries.length > 0) this.#meter.since("logFlush", startedMs);
         this.#report();
       },
       (error: unknown) => this.#onFailure(error),

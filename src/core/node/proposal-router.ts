@@ -4,6 +4,7 @@ import { decodeConfChangeContext, encodeProposal } from "./codec/index.ts";
 import type { Member } from "./engine.ts";
 import { ForwardWindow } from "./forward-window.ts";
 import type { FrameBody, MemberUpdate, Proposal, ProposalId } from "./frames.ts";
+import type { Meter } from "./observer.ts";
 import type { Clock } from "./ports.ts";
 import type { Payload, Proposals, SendOutcome } from "./proposals.ts";
 
@@ -28,6 +29,7 @@ export class ProposalRouter<R> {
   readonly #raft: Raft;
   readonly #proposals: Proposals<R>;
   readonly #clock: Clock;
+  readonly #meter: Meter;
   readonly #members: () => readonly Member[];
   readonly #send: (to: NodeId, body: FrameBody) => void;
   readonly #window: ForwardWindow;
@@ -40,12 +42,14 @@ export class ProposalRouter<R> {
     raft: Raft,
     proposals: Proposals<R>,
     clock: Clock,
+    meter: Meter,
     members: () => readonly Member[],
     send: (to: NodeId, body: FrameBody) => void,
   ) {
     this.#raft = raft;
     this.#proposals = proposals;
     this.#clock = clock;
+    this.#meter = meter;
     this.#members = members;
     this.#send = send;
     this.#window = new ForwardWindow(raft.term);
@@ -103,7 +107,9 @@ export class ProposalRouter<R> {
     const flushRun = (): void => {
       if (run.length === 0) return;
       const outcome = this.#raft.step({ type: "propose", commands: run }, nowMs);
-      refusals.push(...run.map(() => (outcome.ok ? null : outcome.rejection)));
+      const rejection = outcome.ok ? null : outcome.rejection;
+      if (rejection?.reason === "backPressure") this.#meter.record("rejectedProposals", run.length);
+      refusals.push(...run.map(() => rejection));
       run = [];
       runBytes = 0;
     };
@@ -189,6 +195,7 @@ export class ProposalRouter<R> {
     }
     if (!this.#window.take(term, id)) return;
     if (this.#forwarded.length >= MAX_FORWARDED) {
+      this.#meter.record("rejectedProposals", 1);
       const busy = new EngineError("tooManyRequests", { retryAfterMs: BACK_PRESSURE_RETRY_MS });
       return this.#refuse(from, forward, busy);
     }

@@ -3,6 +3,7 @@ import type { ConfChangeStep, Term } from "../raft/index.ts";
 import { encodeConfChangeContext, MAX_COMMAND_BYTES, requireStorable } from "./codec/index.ts";
 import type { CallOptions } from "./engine.ts";
 import type { FrameBody, MemberUpdate, ProposalId } from "./frames.ts";
+import type { Meter } from "./observer.ts";
 import { deadlineOf, Waiter } from "./waiter.ts";
 
 /** What a follower hands to the leader, and what a leader proposes itself. */
@@ -14,6 +15,7 @@ interface Pending<R> {
   sequence: number;
   readonly write: (id: ProposalId) => Payload;
   readonly waiter: Waiter<R | undefined>;
+  readonly submittedAtMs: number;
   /**
    * The term of the leader that it was given to, or null. From then on nobody knows whether it will be applied, until
    * it is, or until an entry of a later term is: what that leader had not committed by then, nobody ever will.
@@ -33,6 +35,7 @@ export class Proposals<R> {
   readonly #session: bigint;
   readonly #maxPending: number;
   readonly #timeoutMs: number;
+  readonly #meter: Meter;
   #sequence = 0;
   readonly #pending: Map<number, Pending<R>> = new Map();
   #unsent: Pending<R>[] = [];
@@ -41,10 +44,11 @@ export class Proposals<R> {
   #appliedTerm: Term = 0;
 
   /** @param session random, unique to this start of the node. */
-  constructor(session: bigint, maxPending: number, timeoutMs: number) {
+  constructor(session: bigint, maxPending: number, timeoutMs: number, meter: Meter) {
     this.#session = session;
     this.#maxPending = maxPending;
     this.#timeoutMs = timeoutMs;
+    this.#meter = meter;
   }
 
   get size(): number {
@@ -83,11 +87,13 @@ export class Proposals<R> {
     call: CallOptions,
     nowMs: number,
   ): Promise<R | undefined> {
-    if (this.#pending.size >= this.#maxPending)
+    if (this.#pending.size >= this.#maxPending) {
+      this.#meter.record("rejectedProposals", 1);
       throw new EngineError("tooManyRequests", { retryAfterMs: 100 });
+    }
     const sequence = ++this.#sequence;
     const waiter = new Waiter<R | undefined>(deadlineOf(call, nowMs, this.#timeoutMs), call.signal);
-    const pending: Pending<R> = { sequence, write, waiter, sentIn: null };
+    const pending: Pending<R> = { sequence, write, waiter, submittedAtMs: nowMs, sentIn: null };
     this.#pending.set(sequence, pending);
     this.#unsent.push(pending);
     try {
@@ -152,8 +158,13 @@ export class Proposals<R> {
     this.#pending.set(pending.sequence, pending);
   }
 
-  applied(id: ProposalId, result: R | undefined): void {
-    if (id.proposer === this.#session) this.#pending.get(id.sequence)?.waiter.resolve(result);
+  /** @param committedAtMs by the meter, since when this node has known that it is committed. */
+  applied(id: ProposalId, result: R | undefined, committedAtMs: number): void {
+    const pending = id.proposer === this.#session ? this.#pending.get(id.sequence) : undefined;
+    if (pending === undefined) return;
+    this.#meter.between("proposeToCommit", pending.submittedAtMs, committedAtMs);
+    this.#meter.since("proposeToApply", pending.submittedAtMs);
+    pending.waiter.resolve(result);
   }
 
   /**

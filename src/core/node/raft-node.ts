@@ -9,7 +9,6 @@ import {
   type RaftOptions,
   type RaftStatus,
   type Ready,
-  type SoftState,
   type Term,
 } from "../raft/index.ts";
 import { Alarm } from "./alarm.ts";
@@ -17,9 +16,11 @@ import { Applier } from "./applier.ts";
 import { ApplyLoop } from "./apply-loop.ts";
 import type { CallOptions, Consistency, Member } from "./engine.ts";
 import type { FrameBody, MemberUpdate } from "./frames.ts";
+import { Lead } from "./lead.ts";
 import { LeaderQueries } from "./leader-queries.ts";
 import { readForMember } from "./log-reader.ts";
 import { type NodeEvents, nodeEvents } from "./node-events.ts";
+import { Meter } from "./observer.ts";
 import { NODE_DEFAULTS, type NodeOptions, type NodeTuning } from "./options.ts";
 import { Ownership } from "./ownership.ts";
 import { PeerPort } from "./peer-port.ts";
@@ -29,9 +30,7 @@ import { Proposals } from "./proposals.ts";
 import { ProposalRouter } from "./proposal-router.ts";
 import { Reads } from "./reads.ts";
 import { recover, type Recovered } from "./recovery.ts";
-import { SnapshotReceiver } from "./snapshot-receiver.ts";
-import { SnapshotSender } from "./snapshot-sender.ts";
-import { Snapshotter } from "./snapshotter.ts";
+import { Snapshots } from "./snapshots.ts";
 import type { StateMachine } from "./state-machine.ts";
 
 /** How often waiting requests are looked at for their deadlines. */
@@ -59,13 +58,11 @@ export class RaftNode<R> {
   readonly #proposals: Proposals<R>;
   readonly #router: ProposalRouter<R>;
   readonly #reads: Reads;
-  readonly #snapshotter: Snapshotter<R>;
-  readonly #sender: SnapshotSender<R>;
-  readonly #receiver: SnapshotReceiver;
+  readonly #snapshots: Snapshots<R>;
+  readonly #lead: Lead;
   /** The core's next deadline, and the next look at requests that wait. */
   readonly #deadline: Alarm;
   readonly #sweeper: Alarm;
-  #soft: SoftState = { role: "follower", leaderId: null };
   #scheduled = false;
   #pumping = false;
   #stopped = false;
@@ -88,17 +85,19 @@ export class RaftNode<R> {
       random,
       clock.nowMs(),
     );
-    this.#applier = new Applier(stateMachine, recovered.membership, recovered.applied, {
+    const meter = new Meter(clock, options.observer ?? null);
+    this.#lead = new Lead(identity.nodeId, this.#raft.term, meter, () => this.#onLeaderChange());
+    this.#applier = new Applier(stateMachine, recovered.membership, recovered.applied, meter, {
       onConfChange: (change) => this.#step({ type: "applyConfChange", change }).config!,
-      onResult: (id, _index, result) => this.#proposals.applied(id, result),
+      onResult: (id, _index, result) => this.#proposals.applied(id, result, this.#applyLoop.committedAtMs),
       onMembership: () => this.#onMembership(),
     });
     this.#applier.sinceSnapshot = recovered.sinceSnapshot;
     const fail = (error: unknown): void => this.#fail(error);
     const send = (to: NodeId, body: FrameBody): void => this.#peers.send(to, body);
     this.#ownership = new Ownership(storage, (message) => this.#dispatch(message), fail);
-    this.#persister = new Persister(storage, (ready) => this.#onPersisted(ready), fail);
-    this.#applyLoop = new ApplyLoop(this.#applier, this.#persister, storage.snapshots, {
+    this.#persister = new Persister(storage, meter, (ready) => this.#onPersisted(ready), fail);
+    this.#applyLoop = new ApplyLoop(this.#applier, this.#persister, storage.snapshots, meter, {
       isStopped: () => this.#stopped,
       restored: (info) => this.#onRestored(info),
       applied: (index) => this.#onApplied(index),
@@ -106,31 +105,20 @@ export class RaftNode<R> {
     });
     const { maxPendingRequests, requestTimeoutMs } = this.tuning;
     const { electionTimeoutMs } = this.raftOptions;
-    this.#proposals = new Proposals(random.id(), maxPendingRequests, requestTimeoutMs);
-    this.#router = new ProposalRouter(this.#raft, this.#proposals, clock, () => this.members(), send);
+    this.#proposals = new Proposals(random.id(), maxPendingRequests, requestTimeoutMs, meter);
+    this.#router = new ProposalRouter(this.#raft, this.#proposals, clock, meter, () => this.members(), send);
     const session = random.id();
-    this.#reads = new Reads(session, maxPendingRequests, requestTimeoutMs, electionTimeoutMs / 2);
-    this.queries = new LeaderQueries(session, this.tuning, electionTimeoutMs / 2, clock, {
+    this.#reads = new Reads(session, maxPendingRequests, requestTimeoutMs, electionTimeoutMs / 2, meter);
+    this.queries = new LeaderQueries(session, this.tuning, electionTimeoutMs / 2, clock, meter, {
       nodeId: identity.nodeId,
       leaderId: () => this.leaderId,
       wake: () => this.#wake(),
       send,
     });
-    this.#snapshotter = new Snapshotter(storage, this.#applier, this.tuning, clock, logger, {
-      stored: () => this.#raft,
-      compacting: (snapshot) => this.#input(() => this.#step({ type: "compacted", snapshot })),
-      fail,
-    });
-    this.#sender = new SnapshotSender(this.#snapshotter, options, this.tuning, electionTimeoutMs, {
-      term: () => this.#raft.term,
+    this.#snapshots = new Snapshots(options, this.tuning, this.#applier, meter, {
+      raft: this.#raft,
       send,
-      report: (to, ok) => this.#input(() => this.#step({ type: "snapshotReport", to, ok })),
-    });
-    this.#receiver = new SnapshotReceiver(storage.snapshots, logger, {
-      commitIndex: () => this.#raft.commitIndex,
-      send,
-      complete: (from, { term }, snapshot) =>
-        this.#receive({ type: "InstallSnapshot", from, to: identity.nodeId, term, snapshot }),
+      input: (event) => this.#input(() => this.#step(event)),
       fail,
     });
     this.#deadline = new Alarm(clock, () => this.#input(() => this.#step({ type: "wake" })));
@@ -142,7 +130,7 @@ export class RaftNode<R> {
   // What callers may ask
 
   get leaderId(): NodeId | null {
-    return this.#soft.leaderId;
+    return this.#lead.leaderId;
   }
 
   get term(): number {
@@ -161,6 +149,11 @@ export class RaftNode<R> {
 
   get raftOptions(): RaftOptions {
     return this.#raft.options;
+  }
+
+  /** Proposals of this member's callers that are not answered yet. */
+  get pendingProposals(): number {
+    return this.#proposals.size;
   }
 
   get isAsleep(): boolean {
@@ -235,7 +228,7 @@ export class RaftNode<R> {
 
   /** Takes a snapshot now and shortens the log. */
   async takeSnapshot(): Promise<SnapshotInfo> {
-    return await this.#snapshotter.take();
+    return await this.#snapshots.take();
   }
 
   /** Stops. What was not sent is refused, what was sent is unknown; stores are closed when it resolves. */
@@ -305,7 +298,7 @@ export class RaftNode<R> {
   }
 
   #handle(ready: Ready): void {
-    if (ready.softState !== null) this.#onSoftState(ready.softState);
+    this.#lead.follow(ready);
     this.#ownership.send(ready.messages);
     this.#persister.persist(ready);
     this.#applyLoop.push(ready);
@@ -324,20 +317,18 @@ export class RaftNode<R> {
     if (!wasPumping && !this.#stopped) this.#pump();
   }
 
-  #onSoftState(soft: SoftState): void {
-    const before = this.#soft;
-    this.#soft = soft;
-    if (before.leaderId === soft.leaderId) return;
-    this.#options.logger.log("info", "leader changed", { leaderId: soft.leaderId, term: this.#raft.term });
+  #onLeaderChange(): void {
+    const { leaderId, term } = this;
+    this.#options.logger.log("info", "leader changed", { leaderId, term });
     this.#reads.onLeaderChange();
     this.#proposals.release();
-    this.events.leader.emit(soft.leaderId);
+    this.events.leader.emit(leaderId);
     this.#schedule();
   }
 
   #sweep(): void {
     const nowMs = this.#options.clock.nowMs();
-    this.#proposals.sweep(nowMs, this.#soft.leaderId);
+    this.#proposals.sweep(nowMs, this.leaderId);
     this.#reads.sweep(nowMs);
     this.#schedule();
     if (this.#proposals.size > 0 || this.#reads.size > 0) this.#sweepLater();
@@ -352,7 +343,7 @@ export class RaftNode<R> {
     this.#proposals.termApplied(this.#applier.appliedTerm);
     this.#reads.onApplied(index);
     this.#input(() => this.#step({ type: "applied", index }));
-    this.#snapshotter.poll();
+    this.#snapshots.poll();
   }
 
   #onRestored({ meta, size }: SnapshotInfo): void {
@@ -377,7 +368,7 @@ export class RaftNode<R> {
 
   #dispatch(message: Message): void {
     // The driver moves a snapshot's bytes; the last of them announces it.
-    if (message.type === "InstallSnapshot") this.#sender.start(message.to, message.snapshot, message.term);
+    if (message.type === "InstallSnapshot") this.#snapshots.bring(message.to, message.snapshot, message.term);
     else this.#peers.send(message.to, { type: "raft", message });
   }
 
@@ -390,10 +381,8 @@ export class RaftNode<R> {
         this.#input(() => this.#router.onForward(from, body));
       },
       forwardRejected: (body) => this.#input(() => this.#router.onForwardRejected(body)),
-      snapshotChunk: (from, body) => {
-        if (body.term >= this.#raft.term) this.#receiver.onChunk(from, body);
-      },
-      snapshotChunkResult: (from, body) => this.#sender.onResult(from, body),
+      snapshotChunk: (from, body) => this.#snapshots.onChunk(from, body),
+      snapshotChunkResult: (from, body) => this.#snapshots.onChunkResult(from, body),
       query: (from, body) => {
         if (this.isAsleep) this.#wake();
         this.queries.onQuery(from, body);
@@ -434,14 +423,13 @@ export class RaftNode<R> {
     this.#reads.stop();
     this.queries.stop();
     this.#ownership.stop();
-    this.#sender.stop();
+    this.#snapshots.endSending();
     this.events.stopped.emit();
     if (failure !== null) this.events.failure.emit(failure);
     // Whatever fails of it: files and locks are let go of.
     try {
       await this.#options.transport.stop();
-      await this.#receiver.stop();
-      await this.#snapshotter.stop();
+      await this.#snapshots.stop();
     } finally {
       await this.#options.storage.close();
     }

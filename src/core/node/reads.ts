@@ -1,6 +1,7 @@
 import { EngineError } from "../errors/index.ts";
 import type { LogIndex, Outcome, ReadState } from "../raft/index.ts";
 import type { CallOptions, Consistency } from "./engine.ts";
+import type { Meter } from "./observer.ts";
 import { deadlineOf, Waiter } from "./waiter.ts";
 
 type Confirmed = Exclude<Consistency, "eventual">;
@@ -22,6 +23,7 @@ export class Reads {
   readonly #maxPending: number;
   readonly #timeoutMs: number;
   readonly #retryAfterMs: number;
+  readonly #meter: Meter;
   #lastReadId: bigint;
   #count = 0;
   readonly #queued: Record<Confirmed, Waiter<void>[]> = { linearizable: [], lease: [] };
@@ -32,11 +34,12 @@ export class Reads {
    * @param session random: where ids begin, so that a late answer to what this node asked before a restart is not
    *   taken for one to what it asks now.
    */
-  constructor(session: bigint, maxPending: number, timeoutMs: number, retryAfterMs: number) {
+  constructor(session: bigint, maxPending: number, timeoutMs: number, retryAfterMs: number, meter: Meter) {
     this.#lastReadId = session;
     this.#maxPending = maxPending;
     this.#timeoutMs = timeoutMs;
     this.#retryAfterMs = retryAfterMs;
+    this.#meter = meter;
   }
 
   get size(): number {
@@ -44,7 +47,10 @@ export class Reads {
   }
 
   async wait(policy: Confirmed, call: CallOptions, nowMs: number): Promise<void> {
-    if (this.#count >= this.#maxPending) throw new EngineError("tooManyRequests", { retryAfterMs: 100 });
+    if (this.#count >= this.#maxPending) {
+      this.#meter.record("rejectedReads", 1);
+      throw new EngineError("tooManyRequests", { retryAfterMs: 100 });
+    }
     const waiter = new Waiter<void>(deadlineOf(call, nowMs, this.#timeoutMs), call.signal);
     this.#queued[policy].push(waiter);
     this.#count++;

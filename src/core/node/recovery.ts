@@ -11,6 +11,7 @@ import {
 import { type AppliedAmount, Applier } from "./applier.ts";
 import { requireStorable } from "./codec/index.ts";
 import { Membership } from "./membership.ts";
+import { Meter } from "./observer.ts";
 import type { NodeOptions } from "./options.ts";
 import type { LogBounds, SnapshotInfo, StorageEngine, StoreIdentity } from "./ports.ts";
 import type { StateMachine } from "./state-machine.ts";
@@ -48,7 +49,7 @@ export async function recover<R>(options: NodeOptions, stateMachine: StateMachin
   }
   const snapshot = (await storage.snapshots.list())[0];
   if (snapshot === undefined) return await awaitSnapshot(hardState, bounds);
-  return await restore(storage, stateMachine, hardState, bounds, snapshot);
+  return await restore(options, stateMachine, hardState, bounds, snapshot);
 }
 
 function assertSameIdentity(stored: StoreIdentity, given: StoreIdentity): void {
@@ -103,7 +104,7 @@ async function awaitSnapshot(stored: HardState | null, bounds: LogBounds): Promi
 }
 
 async function restore<R>(
-  storage: StorageEngine,
+  { storage, clock }: NodeOptions,
   stateMachine: StateMachine<R>,
   stored: HardState | null,
   found: LogBounds,
@@ -119,7 +120,9 @@ async function restore<R>(
     commit: committedIndex(storage, stored, bounds, meta.index),
   };
   let config = meta.config;
-  const applier = new Applier(stateMachine, new Membership(config, []), meta, {
+  // What is applied again is not work that anybody waits for.
+  const silent = new Meter(clock, null);
+  const applier = new Applier(stateMachine, new Membership(config, []), meta, silent, {
     onConfChange: (change) => {
       const next = changeConfig(config, change);
       assert(!("refused" in next), "a committed membership change fits the configuration it meets");

@@ -107,6 +107,7 @@ export class Replica<R> {
       lastIndex,
       firstIndex,
       isLearner,
+      pendingProposals: this.#node.pendingProposals,
     };
   }
 

@@ -2,6 +2,7 @@ import { EngineError } from "../errors/index.ts";
 import type { LogIndex, SnapshotMeta } from "../raft/index.ts";
 import type { Applier } from "./applier.ts";
 import type { StoredLog } from "./log-reader.ts";
+import type { Meter } from "./observer.ts";
 import type { NodeTuning } from "./options.ts";
 import type { Clock, Logger, SnapshotInfo, StorageEngine } from "./ports.ts";
 
@@ -27,6 +28,7 @@ export class Snapshotter<R> {
   readonly #tuning: NodeTuning;
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #meter: Meter;
   readonly #host: SnapshotterHost;
   #running: Promise<SnapshotInfo> | null = null;
   /** Snapshots that are being read, by their index, and by how many. */
@@ -39,6 +41,7 @@ export class Snapshotter<R> {
     tuning: NodeTuning,
     clock: Clock,
     logger: Logger,
+    meter: Meter,
     host: SnapshotterHost,
   ) {
     this.#storage = storage;
@@ -46,6 +49,7 @@ export class Snapshotter<R> {
     this.#tuning = tuning;
     this.#clock = clock;
     this.#logger = logger;
+    this.#meter = meter;
     this.#host = host;
   }
 
@@ -133,6 +137,8 @@ export class Snapshotter<R> {
       const info = await this.#write(meta, context, state.chunks());
       await this.#compact(info);
       const durationMs = this.#clock.nowMs() - startedMs;
+      this.#meter.record("snapshotDuration", durationMs / 1000);
+      this.#meter.record("snapshotBytes", info.size);
       this.#logger.log("info", "snapshot taken", { index: meta.index, bytes: info.size, durationMs });
       return info;
     } finally {

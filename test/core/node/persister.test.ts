@@ -1,10 +1,12 @@
 import { describe, expect, test } from "vitest";
 import type { StorageEngine } from "../../../src/core/node/index.ts";
+import { Meter } from "../../../src/core/node/observer.ts";
 import { Persister } from "../../../src/core/node/persister.ts";
 import type { Entry, HardState, LogIndex, Ready } from "../../../src/core/raft/index.ts";
 import { simpleConfig } from "../../../src/core/raft/index.ts";
 import { FAST, get, kindOf, put, putNow } from "./support.ts";
 import { Cluster } from "./world/cluster.ts";
+import { HandClock } from "./watch/hub-fixture.ts";
 import type { WriteKind } from "./world/disk.ts";
 import { History } from "./world/history.ts";
 import { watchPromises } from "./world/promises.ts";
@@ -92,6 +94,7 @@ function rig(hasCommit: boolean): Rig {
   const failures: unknown[] = [];
   const persister = new Persister(
     stores.engine,
+    new Meter(new HandClock(), null),
     ({ number }) => reported.push(number),
     (error) => failures.push(error),
   );

@@ -1,13 +1,16 @@
 import { describe, expect, test } from "vitest";
+import { Meter } from "../../../src/core/node/observer.ts";
 import type { Payload } from "../../../src/core/node/proposals.ts";
 import { Proposals } from "../../../src/core/node/proposals.ts";
 import type { ProposalId } from "../../../src/core/node/frames.ts";
 import { errorOf, FAST, getNow, kindOf, later, put, putNow } from "./support.ts";
 import { checkFinalState, checkRegisters } from "./world/check.ts";
+import { HandClock } from "./watch/hub-fixture.ts";
 import { Cluster, type ClusterOptions } from "./world/cluster.ts";
 import type { Verdict } from "./world/disk.ts";
 import { History } from "./world/history.ts";
 
+const SILENT = new Meter(new HandClock(), null);
 const COMMAND: Payload = { type: "command", command: new Uint8Array(1) };
 
 interface Run {
@@ -277,7 +280,7 @@ describe("the names of attempts", () => {
   }
 
   test("a refusal that comes again says nothing about the next attempt", async () => {
-    const proposals = new Proposals<string>(7n, 10, 1000);
+    const proposals = new Proposals<string>(7n, 10, 1000, SILENT);
     const result = proposals.submit(COMMAND, {}, 0);
     const [first] = offered(proposals, 1);
     proposals.refused(first!, "notLeader", "", 0);
@@ -288,22 +291,22 @@ describe("the names of attempts", () => {
     proposals.refused(first!, "tooManyRequests", "", 0);
     proposals.release();
     expect(proposals.hasUnsent).toBe(false);
-    proposals.applied(second!, "done");
+    proposals.applied(second!, "done", 0);
     await expect(result).resolves.toBe("done");
   });
 
   test("another node's ids mean nothing here", async () => {
-    const proposals = new Proposals<string>(7n, 10, 1000);
+    const proposals = new Proposals<string>(7n, 10, 1000, SILENT);
     const result = proposals.submit(COMMAND, {}, 0);
     const [{ sequence }] = offered(proposals, 1) as [ProposalId];
-    proposals.applied({ proposer: 8n, sequence }, "theirs");
+    proposals.applied({ proposer: 8n, sequence }, "theirs", 0);
     proposals.refused({ proposer: 8n, sequence }, "tooManyRequests", "", 0);
-    proposals.applied({ proposer: 7n, sequence }, "mine");
+    proposals.applied({ proposer: 7n, sequence }, "mine", 0);
     await expect(result).resolves.toBe("mine");
   });
 
   test("what was given up without a leader is forgotten", async () => {
-    const proposals = new Proposals<string>(7n, 1, 100);
+    const proposals = new Proposals<string>(7n, 1, 100, SILENT);
     for (let i = 0; i < 5; i++) {
       const result = proposals.submit(COMMAND, {}, i * 1000);
       proposals.sweep(i * 1000 + 100, null);

@@ -36,6 +36,9 @@ export const STATUS: EngineStatus = {
   isLearner: false,
   dbSize: 4096,
   watches: { streams: 0, watches: 0, slowWatches: 0 },
+  watchLag: () => 0,
+  leases: 0,
+  pendingProposals: 0,
   stateHash: () => "cafe",
 };
 

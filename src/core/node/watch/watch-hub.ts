@@ -161,6 +161,14 @@ export class WatchHub implements WatchSource {
     };
   }
 
+  /** How many revisions the watch is behind that has been told least. */
+  lag(): number {
+    let lag = 0;
+    for (const { watchers } of this.#streams)
+      for (const watcher of watchers) lag = Math.max(lag, watcher.lag);
+    return lag;
+  }
+
   // For watches
 
   get history(): History {

@@ -125,6 +125,12 @@ export class Watcher {
     return first === undefined ? this.#source.revision : first.revision - 1;
   }
 
+  /** How many revisions it has not been told of; while it reads the keys as they were, those that came since. */
+  get lag(): number {
+    const told = this.#state.type === "initial" ? this.#state.revision : this.toldRevision;
+    return Math.max(0, this.#source.revision - told);
+  }
+
   /** Whether a change of one of its keys is for it. */
   wants(isDelete: boolean, revision: Revision): boolean {
     return revision >= this.#startRevision && !(isDelete ? this.#noDelete : this.#noPut);
