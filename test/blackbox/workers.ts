@@ -1,7 +1,7 @@
 // Three Durable Objects and the Worker in front, in workerd, under load while objects are aborted in mid-write, made
-// slow and of another version, restarted all at once by a deployment, lost for good and replaced, and the runtime with all of them is ended.
-// Afterwards: no acknowledged write is lost, none that was refused is there, what was read fits one order of the
-// writes, and all objects have the same state.
+// slow and of another version, restarted all at once by a deployment, lost for good and replaced, and while the runtime
+// with all of them is ended. Afterwards: no acknowledged write is lost, none that was refused is there, what was read
+// fits one order of the writes, and all objects have the same state.
 //
 // --under=wrangler: `wrangler dev` and not Miniflare.
 
