@@ -58,6 +58,8 @@ export class Core {
    * heard one: this node may have promised its silence to a leader just before it went down (thesis §6.4.1).
    */
   lastLeaderContactMs: number;
+  /** Until when a leader may rely on what this node promised before it started, and knows nothing of. */
+  owesSilenceUntilMs: number;
   asleep = false;
 
   messages: Message[] = [];
@@ -84,6 +86,7 @@ export class Core {
     this.durable = hardState;
     this.config = config;
     this.lastLeaderContactMs = nowMs;
+    this.owesSilenceUntilMs = nowMs + options.electionTimeoutMs;
   }
 
   get id(): NodeId {

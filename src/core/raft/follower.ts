@@ -141,9 +141,11 @@ export class Follower implements RoleBehaviour {
     const caughtUp =
       core.log.lastIndex === message.leaderCommit && core.log.commitIndex === message.leaderCommit;
     // Nor by a good night that was long under way: its leader has got up since, and relies on what was promised then.
-    const newest = message.term !== this.#newestRound.term || message.round > this.#newestRound.round;
+    const newest = message.term !== this.#newestRound.term || message.round >= this.#newestRound.round;
     if (newest) this.#newestRound = { term: message.term, round: message.round };
-    core.asleep = message.quiesce && caughtUp && newest;
+    // Which a node that has just started cannot tell: it has forgotten what it heard.
+    const owesNothingOlder = core.nowMs >= core.owesSilenceUntilMs;
+    core.asleep = message.quiesce && caughtUp && newest && owesNothingOlder;
   }
 
   #onInstallSnapshot(message: InstallSnapshot): void {

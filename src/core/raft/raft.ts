@@ -85,6 +85,7 @@ export class Raft {
       first.hurryElection(nowMs);
     } else if (state.rested === true) {
       this.#core.lastLeaderContactMs = Number.NEGATIVE_INFINITY;
+      this.#core.owesSilenceUntilMs = Number.NEGATIVE_INFINITY;
       this.#core.asleep = true;
     }
     this.#role = first;

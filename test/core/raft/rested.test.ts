@@ -65,13 +65,30 @@ describe("a follower", () => {
   const heartbeat = { type: "Heartbeat", from: 3n, term: TERM, leaderCommit: 1 } as const;
 
   it("goes to sleep when its leader says so", () => {
+    const node = new OneNode({ rested: true });
+    node.receive({ ...heartbeat, round: 4, quiesce: true });
+    expect(node.status.asleep).toBe(true);
+  });
+
+  it("sleeps on when that comes twice", () => {
+    const node = new OneNode({ rested: true });
+    node.receive({ ...heartbeat, round: 4, quiesce: true });
+    node.receive({ ...heartbeat, round: 4, quiesce: true });
+    expect(node.status.asleep).toBe(true);
+  });
+
+  it("does not before it knows that nobody relies on what it promised before it started", () => {
     const node = new OneNode();
+    node.advance(ET - 1);
+    node.receive({ ...heartbeat, round: 4, quiesce: true });
+    expect(node.status.asleep).toBe(false);
+    node.advance(1);
     node.receive({ ...heartbeat, round: 4, quiesce: true });
     expect(node.status.asleep).toBe(true);
   });
 
   it("stays awake when that was said before something that it has promised since", () => {
-    const node = new OneNode();
+    const node = new OneNode({ rested: true });
     node.receive({ ...heartbeat, round: 5, quiesce: false });
     node.receive({ ...heartbeat, round: 4, quiesce: true });
     expect(node.status.asleep).toBe(false);

@@ -34,7 +34,7 @@ export const HEARTBEAT_INTERVAL_MS = 100;
  *   actions. A heartbeat that falls due and is not sent is the same as one that is lost.
  */
 const RESTORED: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
-  Core: { nowMs: NOW_MS, lastLeaderContactMs: NOW_MS - ELECTION_TIMEOUT_MS },
+  Core: { nowMs: NOW_MS, lastLeaderContactMs: NOW_MS - ELECTION_TIMEOUT_MS, owesSilenceUntilMs: NOW_MS },
   Follower: { _electionDeadlineMs: NOW_MS + ELECTION_TIMEOUT_MS },
   Learner: { _electionDeadlineMs: NOW_MS + ELECTION_TIMEOUT_MS },
   Candidate: { _deadlineMs: NOW_MS + ELECTION_TIMEOUT_MS },
