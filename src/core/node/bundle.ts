@@ -1,10 +1,10 @@
 import { EngineError } from "../errors/index.ts";
-import type { StorageEngine, StoreIdentity } from "./ports.ts";
+import type { LogStore, StorageEngine, StoreIdentity } from "./ports.ts";
 
 /**
  * The log and the snapshots of one store with the metadata of another: a log on S3, say, with term and vote on
- * DynamoDB. Both were opened before, and so are owned; both are closed with what this makes. The identity is in both,
- * so that neither can be exchanged for another's, or for an empty one, unnoticed.
+ * DynamoDB. Both were opened before; both are taken over by `log.open`, and closed with what this makes. The identity is
+ * in both, so that neither can be exchanged for another's, or for an empty one, unnoticed.
  *
  * @throws EngineError `storageForeign`, `storageCorrupt`: the two do not belong together.
  */
@@ -15,7 +15,7 @@ export async function bundleStorage(main: StorageEngine, meta: StorageEngine): P
     await Promise.all(owners.map(async (store) => store.confirmOwner?.()));
   };
   return {
-    log: main.log,
+    log: takenOver(main.log, meta.log),
     snapshots: main.snapshots,
     meta: {
       load: () => meta.meta.load(),
@@ -30,6 +30,22 @@ export async function bundleStorage(main: StorageEngine, meta: StorageEngine): P
       await Promise.all([main.close(), meta.close()]);
     },
     ...(owners.length === 0 ? {} : { confirmOwner }),
+  };
+}
+
+/** The log of which `open` opens the other one first: as it would by itself, for what is written beside it. */
+function takenOver(log: LogStore, beside: LogStore): LogStore {
+  return {
+    open: async () => {
+      // Or the process before could go on voting while this one acknowledges entries of an earlier term.
+      await beside.open();
+      return await log.open();
+    },
+    append: (entries) => log.append(entries),
+    read: (from, to, maxBytes) => log.read(from, to, maxBytes),
+    term: (index) => log.term(index),
+    compact: (to) => log.compact(to),
+    reset: (index, term) => log.reset(index, term),
   };
 }
 
