@@ -49,7 +49,8 @@ export class Caller {
       // Nothing has been sent: not even a write is in doubt.
       if (!(await this.#turnstile.enter(patience.signal))) throw neverSent(patience.signal);
       try {
-        return await this.#attempts({ call, body, repeatable, deadlineMs, signal: patience.signal });
+        const { signal } = patience;
+        return await this.#attempts({ call, request, body, repeatable, deadlineMs, signal });
       } finally {
         this.#turnstile.leave();
       }
@@ -60,12 +61,13 @@ export class Caller {
 
   async #attempts<Req, Res extends Reply>(work: {
     readonly call: Call<Req, Res>;
+    readonly request: Req;
     readonly body: string;
     readonly repeatable: boolean;
     readonly deadlineMs: number;
     readonly signal: AbortSignal;
   }): Promise<Res> {
-    const { call, body, repeatable, deadlineMs, signal } = work;
+    const { call, request, body, repeatable, deadlineMs, signal } = work;
     const { endpoints, clock } = this.#options;
     for (let last: EngineError | null = null; ;) {
       const { url, restMs } = endpoints.choose();
@@ -78,7 +80,7 @@ export class Caller {
       const leftMs = Math.max(1, deadlineMs - clock.nowMs());
       try {
         const timeoutMs = repeatable ? this.#attemptMs(leftMs) : leftMs;
-        const reply = await this.#attempt(url, call, body, { signal, timeoutMs });
+        const reply = await this.#attempt(url, call, { request, body }, { signal, timeoutMs });
         endpoints.worked(url);
         return reply;
       } catch (error) {
@@ -99,16 +101,16 @@ export class Caller {
     request: Req,
     limits: { readonly signal: AbortSignal; readonly timeoutMs: number },
   ): Promise<Res> {
-    return await this.#attempt(url, call, call.encode(request), limits);
+    return await this.#attempt(url, call, { request, body: call.encode(request) }, limits);
   }
 
   async #attempt<Req, Res extends Reply>(
     url: string,
     { path, decode }: Call<Req, Res>,
-    body: string,
+    { request, body }: { readonly request: Req; readonly body: string },
     limits: { readonly signal: AbortSignal; readonly timeoutMs: number },
   ): Promise<Res> {
-    const reply = decode(await this.#options.exchange.post(`${url}/v3${path}`, body, limits));
+    const reply = decode(await this.#options.exchange.post(`${url}/v3${path}`, body, limits), request);
     if (reply.header.memberId === undefined) {
       throw new EngineError("badReply", { detail: `${url} is no d-engine or etcd: its reply has no header` });
     }

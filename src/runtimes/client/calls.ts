@@ -20,6 +20,7 @@ import { text } from "../http/codec/schema.ts";
 import * as cluster from "../http/etcd/cluster-messages.ts";
 import * as kv from "../http/etcd/kv-messages.ts";
 import * as lease from "../http/etcd/lease-messages.ts";
+import { type CheckedTxn, checkedRange, checkedTxn } from "./checked-replies.ts";
 import { errorOfStream } from "./reply-error.ts";
 import { type WatchReply, watchReply, type WatchRequest, watchRequest } from "../http/etcd/watch-messages.ts";
 
@@ -27,8 +28,8 @@ import { type WatchReply, watchReply, type WatchRequest, watchRequest } from "..
 export interface Call<Req, Res> {
   readonly path: string;
   readonly encode: JsonEncoder<Req>;
-  /** @throws EngineError `badReply`. */
-  readonly decode: (body: string) => Res;
+  /** Reads a reply to this request. @throws EngineError `badReply`. */
+  readonly decode: (body: string, request: Req) => Res;
   /** Done twice, it does no more than once: a read, or the renewal of a lease. */
   readonly repeatable: boolean;
 }
@@ -43,10 +44,9 @@ export class Calls {
   readonly #encoders = new JsonEncoders(portableBase64);
   readonly #decoders = new JsonDecoders(portableBase64);
 
-  readonly range: Call<kv.RangeMessage, kv.RangeReply> = this.#read(
-    "/kv/range",
-    withPolicy(kv.rangeRequest),
-    kv.rangeReply,
+  readonly range: Call<kv.RangeMessage, kv.RangeReply> = checked(
+    this.#read("/kv/range", withPolicy(kv.rangeRequest), kv.rangeReply),
+    checkedRange,
   );
   readonly put: Call<PutRequest, kv.PutReply> = this.#write("/kv/put", kv.putRequest, kv.putReply);
   readonly deleteRange: Call<DeleteRangeRequest, kv.DeleteRangeReply> = this.#write(
@@ -54,10 +54,9 @@ export class Calls {
     kv.deleteRangeRequest,
     kv.deleteRangeReply,
   );
-  readonly txn: Call<kv.TxnMessage, kv.TxnReply> = this.#write(
-    "/kv/txn",
-    withPolicy(kv.txnRequest),
-    kv.txnReply,
+  readonly txn: Call<kv.TxnMessage, CheckedTxn & Reply> = checked(
+    this.#write("/kv/txn", withPolicy(kv.txnRequest), kv.txnReply),
+    (request, reply) => ({ header: reply.header, ...checkedTxn(request, reply) }),
   );
   readonly compact: Call<CompactRequest, kv.HeaderReply> = this.#write(
     "/kv/compaction",
@@ -148,6 +147,14 @@ export class Calls {
     const read = (body: string): Res => decodeReply(body, decode);
     return { path, encode: this.#encoders.of(request), decode: read, repeatable };
   }
+}
+
+/** A method whose replies are compared with the request. */
+function checked<Req, Res, Sound>(
+  { path, encode, decode, repeatable }: Call<Req, Res>,
+  check: (request: Req, reply: Res) => Sound,
+): Call<Req, Sound> {
+  return { path, encode, repeatable, decode: (body, request) => check(request, decode(body, request)) };
 }
 
 /** Reads a reply, of which anything may be wrong. */

@@ -1,17 +1,18 @@
 import { EngineError } from "../../core/errors/index.ts";
-import {
-  type CompactRequest,
-  type DeleteRangeRequest,
-  type DeleteRangeResponse,
-  isReadOnly,
-  type LeaseRevokeRequest,
-  type PutRequest,
-  type PutResponse,
-  type RangeRequest,
-  type RangeResponse,
-  type TxnRequest,
-  type TxnResponse,
+import type {
+  CompactRequest,
+  DeleteRangeRequest,
+  DeleteRangeResponse,
+  LeaseRevokeRequest,
+  PutRequest,
+  PutResponse,
+  RangeRequest,
+  RangeResponse,
+  TxnRequest,
+  TxnResponse,
 } from "../../core/kv/index.ts";
+// Not by the index: where nothing is bundled that would load the whole store.
+import { isReadOnly } from "../../core/kv/request-shape.ts";
 import { type ClientEngine, type MemberStatus, reasonOf } from "../../core/node/client/index.ts";
 import type {
   CallOptions,
@@ -30,7 +31,6 @@ import type {
 import type { Caller } from "./caller.ts";
 import type { Call, Calls, Reply } from "./calls.ts";
 import { RemoteWatches, type WatchSource } from "./remote-watches.ts";
-import { checkedRange, checkedTxn } from "./checked-replies.ts";
 import { wholeHeader } from "./whole-header.ts";
 
 type Members = { readonly members: readonly Member[] } & WithHeader;
@@ -80,8 +80,7 @@ export class RemoteEngine implements ClientEngine {
   async range(request: RangeRequest, options: ReadOptions = {}): Promise<RangeResponse & WithHeader> {
     return await asOthersSee(options, async ({ consistency, ...call }) => {
       const policy = consistency === undefined ? {} : { consistency };
-      const reply = await this.#call(this.#calls.range, { ...request, ...policy }, call);
-      return checkedRange(request, reply);
+      return await this.#call(this.#calls.range, { ...request, ...policy }, call);
     });
   }
 
@@ -101,8 +100,7 @@ export class RemoteEngine implements ClientEngine {
     return await asOthersSee(options, async ({ consistency, ...call }) => {
       const policy = consistency === undefined || !readOnly ? {} : { consistency };
       const reply = await this.#call(this.#calls.txn, { ...request, ...policy }, call, readOnly);
-      const { succeeded, responses } = checkedTxn(request, reply);
-      return { succeeded, responses, revision: reply.header.revision, header: reply.header };
+      return { ...reply, revision: reply.header.revision };
     });
   }
 

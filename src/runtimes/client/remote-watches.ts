@@ -42,6 +42,8 @@ interface Progress {
 const PAGE_SIZE = 500;
 /** How often each endpoint may talk nonsense, in turn, before it is no use to go on. */
 const MAX_NONSENSE = 3;
+/** A stream that was quiet for so long was all right before it ended. */
+const GOOD_LIFE_MS = 10_000;
 
 /**
  * Watches on a stream that is had from one server after the other: whatever happens to one, the next is asked to go on
@@ -118,12 +120,16 @@ export class RemoteWatches implements AsyncIterable<WatchResponse> {
       if (restMs > 0) await sleep(clock, restMs, signal);
       if (this.#isClosed) return;
       if (signal.aborted) throw canceled(this.#signal);
+      const begunMs = clock.nowMs();
       try {
         for (const watch of this.#watches.values()) yield* this.#list(watch);
         for await (const reply of this.#connect(url)) {
-          failures = 0;
-          endpoints.worked(url);
           yield* this.#take(reply);
+          // That a watch is created shows little: the next thing may be nonsense again, or the end.
+          if (!reply.created) {
+            failures = 0;
+            endpoints.worked(url);
+          }
           if (this.#watches.size === 0) return;
         }
         throw new EngineError("connectionLost", { detail: `${url} has ended the stream` });
@@ -131,6 +137,10 @@ export class RemoteWatches implements AsyncIterable<WatchResponse> {
         if (this.#isClosed) return;
         if (signal.aborted) throw canceled(this.#signal);
         if (!(error instanceof EngineError) || !error.retryable) throw error;
+        if (clock.nowMs() - begunMs >= GOOD_LIFE_MS) {
+          failures = 0;
+          endpoints.worked(url);
+        }
         endpoints.failed(url, error);
         this.#giveUpAfter(error, ++failures);
       }
