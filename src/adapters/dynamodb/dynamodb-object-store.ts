@@ -5,6 +5,7 @@ import {
   checkBody,
   inParallel,
   keyPrefix,
+  type ListingPage,
   type ListOptions,
   type ObjectCallOptions,
   ObjectRequests,
@@ -26,7 +27,7 @@ import {
   shardsOf,
   storedObject,
 } from "./item-layout.ts";
-import { type ListingPage, mergeShards } from "./merge-shards.ts";
+import { mergeShards } from "./merge-shards.ts";
 import { type ClientOptions, connect, type Connection } from "./sdk.ts";
 import { ensureTable } from "./table.ts";
 

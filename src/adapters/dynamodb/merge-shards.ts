@@ -1,11 +1,4 @@
-import type { ObjectListing } from "../object-store/index.ts";
-
-export interface ListingPage {
-  /** In order of the names. */
-  readonly objects: readonly ObjectListing[];
-  /** Something may follow the last of them. */
-  readonly more: boolean;
-}
+import type { ListingPage } from "../object-store/index.ts";
 
 /** The first `limit` of all shards' objects in order of their names, as far as the pages tell. */
 export function mergeShards(pages: readonly ListingPage[], limit: number): ListingPage {

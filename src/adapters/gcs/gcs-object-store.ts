@@ -2,17 +2,19 @@ import { createHash, randomUUID } from "node:crypto";
 import { EngineError } from "../../core/errors/index.ts";
 import {
   checkBody,
+  firstPage,
   inParallel,
   keyOf,
   keyPrefix,
+  type ListingPage,
   type ObjectCallOptions,
-  type ObjectListing,
   ObjectRequests,
   type ObjectStore,
   type ObjectVersion,
   type PutOutcome,
   readBody,
   type StoredObject,
+  type StorePage,
 } from "../object-store/index.ts";
 import { gcsFetch, makeGcsClient } from "./gcs-client.ts";
 import { explainGcsError, GcsError, noBucket } from "./gcs-errors.ts";
@@ -98,7 +100,7 @@ class GcsObjectStore implements ObjectStore {
   async list(
     prefix: string,
     options: ObjectCallOptions & { readonly startAfter?: string; readonly limit?: number } = {},
-  ): Promise<{ readonly objects: readonly ObjectListing[]; readonly more: boolean }> {
+  ): Promise<ListingPage> {
     const { startAfter, limit = MAX_PAGE } = options;
     const query = new URLSearchParams({
       prefix: this.#prefix + prefix,
@@ -107,14 +109,17 @@ class GcsObjectStore implements ObjectStore {
       fields: "items(name,size),nextPageToken",
     });
     if (startAfter !== undefined) query.set("startOffset", this.#prefix + startAfter);
-    const path = `/storage/v1/b/${encodeURIComponent(this.#bucket)}/o?${query.toString()}`;
-    const page = await this.#requests.read(async (signal) => {
-      const response = await gcsFetch(this.#client, { method: "GET", path }, signal);
-      return listingOf(await response.json());
-    }, options.signal);
-    if (page === null) throw this.#noBucket();
-    const listed = page.items.map(({ name, size }) => ({ name: name.slice(this.#prefix.length), size }));
-    return { objects: listed.filter(({ name }) => name !== startAfter), more: page.more };
+    return await firstPage(this.location, async (token) => {
+      if (token !== null) query.set("pageToken", token);
+      const path = `/storage/v1/b/${encodeURIComponent(this.#bucket)}/o?${query.toString()}`;
+      const page = await this.#requests.read(async (signal) => {
+        const response = await gcsFetch(this.#client, { method: "GET", path }, signal);
+        return pageOf(await response.json());
+      }, options.signal);
+      if (page === null) throw this.#noBucket();
+      const listed = page.objects.map(({ name, size }) => ({ name: name.slice(this.#prefix.length), size }));
+      return { objects: listed.filter(({ name }) => name !== startAfter), next: page.next };
+    });
   }
 
   async delete(names: readonly string[], options: ObjectCallOptions = {}): Promise<void> {
@@ -197,12 +202,7 @@ async function* emptyBody(): AsyncGenerator<Uint8Array> {
   // A reply without a body.
 }
 
-interface Listing {
-  readonly items: readonly ObjectListing[];
-  readonly more: boolean;
-}
-
-function listingOf(reply: unknown): Listing {
+function pageOf(reply: unknown): StorePage {
   const { items, nextPageToken } = reply as {
     readonly items?: readonly { readonly name?: unknown; readonly size?: unknown }[];
     readonly nextPageToken?: unknown;
@@ -211,5 +211,5 @@ function listingOf(reply: unknown): Listing {
     if (typeof name !== "string") throw new Error("a listing of something else than objects");
     return { name, size: Number(size) };
   });
-  return { items: objects, more: typeof nextPageToken === "string" && nextPageToken !== "" };
+  return { objects, next: typeof nextPageToken === "string" && nextPageToken !== "" ? nextPageToken : null };
 }

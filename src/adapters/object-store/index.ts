@@ -1,5 +1,8 @@
+export { firstPage } from "./first-page.ts";
+export type { StorePage } from "./first-page.ts";
 export { checkBody, keyOf, keyPrefix, readBody } from "./object-names.ts";
 export type {
+  ListingPage,
   ListOptions,
   ObjectCallOptions,
   ObjectListing,

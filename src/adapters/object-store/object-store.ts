@@ -34,6 +34,13 @@ export interface ListOptions extends ObjectCallOptions {
   readonly contents?: boolean;
 }
 
+export interface ListingPage {
+  /** In order of the names. */
+  readonly objects: readonly ObjectListing[];
+  /** Something may follow the last of them; an empty page is the last one. */
+  readonly more: boolean;
+}
+
 /**
  * How a conditional write ended.
  *
@@ -66,10 +73,7 @@ export interface ObjectStore {
     options?: ObjectCallOptions,
   ): Promise<PutOutcome>;
   /** Names that begin with `prefix`, after `startAfter`, in order of their bytes; one page. */
-  list(
-    prefix: string,
-    options?: ListOptions,
-  ): Promise<{ readonly objects: readonly ObjectListing[]; readonly more: boolean }>;
+  list(prefix: string, options?: ListOptions): Promise<ListingPage>;
   /** Deletes; names that are not there are no error. */
   delete(names: readonly string[], options?: ObjectCallOptions): Promise<void>;
   /** Lets go of connections. */

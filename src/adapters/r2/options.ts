@@ -3,11 +3,11 @@ export interface R2BucketLike {
   get(key: string): Promise<R2BodyLike | null>;
   /** Null when the condition did not hold. */
   put(key: string, value: Uint8Array, options: R2PutConditionLike): Promise<R2ObjectLike | null>;
-  list(options: {
-    prefix: string;
-    limit: number;
-    startAfter?: string;
-  }): Promise<{ readonly objects: readonly R2ObjectLike[]; readonly truncated: boolean }>;
+  list(options: { prefix: string; limit: number; startAfter?: string; cursor?: string }): Promise<{
+    readonly objects: readonly R2ObjectLike[];
+    readonly truncated: boolean;
+    readonly cursor?: string;
+  }>;
   delete(keys: string[]): Promise<void>;
 }
 

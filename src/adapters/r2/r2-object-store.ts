@@ -1,10 +1,11 @@
 import { EngineError } from "../../core/errors/index.ts";
 import {
   checkBody,
+  firstPage,
   keyOf,
   keyPrefix,
+  type ListingPage,
   type ObjectCallOptions,
-  type ObjectListing,
   ObjectRequests,
   type ObjectStore,
   type ObjectVersion,
@@ -88,22 +89,24 @@ class R2ObjectStore implements ObjectStore {
   async list(
     prefix: string,
     options: ObjectCallOptions & { readonly startAfter?: string; readonly limit?: number } = {},
-  ): Promise<{ readonly objects: readonly ObjectListing[]; readonly more: boolean }> {
+  ): Promise<ListingPage> {
     const { startAfter, limit = MAX_KEYS, signal } = options;
-    const page = await this.#requests.read(
-      () =>
-        this.#bucket.list({
-          prefix: this.#prefix + prefix,
-          limit: Math.max(1, Math.min(limit, MAX_KEYS)),
-          ...(startAfter === undefined ? {} : { startAfter: this.#prefix + startAfter }),
-        }),
-      signal,
-    );
-    const objects = (page?.objects ?? []).map(({ key, size }) => ({
-      name: key.slice(this.#prefix.length),
-      size,
-    }));
-    return { objects, more: page?.truncated === true };
+    return await firstPage(this.location, async (cursor) => {
+      const page = await this.#requests.read(
+        () =>
+          this.#bucket.list({
+            prefix: this.#prefix + prefix,
+            limit: Math.max(1, Math.min(limit, MAX_KEYS)),
+            ...(startAfter === undefined ? {} : { startAfter: this.#prefix + startAfter }),
+            ...(cursor === null ? {} : { cursor }),
+          }),
+        signal,
+      );
+      if (page === null)
+        throw new EngineError("storageFailed", { detail: `${this.location}: nothing to list` });
+      const objects = page.objects.map(({ key, size }) => ({ name: key.slice(this.#prefix.length), size }));
+      return { objects, next: page.truncated ? (page.cursor ?? "") : null };
+    });
   }
 
   async delete(names: readonly string[], { signal }: ObjectCallOptions = {}): Promise<void> {

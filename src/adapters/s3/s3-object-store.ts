@@ -2,11 +2,12 @@ import type { S3Client } from "@aws-sdk/client-s3";
 import { EngineError } from "../../core/errors/index.ts";
 import {
   checkBody,
+  firstPage,
   inParallel,
   keyOf,
   keyPrefix,
+  type ListingPage,
   type ObjectCallOptions,
-  type ObjectListing,
   ObjectRequests,
   type ObjectStore,
   type ObjectVersion,
@@ -117,24 +118,27 @@ class S3ObjectStore implements ObjectStore {
   async list(
     prefix: string,
     options: ObjectCallOptions & { readonly startAfter?: string; readonly limit?: number } = {},
-  ): Promise<{ readonly objects: readonly ObjectListing[]; readonly more: boolean }> {
+  ): Promise<ListingPage> {
     const { startAfter, limit = MAX_KEYS } = options;
-    const page = await this.#requests.read(async (abortSignal) => {
-      const command = new this.#sdk.ListObjectsV2Command({
-        Bucket: this.#bucket,
-        Prefix: this.#prefix + prefix,
-        MaxKeys: Math.max(1, Math.min(limit, MAX_KEYS)),
-        ...(startAfter === undefined ? {} : { StartAfter: this.#prefix + startAfter }),
-      });
-      return await sendOnce(command, () => this.#client.send(command, { abortSignal }));
-    }, options.signal);
-    if (page === null)
-      throw new EngineError("storageFailed", { detail: `${this.location}: nothing to list` });
-    const objects = (page.Contents ?? []).map(({ Key = "", Size = 0 }) => ({
-      name: Key.slice(this.#prefix.length),
-      size: Size,
-    }));
-    return { objects, more: page.IsTruncated === true };
+    return await firstPage(this.location, async (token) => {
+      const page = await this.#requests.read(async (abortSignal) => {
+        const command = new this.#sdk.ListObjectsV2Command({
+          Bucket: this.#bucket,
+          Prefix: this.#prefix + prefix,
+          MaxKeys: Math.max(1, Math.min(limit, MAX_KEYS)),
+          ...(startAfter === undefined ? {} : { StartAfter: this.#prefix + startAfter }),
+          ...(token === null ? {} : { ContinuationToken: token }),
+        });
+        return await sendOnce(command, () => this.#client.send(command, { abortSignal }));
+      }, options.signal);
+      if (page === null)
+        throw new EngineError("storageFailed", { detail: `${this.location}: nothing to list` });
+      const objects = (page.Contents ?? []).map(({ Key = "", Size = 0 }) => ({
+        name: Key.slice(this.#prefix.length),
+        size: Size,
+      }));
+      return { objects, next: page.IsTruncated === true ? (page.NextContinuationToken ?? "") : null };
+    });
   }
 
   async delete(names: readonly string[], options: ObjectCallOptions = {}): Promise<void> {

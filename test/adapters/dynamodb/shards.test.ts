@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { shardOf } from "../../../src/adapters/dynamodb/item-layout.ts";
-import { type ListingPage, mergeShards } from "../../../src/adapters/dynamodb/merge-shards.ts";
+import type { ListingPage } from "../../../src/adapters/object-store/index.ts";
+import { mergeShards } from "../../../src/adapters/dynamodb/merge-shards.ts";
 
 it("spreads names that count up evenly over the shards", () => {
   for (const shards of [1, 3, 8, 64]) {

@@ -30,6 +30,29 @@ describe("double", () => {
     expect((await store.get("a"))?.body).toEqual(Uint8Array.of(1, 2, 3));
   });
 
+  it("does not take an empty page for the end of a listing", async () => {
+    const store = await gcsObjectStore({ bucket, prefix: "pages", endpoint: double.endpoint });
+    for (const name of ["a", "b"]) await store.putIfAbsent(name, new Uint8Array(1));
+    const tokens: (string | null)[] = [];
+    double.fault = ({ url }) => {
+      const page = tokens.push(url.searchParams.get("pageToken"));
+      // Nothing at all, then nothing but the name that is to be left out, as where much was deleted.
+      const body = [
+        { nextPageToken: "first" },
+        { nextPageToken: "second", items: [{ name: "pages/a", size: "1" }] },
+      ][page - 1];
+      return body === undefined
+        ? null
+        : { type: "reply", reply: { status: 200, body: JSON.stringify(body) } };
+    };
+    onTestFinished(() => void (double.fault = () => null));
+    expect(await store.list("", { startAfter: "a" })).toEqual({
+      objects: [{ name: "b", size: 1 }],
+      more: false,
+    });
+    expect(tokens).toEqual([null, "first", "second"]);
+  });
+
   it("says that a bucket is missing, however few the words of the server are", async () => {
     const store = await gcsObjectStore({ bucket, prefix: "bucketless", endpoint: double.endpoint });
     for (const ask of [() => store.putIfAbsent("a", new Uint8Array(1)), () => store.list("")]) {

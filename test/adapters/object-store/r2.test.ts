@@ -63,6 +63,22 @@ describe.concurrent("what the binding of R2 throws", () => {
     },
   );
 
+  it("does not take an empty page for the end of a listing, nor empty pages without end for a listing", async () => {
+    const asked: (string | undefined)[] = [];
+    const pages = [
+      { objects: [], truncated: true, cursor: "on" },
+      { objects: [{ key: "a", size: 1, etag: "e" }], truncated: false },
+    ];
+    const bucket: R2BucketLike = {
+      ...failingBucket(),
+      list: async ({ cursor }) => pages[asked.push(cursor) - 1] ?? pages[0]!,
+    };
+    const store = r2ObjectStore({ bucket });
+    expect(await store.list("")).toEqual({ objects: [{ name: "a", size: 1 }], more: false });
+    expect(asked).toEqual([undefined, "on"]);
+    expect(await rejection(store.list(""))).toBe("storageUnavailable");
+  });
+
   it("takes a failed condition also as an error", async () => {
     const bucket = failingBucket("put: At least one of the pre-conditions did not hold. (10031)");
     expect(await r2ObjectStore({ bucket }).putIfAbsent("a", CONTENT)).toEqual({ type: "refused" });

@@ -50,6 +50,22 @@ describe("double", () => {
     site: () => ({ open: (prefix) => s3ObjectStore({ bucket, prefix, client }) }),
   });
 
+  it("does not take an empty page for the end of a listing", async () => {
+    const store = await s3ObjectStore({ bucket, prefix: "pages", client });
+    await store.putIfAbsent("a", new Uint8Array(1));
+    const tokens: (string | null)[] = [];
+    const empty =
+      "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>on</NextContinuationToken></ListBucketResult>";
+    const headers = { "content-type": "application/xml" };
+    double.fault = ({ url }) =>
+      tokens.push(url.searchParams.get("continuation-token")) > 1
+        ? null
+        : { type: "reply", reply: { status: 200, headers, body: empty } };
+    onTestFinished(() => void (double.fault = () => null));
+    expect(await store.list("")).toEqual({ objects: [{ name: "a", size: 1 }], more: false });
+    expect(tokens).toEqual([null, "on"]);
+  });
+
   it("deletes one by one where a server cannot delete many at once", async () => {
     const store = await s3ObjectStore({ bucket, prefix: "one-by-one", client });
     for (const name of ["a", "b", "c"]) await store.putIfAbsent(name, new Uint8Array(1));
