@@ -8,16 +8,18 @@ import { VERSION } from "./version.ts";
 /** A node that runs the key-value store, and serves it over HTTP where its configuration says so. */
 export async function startKvHost(options: BaseHostOptions): Promise<NodeHost<KvEngine>> {
   const { config, logger } = options;
+  const isServer = config.listenClientUrls.length > 0;
+  // Loaded only here: an engine that serves nobody over HTTP has no use for a metrics library.
+  const metrics = isServer ? new (await import("./metrics.ts")).NodeMetrics() : null;
   return await NodeHost.start({
     ...options,
-    start: (nodeOptions) => KvEngine.start(nodeOptions),
+    start: (nodeOptions) =>
+      KvEngine.start(metrics === null ? nodeOptions : { ...nodeOptions, observer: metrics.observer }),
     serveClients: async (engine, doors, transport) => {
-      if (config.listenClientUrls.length === 0) return;
-      // Loaded only here: an engine that serves nobody over HTTP has no use for a metrics library.
-      const { nodeMetrics } = await import("./metrics.ts");
-      const metrics = nodeMetrics(engine, transport);
+      if (metrics === null) return;
+      const measured = metrics.of(engine, transport);
       doors.serveClients({
-        engine: metrics.engine,
+        engine: measured.engine,
         auth: {
           ...(config.clientToken === null ? {} : { clientToken: config.clientToken }),
           // The configuration was refused unless this is safe, or someone said so.
@@ -25,7 +27,7 @@ export async function startKvHost(options: BaseHostOptions): Promise<NodeHost<Kv
           ...ownHosts(config),
         },
         version: VERSION,
-        metrics: metrics.render,
+        metrics: measured.render,
         limits: { maxRequestBytes: Math.ceil(config.maxRequestBytes * 1.4) + (64 << 10) },
         base64: nodeBase64,
         logger,

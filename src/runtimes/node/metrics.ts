@@ -1,20 +1,22 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 import { EngineError } from "../../core/errors/index.ts";
-import type { Engine } from "../../core/node/index.ts";
+import type { Engine, NodeObserver } from "../../core/node/index.ts";
 import type { Metrics } from "../http/index.ts";
-import { PEER_COUNTERS, STATUS_GAUGES } from "../http/status-metrics.ts";
+import {
+  DURATION_BUCKETS,
+  type MeasurementMetric,
+  MEASUREMENTS,
+  PEER_COUNTERS,
+  STATUS_GAUGES,
+} from "../http/status-metrics.ts";
 import { formatId } from "../http/peer/index.ts";
 import type { PeerTransport } from "./peers/peer-transport.ts";
-
-/** From a tenth of a millisecond, an eventual read, to the usual time-out. */
-const DURATION_BUCKETS = [
-  0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
-];
 
 /** Operations that are timed. */
 const TIMED = ["range", "put", "deleteRange", "txn", "compact"] as const;
 
-export interface NodeMetrics {
+/** What is served over HTTP, measured. */
+export interface Measured {
   /** Text for Prometheus. */
   readonly render: () => Promise<Metrics>;
   /** The engine with its operations timed and its errors counted. */
@@ -22,39 +24,55 @@ export interface NodeMetrics {
 }
 
 /** Metrics of the process, of one node and of what is asked of it, in a registry of their own. */
-export function nodeMetrics(engine: Engine, transport: Pick<PeerTransport, "stats">): NodeMetrics {
-  const register = new Registry();
-  collectDefaultMetrics({ register });
-  for (const [name, help, value] of STATUS_GAUGES) {
-    new Gauge({
-      name: `d_engine_${name}`,
-      help,
-      registers: [register],
-      collect() {
-        this.set(value(engine.status()));
-      },
-    });
+export class NodeMetrics {
+  /** For the node: see `NodeOptions`. */
+  readonly observer: NodeObserver;
+  readonly #register: Registry = new Registry();
+
+  constructor() {
+    collectDefaultMetrics({ register: this.#register });
+    this.observer = observerInto(this.#register);
   }
-  const leaderChanges = new Counter({
-    name: "d_engine_leader_changes_total",
-    help: "changes of the leader that this member has seen",
-    registers: [register],
-  });
-  engine.onLeaderChange((leaderId) => {
-    if (leaderId !== null) leaderChanges.inc();
-  });
-  peerMetrics(register, transport);
-  return {
-    render: async () => ({ contentType: register.contentType, body: await register.metrics() }),
-    engine: timed(engine, register),
+
+  /** To be called once, with the node that was given the observer. */
+  of(engine: Engine, transport: Pick<PeerTransport, "stats">): Measured {
+    const register = this.#register;
+    const gauges = STATUS_GAUGES.map(([name, help, value]) => ({
+      gauge: new Gauge({ name, help, registers: [register] }),
+      value,
+    }));
+    peerMetrics(register, transport);
+    return {
+      render: async () => {
+        const status = engine.status();
+        for (const { gauge, value } of gauges) gauge.set(value(status));
+        return { contentType: register.contentType, body: await register.metrics() };
+      },
+      engine: timed(engine, register),
+    };
+  }
+}
+
+function observerInto(register: Registry): NodeObserver {
+  const record = ({ name, help, buckets }: MeasurementMetric): ((value: number) => void) => {
+    if (buckets === null) {
+      const counter = new Counter({ name, help, registers: [register] });
+      return (value) => counter.inc(value);
+    }
+    const histogram = new Histogram({ name, help, buckets: [...buckets], registers: [register] });
+    return (value) => histogram.observe(value);
   };
+  const records = new Map(
+    Object.entries(MEASUREMENTS).map(([measurement, metric]) => [measurement, record(metric)]),
+  );
+  return (measurement, value) => records.get(measurement)!(value);
 }
 
 function peerMetrics(register: Registry, transport: Pick<PeerTransport, "stats">): void {
   for (const [field, name, help] of PEER_COUNTERS) {
     // The counters are the links' own: they are set, not added to.
     new Gauge({
-      name: `d_engine_${name}`,
+      name,
       help,
       labelNames: ["peer"],
       registers: [register],
@@ -72,7 +90,7 @@ function timed(engine: Engine, register: Registry): Engine {
     name: "d_engine_request_duration_seconds",
     help: "time from a request's arrival at the engine to its answer",
     labelNames: ["operation"],
-    buckets: DURATION_BUCKETS,
+    buckets: [...DURATION_BUCKETS],
     registers: [register],
   });
   const errors = new Counter({

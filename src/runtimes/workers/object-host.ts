@@ -6,7 +6,7 @@ import { type PeerReply, webPeerMac } from "../http/peer/index.ts";
 import { MembershipKeeper } from "./membership-keeper.ts";
 import type { ObjectAddress } from "./object-address.ts";
 import { objectClock } from "./object-clock.ts";
-import { objectMetrics } from "./object-metrics.ts";
+import { ObjectMetrics } from "./object-metrics.ts";
 import { ObjectPoster } from "./object-poster.ts";
 import type { ObjectRecord } from "./object-record.ts";
 import { ObjectTransport } from "./object-transport.ts";
@@ -51,7 +51,10 @@ export class ObjectHost {
   readonly #leave: () => void;
   readonly #fetch: (request: Request) => Response | Promise<Response>;
 
-  private constructor(options: HostOptions, { engine, transport, watchdog, keeper, hasLeft }: RunningNode) {
+  private constructor(
+    options: HostOptions,
+    { engine, transport, metrics, watchdog, keeper, hasLeft }: RunningNode,
+  ) {
     this.engine = engine;
     this.transport = transport;
     this.#watchdog = watchdog;
@@ -64,7 +67,7 @@ export class ObjectHost {
       engine,
       auth: { clientToken, allowInsecure: false },
       version: VERSION,
-      metrics: () => Promise.resolve(objectMetrics(engine, transport, storage)),
+      metrics: () => Promise.resolve(metrics.render(engine, transport, storage)),
       limits: { maxRequestBytes: Math.ceil(config.maxRequestBytes * 1.4) + (64 << 10) },
       logger,
     });
@@ -119,6 +122,7 @@ export class ObjectHost {
 interface RunningNode {
   readonly engine: KvEngine;
   readonly transport: ObjectTransport;
+  readonly metrics: ObjectMetrics;
   readonly watchdog: Watchdog;
   readonly keeper: MembershipKeeper;
   readonly hasLeft: () => Promise<boolean>;
@@ -159,6 +163,7 @@ async function startNode(options: HostOptions): Promise<RunningNode> {
     random: webRandom,
     logger,
   });
+  const metrics = new ObjectMetrics();
   engine = await KvEngine.start({
     identity,
     founders,
@@ -168,6 +173,7 @@ async function startNode(options: HostOptions): Promise<RunningNode> {
     clock,
     random: webRandom,
     logger,
+    observer: metrics.observer,
     rested,
     raft: {
       heartbeatIntervalMs,
@@ -197,7 +203,7 @@ async function startNode(options: HostOptions): Promise<RunningNode> {
   watchdog = new Watchdog(state.storage, record, watched, failed);
   watchdog.poll();
   const keeper = new MembershipKeeper(config, engine, clock, logger);
-  return { engine, transport, watchdog, keeper, hasLeft: () => hasLeft(context, identity) };
+  return { engine, transport, metrics, watchdog, keeper, hasLeft: () => hasLeft(context, identity) };
 }
 
 /** The only member there is leads whenever it runs, and owes nobody anything. */

@@ -84,7 +84,7 @@ describe("a single embedded engine", () => {
     await engine.client().put("k", "v");
     expect(await (await fetch(`${url}/kv/k`)).text()).toBe("v");
     const metrics = await (await fetch(`${url}/metrics`)).text();
-    expect(metrics).toMatch(/^d_engine_is_leader 1$/m);
+    expect(metrics).toMatch(/^etcd_server_is_leader 1$/m);
     expect(metrics).toMatch(/^d_engine_request_duration_seconds_count\{operation="range"\} 1$/m);
     expect(metrics).toMatch(/^process_cpu_seconds_total /m);
     expect((await fetch(`${url}/raft`, { method: "POST", body: "x" })).status).toBe(404);

@@ -87,7 +87,9 @@ describe("three objects", () => {
   it("count what is billed", async () => {
     const written = async (): Promise<number> => {
       const text = await (await cluster.fetch("/metrics")).text();
-      expect(text).toContain("d_engine_is_leader 1\n");
+      expect(text).toContain("etcd_server_is_leader 1\n");
+      expect(text).toMatch(/^d_engine_propose_commit_duration_seconds_count [1-9]/m);
+      expect(text).toMatch(/^etcd_server_leader_changes_seen_total [1-9]/m);
       return Number(/^d_engine_rows_written ([0-9]+)$/m.exec(text)?.[1]);
     };
     const before = await written();

@@ -1,0 +1,87 @@
+import { readFile } from "node:fs/promises";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { MEASUREMENTS } from "../../../src/runtimes/http/status-metrics.ts";
+import { EmbeddedEngine } from "../../../src/runtimes/node/index.ts";
+import { freePorts } from "./free-ports.ts";
+import { removeTempDirs, tempDir } from "./temp-dirs.ts";
+
+afterAll(removeTempDirs);
+
+const DASHBOARD = new URL("../../../examples/grafana/d-engine.json", import.meta.url);
+
+/** Names of all series that Prometheus makes of the text. */
+function seriesOf(text: string): Set<string> {
+  const names = new Set<string>();
+  for (const [, name, type] of text.matchAll(/^# TYPE (\S+) (\S+)$/gm)) {
+    const suffixes = type === "histogram" ? ["_bucket", "_sum", "_count"] : [""];
+    for (const suffix of suffixes) names.add(`${name!}${suffix}`);
+  }
+  return names;
+}
+
+function valueOf(text: string, series: string): number {
+  const line = text.split("\n").find((each) => each.startsWith(`${series} `));
+  if (line === undefined) throw new Error(`no ${series}`);
+  return Number(line.slice(series.length + 1));
+}
+
+describe("metrics of a server", () => {
+  let text = "";
+
+  beforeAll(async () => {
+    const [port] = await freePorts(1);
+    const url = `http://127.0.0.1:${port}`;
+    const engine = await EmbeddedEngine.start(await tempDir(), { env: {}, listenClientUrls: url });
+    try {
+      await engine.waitReady(5000);
+      await engine.client().put("k", "v");
+      await engine.engine.leaseGrant({ ttlSeconds: 60 });
+      await fetch(`${url}/kv/k`);
+      text = await (await fetch(`${url}/metrics`)).text();
+    } finally {
+      await engine.stop();
+    }
+  });
+
+  it("tell what the node has measured since it started", () => {
+    for (const measurement of ["proposeToCommit", "proposeToApply", "logFlush", "applyBatch"] as const) {
+      const { name } = MEASUREMENTS[measurement];
+      expect(valueOf(text, `${name}_count`)).toBeGreaterThanOrEqual(2);
+      expect(valueOf(text, `${name}_sum`)).toBeGreaterThan(0);
+    }
+    expect(valueOf(text, MEASUREMENTS.elections.name)).toBe(1);
+    expect(valueOf(text, MEASUREMENTS.leaderChanges.name)).toBe(1);
+    expect(valueOf(text, MEASUREMENTS.rejectedProposals.name)).toBe(0);
+  });
+
+  it("tell how the node stands", () => {
+    const commit = valueOf(text, "d_engine_commit_index");
+    expect(commit).toBeGreaterThan(2);
+    expect(valueOf(text, "d_engine_applied_index")).toBe(commit);
+    expect(valueOf(text, "d_engine_log_last_index")).toBe(commit);
+    expect(valueOf(text, "etcd_server_proposals_committed_total")).toBe(commit);
+    expect(valueOf(text, "etcd_server_has_leader")).toBe(1);
+    expect(valueOf(text, "etcd_server_proposals_pending")).toBe(0);
+    expect(valueOf(text, "d_engine_leases")).toBe(1);
+    expect(valueOf(text, "d_engine_watch_lag_revisions")).toBe(0);
+    expect(valueOf(text, "process_resident_memory_bytes")).toBeGreaterThan(1e6);
+  });
+
+  it("are those that the dashboard shows, which leaves out nothing that a node measures", async () => {
+    const dashboard = await readFile(DASHBOARD, "utf8");
+    const shown = [...dashboard.matchAll(/\b(?:d_engine|etcd|process|nodejs)_[a-z0-9_]+/g)].map(
+      ([name]) => name,
+    );
+    const series = seriesOf(text);
+    expect(shown.filter((name) => !series.has(name))).toEqual([]);
+    const missing = Object.values(MEASUREMENTS).filter(
+      ({ name }) => !shown.some((each) => each.startsWith(name)),
+    );
+    expect(missing).toEqual([]);
+    // Each thing that is asked for is a word of PromQL, or one of these names.
+    const { panels } = JSON.parse(dashboard) as { panels: { targets?: { expr: string }[] }[] };
+    const queries = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
+    expect(queries.length).toBeGreaterThan(25);
+    expect(queries.filter((query) => !shown.some((name) => query.includes(name)))).toEqual([]);
+  });
+});
