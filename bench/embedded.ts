@@ -11,7 +11,7 @@ import { endProcess, freePorts } from "./servers.ts";
 import { CALLERS, OPERATIONS, type Pace } from "./workload.ts";
 
 /** A process of bench/member.ts. */
-class MemberProcess {
+export class MemberProcess {
   readonly #child: ChildProcess;
 
   constructor() {
