@@ -129,17 +129,23 @@ describe("a read", () => {
 });
 
 describe("a write", () => {
-  it.each(Object.entries(PASSING))(
-    "is sent again after %s only if that rules out that it was applied",
-    async (_, { script, maybeApplied }) => {
+  const passing = Object.entries(PASSING);
+
+  it.each(passing.filter(([, { maybeApplied }]) => maybeApplied))(
+    "is not sent again after %s, since it may have been applied",
+    async (_, { script }) => {
       const { client, clock, asked } = scripted({ [A]: script, [B]: done });
-      if (maybeApplied) {
-        expect(await clock.run(errorOf(client.put("k", "v")))).toMatchObject({ maybeApplied: true });
-        expect(asked.map(({ url }) => url)).toEqual([A]);
-      } else {
-        expect(await clock.run(client.put("k", "v"))).toBe(7);
-        expect(asked.map(({ url }) => url)).toEqual([A, B]);
-      }
+      expect(await clock.run(errorOf(client.put("k", "v")))).toMatchObject({ maybeApplied: true });
+      expect(asked.map(({ url }) => url)).toEqual([A]);
+    },
+  );
+
+  it.each(passing.filter(([, { maybeApplied }]) => !maybeApplied))(
+    "is sent again after %s, which rules out that it was applied",
+    async (_, { script }) => {
+      const { client, clock, asked } = scripted({ [A]: script, [B]: done });
+      expect(await clock.run(client.put("k", "v"))).toBe(7);
+      expect(asked.map(({ url }) => url)).toEqual([A, B]);
     },
   );
 

@@ -80,7 +80,7 @@ export function scripted(scripts: Record<string, Script>, options: Partial<Conne
     random: STEADY,
     fetch: async (target, init) => {
       const { origin, pathname: path } = new URL(target);
-      const [first] = String(init.body).split("\n");
+      const [first] = (init.body as string).split("\n");
       const headers = new Headers(init.headers);
       const request = {
         url: origin,
