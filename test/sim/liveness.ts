@@ -97,6 +97,8 @@ class Liveness {
     const config = this.#host.config();
     // A change under way could make a majority of another configuration necessary.
     if (this.#host.isChanging() || config.votersOutgoing.length > 0) return 0;
+    // Whose addition was answered to nobody has no machine, and cannot be one of them.
+    if (config.voters.some((id) => !cluster.nodes.has(id))) return 0;
     const healed = this.#drawMajority(config);
     // A voter that was added, and nobody told the operator.
     for (const id of healed) this.#host.faults.provide(id);

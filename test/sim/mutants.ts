@@ -1,5 +1,6 @@
 import { DURABILITY_MUTANTS } from "./durability-mutants.ts";
 import { LEASE_MUTANTS } from "./lease-mutants.ts";
+import { WATCH_MUTANTS } from "./watch-mutants.ts";
 import type { Rewrite } from "./rewrite.ts";
 
 /** A bug that others shipped, or could have, planted in our own code. */
@@ -291,6 +292,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   ...DURABILITY_MUTANTS,
   ...LEASE_MUTANTS,
+  ...WATCH_MUTANTS,
 ];
 
 /** @throws Error for a name that there is none of. */

@@ -4,11 +4,12 @@ import { drawLease, LeaseWorkload } from "./lease.ts";
 import { drawLock, LockWorkload } from "./lock.ts";
 import { drawRegister, RegisterWorkload } from "./register.ts";
 import { drawSet, SetWorkload } from "./set.ts";
+import { drawWatch, WatchWorkload } from "./watch.ts";
 import type { WorkloadKind } from "./workload.ts";
 
 export type { CheckOptions, Workload } from "./workload.ts";
 
-/** Every kind of client. What comes to the engine later (watch) is tested by adding its own here. */
+/** Every kind of client. */
 export const WORKLOADS: Readonly<Record<string, WorkloadKind>> = {
   register: { draw: drawRegister, make: (clients, options) => new RegisterWorkload(clients, options) },
   append: { draw: drawAppend, make: (clients) => new AppendWorkload(clients) },
@@ -19,4 +20,5 @@ export const WORKLOADS: Readonly<Record<string, WorkloadKind>> = {
   },
   lock: { draw: drawLock, make: (clients) => new LockWorkload(clients) },
   set: { draw: drawSet, make: (clients) => new SetWorkload(clients) },
+  watch: { draw: drawWatch, make: (clients) => new WatchWorkload(clients) },
 };

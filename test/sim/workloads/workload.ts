@@ -14,8 +14,8 @@ export interface CheckOptions {
 }
 
 /**
- * One kind of client: which requests it makes, and how to tell from the answers that something is wrong. Others
- * (watch, lease, lock) join by being added to the list in `workloads/index.ts`.
+ * One kind of client: which requests it makes, and how to tell from the answers that something is wrong. Others join
+ * by being added to the list in `workloads/index.ts`.
  */
 export interface Workload {
   readonly name: string;

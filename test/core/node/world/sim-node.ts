@@ -17,6 +17,9 @@ import type { World } from "./world.ts";
 export const CLUSTER_ID = 0xc1n;
 export const GROUP_ID = "group";
 
+/** Small, so that watches fall behind, and history is read in many pages. */
+const SMALL_PAGES = { maxEvents: 5, maxBytes: 1 << 20, maxScanned: 16, maxWaiting: 4 };
+
 /** What every node of a cluster is started with. */
 export interface NodeSettings {
   readonly raft: Partial<Omit<RaftOptions, "nodeId">>;
@@ -119,6 +122,7 @@ export class SimNode {
       logger: loggerOf(this.#world, this.id, this.lines),
       raft,
       tuning,
+      watch: { page: SMALL_PAGES },
     };
     return { life, options };
   }
