@@ -18,7 +18,7 @@ const MEMBERSHIP: readonly Fault["do"][] = ["addMember", "promote", "removeMembe
 const CALM_EVERY = 10;
 
 /** How often each thing happens, as the mean time between two of them in election timeouts; 0: never. */
-type Tempo = Readonly<Record<Fault["do"], number>>;
+type Tempo = Readonly<Record<Exclude<Fault["do"], "evict">, number>>;
 
 /**
  * A scenario from a seed. Swarm testing (Groce et al., ISSTA 2012): the seed draws the probabilities too, and
@@ -36,6 +36,43 @@ export function drawScenario(seed: number, overrides: Partial<ScenarioOptions> =
 /** Most seeds are short and hard, and one in ten is long and calm: what takes long to build up shows only there. */
 export function scenarioOf(seed: number): Scenario {
   return seed % CALM_EVERY === CALM_EVERY - 1 ? calmScenario(seed) : drawScenario(seed);
+}
+
+/** Three machines that are Durable Objects, which have time to sleep, and to lose their memory in it or out of it. */
+export function objectsScenario(seed: number): Scenario {
+  const random = new Prng(seed ^ 0x0b7ec7);
+  const options = {
+    ...drawOptions(random.fork()),
+    founders: 3,
+    quiesceAfterMs: random.pick([200, 500, 1500]),
+    objects: true,
+    wildClocks: false,
+  };
+  const faults = drawFaults(random.fork(), options);
+  const requests = withPauses(drawRequests(random.fork(), options), random.fork(), options);
+  const evictions = drawEvictions(random.fork(), options);
+  return { seed, options, actions: [...faults, ...evictions, ...requests].sort((a, b) => a.at - b.at) };
+}
+
+function withPauses(actions: readonly Action[], random: Prng, options: ScenarioOptions): Action[] {
+  const left: Action[] = [];
+  for (let fromMs = 0; fromMs < options.durationMs;) {
+    const untilMs = fromMs + between(random, 1500);
+    left.push(...actions.filter(({ at }) => at >= fromMs && at < untilMs));
+    fromMs = untilMs + options.quiesceAfterMs + between(random, 1000);
+  }
+  return left;
+}
+
+function drawEvictions(random: Prng, options: ScenarioOptions): Action[] {
+  const meanMs = random.pick([300, 1000, 3000]);
+  const anyTimeRate = random.pick([0, 0.2, 0.7]);
+  const actions: Action[] = [];
+  for (let at = between(random, meanMs); at < options.durationMs; at += between(random, meanMs)) {
+    const node: Target = random.chance(0.3) ? "leader" : 1 + random.int(options.founders);
+    actions.push({ at: Math.floor(at), do: "evict", node, anyTime: random.chance(anyTimeRate) });
+  }
+  return actions;
 }
 
 /** Half an hour of three machines with a request a second and few faults: for long times rather than hard ones. */
@@ -85,7 +122,7 @@ function drawOptions(random: Prng): ScenarioOptions {
 function drawFaults(random: Prng, options: ScenarioOptions, factor = 1): Action[] {
   const tempo = drawTempo(random);
   const actions: Action[] = [];
-  for (const [name, mean] of Object.entries(tempo) as [Fault["do"], number][]) {
+  for (const [name, mean] of Object.entries(tempo) as [keyof Tempo, number][]) {
     if (mean === 0) continue;
     const meanMs = mean * options.electionTimeoutMs * (RECOVERY.includes(name) ? 1 : factor);
     for (let at = between(random, meanMs); at < options.durationMs; at += between(random, meanMs)) {
@@ -100,7 +137,7 @@ function between(random: Prng, meanMs: number): number {
 }
 
 /** Things that are dangerous together: a run may have much of one of these. */
-const FOCUSES: readonly (readonly Fault["do"][])[] = [
+const FOCUSES: readonly (readonly (keyof Tempo)[])[] = [
   [],
   [],
   ["addMember", "promote", "removeMember", "slowDisk", "weather"],
@@ -149,7 +186,7 @@ function drawUnfocused(random: Prng): Tempo {
   };
 }
 
-function drawFault(name: Fault["do"], random: Prng, options: ScenarioOptions): Fault {
+function drawFault(name: keyof Tempo, random: Prng, options: ScenarioOptions): Fault {
   const { founders, electionTimeoutMs } = options;
   const machine = (): number => 1 + random.int(founders + 2);
   const someone = (): Target => (random.chance(0.4) ? "leader" : machine());

@@ -47,6 +47,8 @@ export class Faults {
     switch (fault.do) {
       case "crash":
         return machines.crash(machines.at(fault.node));
+      case "evict":
+        return machines.evict(machines.at(fault.node), fault.anyTime);
       case "powerLoss":
         for (const node of machines.all()) machines.crash(node);
         return;

@@ -26,6 +26,7 @@ import { Oracle } from "./oracle.ts";
 import type { Watcher } from "./probe.ts";
 import { holds, Promises } from "./promises.ts";
 import type { Side } from "./scenario.ts";
+import { Silence } from "./silence.ts";
 
 /** Costly looks at a node: once in so many of its steps. */
 const STATUS_EVERY = 16;
@@ -71,6 +72,7 @@ export class Invariants implements Watcher {
   readonly oracle: Oracle = new Oracle();
   readonly #host: InvariantsHost;
   readonly #promises: Promises;
+  readonly #silence: Silence = new Silence();
   readonly #applications: Applications;
   readonly #maxUncommittedBytes: number;
   readonly #maxInflightMessages: number;
@@ -256,6 +258,20 @@ export class Invariants implements Watcher {
         "S13 one lease",
         id,
         () => `holds the lease of term ${older.term} when the leader of ${term} commits`,
+      );
+    }
+  }
+
+  /** S19: who starts and says that it owes nobody its silence has promised none that a lease may rest on. */
+  startsRested(id: NodeId): void {
+    if (!this.#host.hasTameClocks) return;
+    for (const [leader, raft] of this.#leading) {
+      if (this.#of(raft) === null || raft.leaseReadIndex(this.#host.clockMs(leader)) === null) continue;
+      this.#check(
+        !this.#silence.isOwed(id, raft.term),
+        "S19 rested",
+        id,
+        () => `starts as one that slept, and ${leader} holds the lease of term ${raft.term} by its promise`,
       );
     }
   }
@@ -448,6 +464,7 @@ export class Invariants implements Watcher {
 
   sending(message: Message): void {
     this.#promises.sending(message);
+    this.#silence.sending(message);
   }
 
   durable(node: SimNode): void {

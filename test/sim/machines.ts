@@ -1,13 +1,18 @@
 import { EngineError } from "../../src/core/errors/index.ts";
+import type { Clock } from "../../src/core/node/index.ts";
 import type { NodeId } from "../../src/core/raft/index.ts";
 import type { Cluster } from "../core/node/world/cluster.ts";
 import type { Life } from "../core/node/world/life.ts";
 import type { SimNode } from "../core/node/world/sim-node.ts";
 import type { Prng } from "../core/raft/harness/prng.ts";
 import type { Clients } from "./clients.ts";
+import { DurableObject } from "./durable-objects.ts";
 import type { Invariants } from "./invariants.ts";
 import type { Side, Target } from "./scenario.ts";
 import { SimClock } from "./sim-clock.ts";
+
+/** How long one who is asked in peace may take to answer. */
+const ASKING_MS = 2000;
 
 /** Where a node is to go down: at its effect of this number from now on. */
 interface Doom {
@@ -30,6 +35,10 @@ export class Machines {
   readonly #writeFaults: Map<NodeId, { left: number; how: ReturnType<SimNode["disk"]["decide"]> }> =
     new Map();
   readonly #corrupt: Set<NodeId> = new Set();
+  /** Where machines are Durable Objects. */
+  readonly #objects: Map<NodeId, DurableObject> | null;
+  /** In peace, before the faults and after them, everybody is asked for something whenever it sleeps. */
+  isPeace = true;
   /** Lives with a write that will never be answered. */
   readonly #hung: WeakSet<Life> = new WeakSet();
   /** Members that were removed for certain: they may go on running, and are not started again. */
@@ -39,8 +48,13 @@ export class Machines {
   crashPoint: { readonly effect: number; readonly side: Side } | null = null;
   crashes = 0;
 
-  constructor(cluster: Cluster, random: Prng, clients: Clients, host: MachinesHost) {
+  constructor(cluster: Cluster, random: Prng, clients: Clients, areObjects: boolean, host: MachinesHost) {
     this.#cluster = cluster;
+    this.#objects = areObjects ? new Map() : null;
+    if (areObjects) {
+      cluster.network.onAbsent = (travelling) =>
+        this.#objects?.get(travelling.to)?.summon(() => cluster.network.forge(travelling, 0));
+    }
     this.#random = random;
     this.#clients = clients;
     this.#host = host;
@@ -49,8 +63,10 @@ export class Machines {
   /** Prepares a machine that has never been started. */
   adopt(node: SimNode, invariants: Invariants): void {
     this.#clocks.set(node.id, new SimClock(this.#cluster.world, this.#random.int(1_000_000)));
+    this.#objects?.set(node.id, this.#objectOf(node, invariants));
     node.onCrash = () => {
       this.crashes++;
+      this.#objects?.get(node.id)?.lost();
       this.#clients.crashed(node.id);
     };
     node.disk.onDurable = () => invariants.durable(node);
@@ -67,6 +83,13 @@ export class Machines {
       this.#corrupt.has(node.id)
         ? new EngineError("storageCorrupt", { detail: "a checksum does not hold" })
         : null;
+  }
+
+  #objectOf(node: SimNode, invariants: Invariants): DurableObject {
+    return new DurableObject(this.#cluster.world, node, {
+      boot: () => this.boot(node),
+      startsRested: () => invariants.startsRested(node.id),
+    });
   }
 
   all(): SimNode[] {
@@ -118,16 +141,42 @@ export class Machines {
   boot(node: SimNode): void {
     if (this.gone.has(node.id)) return;
     if (node.life?.isAlive === true) {
-      if (node.engine?.isStopped !== true) return;
+      if (node.engine?.isStopped !== true) return this.#askSleeper(node);
       this.crash(node);
     }
     let life: Life | null = null;
-    const starting = node.start({ clock: this.clock(node).forLife(() => life) });
+    const object = this.#objects?.get(node.id);
+    const clock = this.clock(node).forLife(() => life);
+    const starting =
+      object === undefined
+        ? node.start({ clock })
+        : node
+            .start({ clock: polled(clock, object), rested: object.begin() })
+            .then(() => node.engine !== null && node.life === life && object.started(node.engine));
     life = node.life;
     starting.catch((error: unknown) => {
       if (!this.#isFault(error))
         this.#host.report("a node that starts", `node ${node.id}: ${stackOf(error)}`);
     });
+  }
+
+  /** Whoever is still asleep when faults are over would not say who leads. */
+  #askSleeper({ engine }: SimNode): void {
+    if (this.#objects === null || !this.isPeace || engine?.replica.isAsleep !== true) return;
+    engine.ready(ASKING_MS).catch(() => undefined);
+  }
+
+  /** Does this as soon as the node is there, if it is or somebody's need brings it back. */
+  whenUp(node: SimNode, act: () => void): void {
+    if (node.isUp) act();
+    else if (!this.isPeace) this.#objects?.get(node.id)?.summon(act);
+  }
+
+  evict(node: SimNode, anyTime: boolean): void {
+    const object = this.#objects?.get(node.id);
+    if (object === undefined || !node.isUp || !(anyTime || node.engine?.replica.isAsleep === true)) return;
+    object.evict();
+    this.crash(node);
   }
 
   crash(node: SimNode): void {
@@ -149,6 +198,7 @@ export class Machines {
 
   /** The end of everything that was wrong with machines. */
   heal(): void {
+    this.isPeace = true;
     this.#dooms.clear();
     this.#writeFaults.clear();
     this.#corrupt.clear();
@@ -161,6 +211,18 @@ export class Machines {
       node.resume();
     }
   }
+}
+
+/** An object looks at itself after every timer. */
+function polled(clock: Clock, object: DurableObject): Clock {
+  return {
+    ...clock,
+    setTimer: (delayMs, callback) =>
+      clock.setTimer(delayMs, () => {
+        callback();
+        object.poll();
+      }),
+  };
 }
 
 function stackOf(error: unknown): string {

@@ -24,7 +24,7 @@ async function main(): Promise<number> {
 }
 
 async function seeds(options: RunnerOptions): Promise<number> {
-  const { mode, from, to, minutes, repeatEvery, workers, mutant } = options;
+  const { mode, from, to, minutes, repeatEvery, workers } = options;
   const until = mode === "minutes" ? `for ${minutes} minutes` : `to ${to}`;
   console.log(`seeds from ${from} ${until}, ${workers} workers, every ${repeatEvery}th twice`);
   if (mode === "seeds" && from === to) await describeSeed(from);
@@ -34,11 +34,21 @@ async function seeds(options: RunnerOptions): Promise<number> {
     const over = mode === "minutes" ? performance.now() >= endMs : seed > to;
     if (over) return null;
     const repeat = seed % repeatEvery === 0;
-    return { seed: seed++, repeat: repeat && !options.calm, draw: options.calm ? "calm" : "any" };
+    return { seed: seed++, repeat: repeat && !options.calm, draw: drawOf(options) };
   };
-  const failures = await runAll(options, next, ({ result }) => `npm run sim -- --seed ${result.seed}`);
-  if (failures.length > 0 && options.shrink) await shrinkSeed(failures[0]!.seed, mutant);
+  const flags = options.objects ? " --objects" : "";
+  const failures = await runAll(
+    options,
+    next,
+    ({ result }) => `npm run sim -- --seed ${result.seed}${flags}`,
+  );
+  if (failures.length > 0 && options.shrink) await shrinkSeed(failures[0]!.seed, options);
   return exitCode(failures.flatMap(({ problems }) => problems));
+}
+
+function drawOf({ calm, objects }: RunnerOptions): WorkerTask["draw"] {
+  if (calm) return "calm";
+  return objects ? "objects" : "any";
 }
 
 async function describeSeed(seed: number): Promise<void> {
@@ -103,12 +113,14 @@ async function replay({ replay: file, mutant }: RunnerOptions): Promise<number> 
   return exitCode(result.problems);
 }
 
-async function shrinkSeed(seed: number, mutant: string | null): Promise<void> {
+async function shrinkSeed(seed: number, { mutant, objects }: RunnerOptions): Promise<void> {
   if (mutant !== null) await plant(mutant);
-  const { scenarioOf } = await import("./draw.ts");
+  const { objectsScenario, scenarioOf } = await import("./draw.ts");
   const { shrink } = await import("./shrink.ts");
   const { scenarioText } = await import("./scenario.ts");
-  const { scenario, problem } = await shrink(scenarioOf(seed), (line) => console.log(line));
+  const { scenario, problem } = await shrink((objects ? objectsScenario : scenarioOf)(seed), (line) =>
+    console.log(line),
+  );
   console.log(scenarioText(scenario, `${problem.kind}: ${problem.rule} (seed ${seed})`));
 }
 

@@ -23,13 +23,14 @@ const { values } = parseArgs({
 });
 
 async function hunt(mutant: Mutant): Promise<Found> {
+  const draw = mutant.draw ?? "hard";
   let seed = 1;
   let seeds = 0;
   let cpuSeconds = 0;
   let problem: Problem | null = null;
   let last = 0;
   const next = (): WorkerTask | null =>
-    seed > Number(values.limit) ? null : { seed: seed++, repeat: false, draw: "hard" };
+    seed > Number(values.limit) ? null : { seed: seed++, repeat: false, draw };
   const options = { workers: Number(values.workers), mutant: mutant.name, marks: false };
   await runInPool(options, next, ({ result, cpuMs }) => {
     seeds++;
@@ -41,13 +42,13 @@ async function hunt(mutant: Mutant): Promise<Found> {
     if (problem !== null) last = result.seed;
     return problem === null ? "more" : "enough";
   });
-  if (problem !== null) await requireClean(last);
+  if (problem !== null) await requireClean(last, draw);
   return { mutant, problem, seeds, cpuSeconds };
 }
 
 /** What fails without the bug as well has not found it. */
-async function requireClean(seed: number): Promise<void> {
-  let task: WorkerTask | null = { seed, repeat: false, draw: "hard" };
+async function requireClean(seed: number, draw: WorkerTask["draw"]): Promise<void> {
+  let task: WorkerTask | null = { seed, repeat: false, draw };
   const next = (): WorkerTask | null => {
     const given = task;
     task = null;

@@ -2,6 +2,7 @@ import { DURABILITY_MUTANTS } from "./durability-mutants.ts";
 import { LEASE_MUTANTS } from "./lease-mutants.ts";
 import { WATCH_MUTANTS } from "./watch-mutants.ts";
 import type { Rewrite } from "./rewrite.ts";
+import { SLEEP_MUTANTS } from "./sleep-mutants.ts";
 
 /** A bug that others shipped, or could have, planted in our own code. */
 export interface Mutant {
@@ -10,6 +11,8 @@ export interface Mutant {
   readonly rewrites: readonly Rewrite[];
   /** Found in a few runs: part of the quick subset. */
   readonly quick?: true;
+  /** Where it is looked for, if not in the short and hard runs. */
+  readonly draw?: "objects";
 }
 
 const RAFT = "src/core/raft";
@@ -293,6 +296,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...DURABILITY_MUTANTS,
   ...LEASE_MUTANTS,
   ...WATCH_MUTANTS,
+  ...SLEEP_MUTANTS,
 ];
 
 /** @throws Error for a name that there is none of. */

@@ -13,6 +13,8 @@ export interface RunnerOptions {
   readonly shrink: boolean;
   /** Half an hour each, with few faults. */
   readonly calm: boolean;
+  /** Durable Objects, which lose their memory in their sleep. */
+  readonly objects: boolean;
   /** Crash points: one effect in so many. */
   readonly every: number;
   readonly replay: string;
@@ -27,7 +29,8 @@ npm run sim -- --crash-points      one scenario, a crash at every effect (--seed
                                    --every N for one effect in N)
 npm run sim -- --replay FILE       a scenario from a file
   --workers N   processes (default 2)       --repeat-every N   default 10
-  --mutant NAME with a planted bug  --calm         half an hour a run, few faults`;
+  --mutant NAME with a planted bug  --calm         half an hour a run, few faults
+  --objects     Durable Objects, which lose their memory in their sleep`;
 
 export function parseOptions(args: readonly string[]): RunnerOptions {
   const { values } = parseArgs({
@@ -43,6 +46,7 @@ export function parseOptions(args: readonly string[]): RunnerOptions {
       shrink: { type: "boolean", default: false },
       every: { type: "string", default: "1" },
       calm: { type: "boolean", default: false },
+      objects: { type: "boolean", default: false },
       mutant: { type: "string" },
     },
   });
@@ -72,6 +76,7 @@ export function parseOptions(args: readonly string[]): RunnerOptions {
     repeatEvery: Math.max(1, number("repeat-every", values["repeat-every"])),
     shrink: values.shrink,
     calm: values.calm,
+    objects: values.objects,
     every: Math.max(1, number("every", values.every)),
     replay: values.replay ?? "",
     mutant: values.mutant ?? null,

@@ -24,6 +24,8 @@ export interface ScenarioOptions {
   readonly durationMs: number;
   /** Clocks may leave the drift bound: then lease reads promise nothing, and are not checked. */
   readonly wildClocks: boolean;
+  /** The machines are Durable Objects, which lose their memory in their sleep. */
+  readonly objects?: boolean;
 }
 
 export interface Weather {
@@ -38,6 +40,8 @@ export interface Weather {
 export type Fault =
   | { readonly do: "crash"; readonly node: Target }
   | { readonly do: "powerLoss" }
+  /** An object loses its memory, in its sleep or at any time, until somebody needs it. */
+  | { readonly do: "evict"; readonly node: Target; readonly anyTime: boolean }
   /** Machines that are down, or stopped by themselves, are started. */
   | { readonly do: "start"; readonly node: Target | "all" }
   /** As an operator would, handing leadership over. */

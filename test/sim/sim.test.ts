@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { crashPointScenario } from "./crash-points.ts";
-import { drawScenario } from "./draw.ts";
+import { drawScenario, objectsScenario } from "./draw.ts";
 import { runScenario } from "./simulation.ts";
 
 // A taste of what `npm run sim` does at length; see README.md.
@@ -16,6 +16,16 @@ test("a few seeds: nothing acknowledged is lost, nothing stale is read, and all 
   }
   // Runs in which hardly anything succeeds show nothing.
   expect(ok).toBeGreaterThan(1000);
+});
+
+test("objects that lose their memory asleep and awake", async () => {
+  let ok = 0;
+  for (const seed of SEEDS) {
+    const { problems, requests } = await runScenario(objectsScenario(seed));
+    expect(problems, `seed ${seed}`).toEqual([]);
+    ok += requests.ok;
+  }
+  expect(ok).toBeGreaterThan(500);
 });
 
 test("the same seed gives the same run, to the last byte", async () => {

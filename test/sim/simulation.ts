@@ -64,7 +64,8 @@ class Simulation {
     this.#cluster = clusterOf(seed, options);
     this.#clients = new Clients(this.#cluster.world);
     const report = (rule: string, detail: string): void => this.#report("safety", rule, detail);
-    this.#machines = new Machines(this.#cluster, random.fork(), this.#clients, { report });
+    const areObjects = options.objects === true;
+    this.#machines = new Machines(this.#cluster, random.fork(), this.#clients, areObjects, { report });
     this.#machines.crashPoint = run.crashPoint ?? null;
     const cluster = this.#cluster;
     this.#invariants = new Invariants(
@@ -138,6 +139,7 @@ class Simulation {
   async #runAll(): Promise<void> {
     const { world } = this.#cluster;
     if (!(await this.#prelude())) return;
+    this.#machines.isPeace = false;
     const begunMs = world.nowMs;
     for (const action of this.#scenario.actions) world.schedule(action.at, null, () => this.#act(action));
     const endMs = begunMs + this.#options.durationMs;
@@ -194,10 +196,11 @@ class Simulation {
     const workload = this.#workloads.get(work);
     if (workload === undefined) throw new Error(`no such workload: ${work}`);
     const target = this.#machines.at(node);
-    if (!target.isUp) return;
-    workload
-      .run(target, id, op)
-      .catch((error: unknown) => this.#report("crash", "an error of the wrong kind", textOf(error)));
+    this.#machines.whenUp(target, () => {
+      workload
+        .run(target, id, op)
+        .catch((error: unknown) => this.#report("crash", "an error of the wrong kind", textOf(error)));
+    });
   }
 
   async #recover(): Promise<void> {

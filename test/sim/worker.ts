@@ -10,11 +10,17 @@ rewriteSources([...(marks ? markRewrites() : []), ...(mutant === null ? [] : mut
 const counts = countMarks();
 
 // Only now: these load the sources that are rewritten.
-const { calmScenario, drawScenario, scenarioOf } = await import("./draw.ts");
+const { calmScenario, drawScenario, objectsScenario, scenarioOf } = await import("./draw.ts");
 const { runScenario } = await import("./simulation.ts");
 const { crashPointScenario } = await import("./crash-points.ts");
 
-const DRAWS = { hard: drawScenario, calm: calmScenario, any: scenarioOf, crashPoint: crashPointScenario };
+const DRAWS = {
+  hard: drawScenario,
+  calm: calmScenario,
+  objects: objectsScenario,
+  any: scenarioOf,
+  crashPoint: crashPointScenario,
+};
 
 async function run({ seed, repeat, draw, crashPoint }: WorkerTask): Promise<WorkerReport> {
   counts.clear();

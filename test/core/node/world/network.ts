@@ -38,6 +38,7 @@ export type FrameVerdict = "pass" | "drop" | "hold" | readonly number[] | Uint8A
 interface Port {
   readonly life: Life;
   readonly handler: TransportHandler;
+  readonly afterInput: () => void;
 }
 
 /** The network between the nodes: loses, repeats, delays and reorders frames, and is cut in one direction or both. */
@@ -45,6 +46,8 @@ export class Network {
   conditions: NetworkConditions = CALM;
   /** Asked for every frame first. */
   onFrame: (travelling: Travelling) => FrameVerdict = () => "pass";
+  /** Told of every frame that finds nobody where it arrives. */
+  onAbsent: (travelling: Travelling) => void = () => {};
   readonly #world: World;
   readonly #random: Prng;
   readonly #ports: Map<NodeId, Port> = new Map();
@@ -60,7 +63,7 @@ export class Network {
   }
 
   /** The transport of one node's life. */
-  transport(node: NodeId, life: Life): Transport {
+  transport(node: NodeId, life: Life, afterInput: () => void = () => {}): Transport {
     return {
       send: (to, frame) => {
         if (life.isAlive) this.#send({ from: node, to, frame });
@@ -69,7 +72,7 @@ export class Network {
         if (life.isAlive) this.#peers.set(node, peers);
       },
       start: (handler) => {
-        if (life.isAlive) this.#ports.set(node, { life, handler });
+        if (life.isAlive) this.#ports.set(node, { life, handler, afterInput });
       },
       stop: () => {
         if (this.#ports.get(node)?.life === life) this.#ports.delete(node);
@@ -141,11 +144,13 @@ export class Network {
   #deliverAfter(delayMs: number, { from, to, frame }: Travelling): void {
     this.#world.schedule(delayMs, null, () => {
       const port = this.#ports.get(to);
-      port?.life.run(() => {
+      if (port?.life.isAlive !== true) return this.onAbsent({ from, to, frame });
+      port.life.run(() => {
         // It may have been shut down while it was paused.
         if (this.#ports.get(to) !== port) return;
         this.#world.note(frame);
         port.handler.receive(from, frame);
+        port.afterInput();
       });
     });
   }

@@ -50,6 +50,8 @@ export class SimNode {
   clientUrls: readonly string[];
   /** Told when it crashes, whoever made it. */
   onCrash: () => void = () => {};
+  /** Runs after each frame, in the same turn. */
+  afterInput: () => void = () => {};
 
   constructor(
     world: World,
@@ -116,7 +118,7 @@ export class SimNode {
       founders: this.#founders,
       self: { name: `n${this.id}`, clientUrls: this.clientUrls },
       storage: mountDisk(this.disk, life, () => this.crash()),
-      transport: this.#network.transport(this.id, life),
+      transport: this.#network.transport(this.id, life, () => this.afterInput()),
       clock: this.#clockThatStops(clockOf(this.#world, life, this.#random.int(1_000_000), this.clockRate)),
       random: randomOf(this.#random.fork()),
       logger: loggerOf(this.#world, this.id, this.lines),

@@ -1,0 +1,40 @@
+import type { Mutant } from "./mutants.ts";
+
+const WATCHDOG = "src/runtimes/workers/watchdog.ts";
+const RAFT = "src/core/raft";
+
+function asleep(name: string, about: string, file: string, find: string, replace: string): Mutant {
+  return { name, about, rewrites: [{ file, find, replace }], draw: "objects" };
+}
+
+/** Bugs in what a node may believe that lost its memory, in its sleep or not. */
+export const SLEEP_MUTANTS: readonly Mutant[] = [
+  asleep(
+    "rested-although-promised",
+    "an object that was awake starts as if it had slept, and had promised nothing",
+    WATCHDOG,
+    "this.#record.saveAwake(awake);",
+    "if (!awake) this.#record.saveAwake(awake);",
+  ),
+  asleep(
+    "lease-outlives-sleep",
+    "a leader that slept and woke counts on what was promised before",
+    `${RAFT}/leader.ts`,
+    "this.#leaseFloor = this.#rounds.current + 1;",
+    "",
+  ),
+  asleep(
+    "good-night-overtaken",
+    "a good night puts to sleep although its leader has been heard since",
+    `${RAFT}/follower.ts`,
+    "core.asleep = message.quiesce && caughtUp && newest && owesNothingOlder;",
+    "core.asleep = message.quiesce && caughtUp && owesNothingOlder;",
+  ),
+  asleep(
+    "good-night-after-a-start",
+    "a node that has just started believes a good night from before it went down",
+    `${RAFT}/follower.ts`,
+    "core.asleep = message.quiesce && caughtUp && newest && owesNothingOlder;",
+    "core.asleep = message.quiesce && caughtUp && newest;",
+  ),
+];
