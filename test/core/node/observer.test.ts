@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { KvEngine, Measurement, NodeObserver } from "../../../src/core/node/index.ts";
+import type { Clock, KvEngine, Measurement, NodeObserver } from "../../../src/core/node/index.ts";
+import { Meter } from "../../../src/core/node/observer.ts";
 import { bytes, errorOf, FAST, get, later, put, putNow } from "./support.ts";
 import { Cluster, type ClusterOptions } from "./world/cluster.ts";
 
@@ -123,7 +124,10 @@ describe("what a node measures", () => {
     expect(sum("elections")).toBeGreaterThanOrEqual(1);
     expect(sum("leaderChanges")).toBe(3);
     for (const each of measured.values()) each.forget();
+    // Its vote is written again, with what is committed; that is no other election.
+    await putNow(cluster, leader, "k", "v");
     await cluster.world.runFor(2000);
+    await putNow(cluster, leader, "k", "v");
     expect(sum("elections") + sum("leaderChanges")).toBe(0);
     cluster.node(leader.nodeId).crash();
     const next = await cluster.elected();
@@ -156,6 +160,25 @@ describe("what a node measures", () => {
     for (let i = 0; i < 4; i++) void later(follower.leaseKeepAlive(7n));
     await cluster.world.runFor(1000);
     expect(ofFollower.total("rejectedReads")).toBe(3);
+  });
+
+  test("nothing where nobody wants to know: not even the clock is looked at", () => {
+    const clock: Clock = {
+      nowMs: () => {
+        throw new Error("looked at");
+      },
+      wallMs: () => 0,
+      setTimer: () => () => {},
+    };
+    const meter = new Meter(clock, null);
+    meter.since("logFlush", meter.nowMs());
+    meter.between("logFlush", 1, 2);
+    meter.record("logFlush", 1);
+    const seen: number[] = [];
+    const watched = new Meter({ ...clock, nowMs: () => 1500 }, (_, value) => seen.push(value));
+    watched.since("logFlush", 1000);
+    watched.between("logFlush", watched.nowMs(), 1750);
+    expect(seen).toEqual([0.5, 0.25]);
   });
 
   test("leases, and how far the watch is behind that is furthest behind", async () => {
