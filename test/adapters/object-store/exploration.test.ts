@@ -18,9 +18,10 @@ const QUICK = [
   "fences-deleted",
   "acknowledged-out-of-order",
   "deleted-before-boundary",
+  "chunks-of-uploads-swept",
 ];
 
-describe("exploration of the log in an object store", () => {
+describe("exploration of the log and snapshots in an object store", () => {
   it("loses nothing acknowledged in any of a fixed set of schedules", { timeout: 120_000 }, async () => {
     let acknowledged = 0;
     let owners = 0;

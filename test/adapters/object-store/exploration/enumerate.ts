@@ -22,7 +22,7 @@ const FOR_LONG = 1e9;
 /** Of the things that could happen next, how many besides the first are tried. */
 const MAX_CHOICES = 5;
 const LIMITS = { maxObjectBytes: 1400, pageSize: 3 };
-const SESSION = { writes: 4, lingerMs: 0, maxEntryBytes: 10, compactions: 0.3 };
+const SESSION = { writes: 4, lingerMs: 0, maxEntryBytes: 10, compactions: 0.3, snapshots: 0.2 };
 const MAX_STEPS = 1000;
 
 /** Follows a list, and notes what else it could have done. */

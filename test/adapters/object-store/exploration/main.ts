@@ -1,4 +1,4 @@
-// Explores schedules of the log in an object store. Arguments: --from SEED, --seeds N, --seconds S, --tell SEED,
+// Explores schedules of the log and the snapshots in an object store. Arguments: --from SEED, --seeds N, --seconds S, --tell SEED,
 // --plant NAME of a bug, --enumerate N for all schedules that differ from the ordinary one in at most N places,
 // --starts LIST of the steps at which the second process starts there. Prints the first schedule that breaks a rule.
 

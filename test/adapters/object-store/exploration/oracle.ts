@@ -108,6 +108,8 @@ export class Oracle {
   /** The furthest that anybody compacted, acknowledged and called. */
   compactedAtLeast = 0;
   compactedAtMost = 0;
+  /** The newest snapshot that was acknowledged. */
+  snapshotAtLeast = 0;
 
   opened(epoch: number, found: Found): Reign {
     if (this.reigns.some((reign) => reign.epoch === epoch)) {

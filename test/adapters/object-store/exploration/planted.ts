@@ -180,4 +180,26 @@ export const PLANTED: readonly Planted[] = [
     "      this.#look = this.#nextLook!.catch(() => {});\n      this.#nextLook = null;\n",
     "",
   ),
+  // Snapshots
+  planted(
+    "chunks-of-uploads-swept",
+    "chunks that belong to no snapshot are deleted, although a rival may be uploading the rest",
+    "snapshot-store.ts",
+    "return (position) => position < newest && !kept.has(position);",
+    "return (position) => newest !== position && !kept.has(position);",
+  ),
+  planted(
+    "snapshot-gone-while-listed",
+    "a snapshot that was replaced between the listing and its read is taken for dropped",
+    "snapshot-store.ts",
+    "if (found === null) return null;",
+    "if (found === null) continue;",
+  ),
+  planted(
+    "published-before-whole",
+    "a snapshot is shown before all of its chunks are there",
+    "snapshot-writer.ts",
+    "    await Promise.all(this.#uploads);\n",
+    "",
+  ),
 ];

@@ -64,7 +64,8 @@ export async function finish(
     if (prng.chance(0.5)) world.exorcise();
     // The first comes while the others still run, the second when all is quiet.
     for (const quiet of [false, true]) {
-      const last = new Session(world, oracle, { ...session, writes: 6, compactions: 0.2 }, prng.fork());
+      const few = { ...session, writes: 6, compactions: 0.2, snapshots: 0.2 };
+      const last = new Session(world, oracle, few, prng.fork());
       sessions.push(last);
       for (let step = 0; !sessions.every(({ isOver }) => isOver); step++) {
         if (!(await world.advance()) || step > MAX_HEALING_STEPS) throw new Violation("a process hangs");
@@ -115,6 +116,7 @@ function drawPlan(prng: Prng): Plan {
       lingerMs: prng.pick([0, 0, 20]),
       maxEntryBytes: prng.pick([10, 4000]),
       compactions: prng.pick([0, 0.05, 0.25]),
+      snapshots: prng.pick([0, 0, 0.2, 0.5]),
     },
   };
 }

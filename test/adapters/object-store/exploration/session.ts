@@ -13,6 +13,7 @@ import {
   Violation,
   written,
 } from "./oracle.ts";
+import { Snapshots } from "./snapshots.ts";
 import type { Process, World } from "./world.ts";
 
 export interface SessionOptions {
@@ -23,6 +24,8 @@ export interface SessionOptions {
   readonly maxEntryBytes: number;
   /** Of the steps that are no write. */
   readonly compactions: number;
+  /** Likewise. */
+  readonly snapshots: number;
 }
 
 const MAX_OUTSTANDING = 8;
@@ -36,6 +39,7 @@ export class Session {
   readonly #prng: Prng;
   #epoch = 0;
   #reign: Reign | null = null;
+  #snapshots: Snapshots | null = null;
   #writes = 0;
   #fenced = false;
   readonly #outstanding: Set<Promise<void>> = new Set();
@@ -76,6 +80,8 @@ export class Session {
     if (told?.term !== hardState?.term || told?.vote !== hardState?.vote) {
       violated("what was told stays true", `${hardStateKey(told)}, then ${hardStateKey(hardState)}`);
     }
+    this.#snapshots = new Snapshots(storage, this.#oracle, this.#prng);
+    await this.#snapshots.check();
     while (this.#writes < this.#options.writes) {
       await this.#act(storage);
       while (this.#outstanding.size >= MAX_OUTSTANDING) await Promise.race(this.#outstanding);
@@ -100,6 +106,7 @@ export class Session {
   async #act(storage: ObjectStorage): Promise<void> {
     const prng = this.#prng;
     const reign = this.#reign!;
+    if (prng.chance(this.#options.snapshots)) this.#spawn(this.#snapshots!.take());
     const luck = prng.next();
     if (luck < this.#options.compactions) this.#spawn(this.#compact(storage));
     else if (luck < 0.3) this.#spawn(this.#confirm(storage));
