@@ -76,7 +76,7 @@ export class Ownership {
 
   #wait(act: () => void): void {
     this.#waiting.push(act);
-    if (!this.#asking) void this.#ask(this.#confirm!);
+    if (!this.#asking) this.#ask(this.#confirm!).catch(this.#fail);
   }
 
   async #ask(confirm: () => Promise<void>): Promise<void> {

@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
 import { EngineError } from "../../../src/core/errors/index.ts";
 import type { KvEngine } from "../../../src/core/node/index.ts";
+import { Ownership } from "../../../src/core/node/ownership.ts";
+import { MemoryStorage } from "../../../src/adapters/memory/index.ts";
 import { errorOf, FAST, get, kindOf, later, putNow } from "./support.ts";
 import { Cluster } from "./world/cluster.ts";
 
@@ -137,4 +139,20 @@ test("what was durable before may be said at once: an acknowledgement repeats it
   // Of the entry, which it has written, and of the news that it is committed, for which it has nothing to write.
   expect(said.filter((kind) => kind === "AppendEntriesResult")).toHaveLength(2);
   expect(said).not.toContain("HeartbeatResult");
+});
+
+test("what fails when it may be said at last stops the node, as it would have at once", async () => {
+  const broken = new Error("broken");
+  const failures: unknown[] = [];
+  const storage = Object.assign(new MemoryStorage(), { confirmOwner: () => Promise.resolve() });
+  const ownership = new Ownership(
+    storage,
+    () => {},
+    (error) => failures.push(error),
+  );
+  ownership.answer(() => {
+    throw broken;
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(failures).toEqual([broken]);
 });
