@@ -8,7 +8,7 @@ import { type ConnectOptions, parseEndpoints, requestHeaders, tuningOf } from ".
 import { RemoteEngine } from "./remote-engine.ts";
 import { watchFeed } from "./watch-feed.ts";
 import { webClock } from "./web-clock.ts";
-import { webRandom } from "./web-random.ts";
+import { webRandom } from "../http/web-random.ts";
 
 /**
  * A client of a group, over HTTP: the same one that `EmbeddedEngine` has, on Node, Workers, browsers, Deno and Bun.

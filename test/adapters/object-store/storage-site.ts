@@ -1,6 +1,6 @@
 import { type ObjectStore, openObjectStorage } from "../../../src/adapters/object-store/index.ts";
 import { nodeClock } from "../../../src/runtimes/node/node-clock.ts";
-import { nodeRandom } from "../../../src/runtimes/node/node-random.ts";
+import { webRandom } from "../../../src/runtimes/http/web-random.ts";
 import type { StorageSite } from "../conformance.ts";
 
 let sites = 0;
@@ -11,7 +11,7 @@ export async function objectStorageSite(
 ): Promise<StorageSite> {
   const prefix = `storage/${sites++}`;
   return {
-    open: async () => openObjectStorage({ store: await open(prefix), clock: nodeClock, random: nodeRandom }),
+    open: async () => openObjectStorage({ store: await open(prefix), clock: nodeClock, random: webRandom }),
     remove: async () => {},
   };
 }
