@@ -248,10 +248,10 @@ export function clientContract(name: string, open: () => Promise<ContractSite>):
     });
 
     it("keeps a lease alive for longer than it would live, and tells of its loss", async () => {
-      const lease = (await client.grantLease({ ttlMs: 300 })).keepAlive();
+      const lease = (await client.grantLease({ ttlMs: 1000 })).keepAlive();
       onTestFinished(() => lease.stop());
       await client.put("alive", "1", { lease });
-      const idle = await client.grantLease({ ttlMs: 300 });
+      const idle = await client.grantLease({ ttlMs: 1000 });
       await client.put("dead", "1", { lease: idle });
       const gone = client.watch("dead", { startRevision: 1, filters: ["noPut"] });
       expect(await take(gone, 1)).toMatchObject([{ type: "delete" }]);

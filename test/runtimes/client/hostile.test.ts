@@ -6,6 +6,7 @@ import { EngineError } from "../../../src/core/errors/index.ts";
 import type { Client } from "../../../src/core/node/index.ts";
 import { createClient } from "../../../src/runtimes/client/index.ts";
 import { errorOf, take } from "./contract.ts";
+import { hastyClock } from "./flaky-fetch.ts";
 import { found, HEADER, json, type Script, scripted } from "./scripted.ts";
 
 const A = "http://a";
@@ -296,7 +297,7 @@ describe("whatever a server says", () => {
     (client) => client.addMember({ peerUrls: [], isLearner: false }),
     (client) => client.status(),
     (client) => client.leader("k"),
-    (client) => client.tryLock("k", () => 1, { timeoutMs: 20 }),
+    (client) => client.tryLock("k", () => 1, { timeoutMs: 1000 }),
     (client) => take(client.watch("k", { signal: AbortSignal.timeout(20) }), 1),
   ];
 
@@ -311,7 +312,8 @@ describe("whatever a server says", () => {
           const text = JSON.stringify(withHeader ? { header: HEADER, ...body } : body);
           const client = createClient({
             endpoints: A,
-            timeoutMs: 20,
+            clock: hastyClock,
+            timeoutMs: 1000,
             fetch: () => Promise.resolve(new Response(text, { status })),
           });
           try {

@@ -38,6 +38,11 @@ export class JumpingClock implements Clock {
     return this.#timers.size;
   }
 
+  /** Time passes, and nobody does anything meanwhile. */
+  pause(durationMs: number): void {
+    this.#nowMs += durationMs;
+  }
+
   /** Lets time pass until `work` has ended. */
   async run<T>(work: Promise<T>): Promise<T> {
     let over = false;

@@ -2,11 +2,20 @@ import { EngineError } from "../../errors/index.ts";
 import type { Revision } from "../../kv/index.ts";
 import { leaderOf, observe, proclaim } from "../coordination/election.ts";
 import { type Place, type QueueEngine, takePlace, waitForTurn } from "../coordination/queue.ts";
-import type { CallOptions } from "../engine.ts";
+import type { CallOptions, ReadOptions } from "../engine.ts";
 import { type Bytes, toBytes, toText } from "./bytes.ts";
 import type { ClientEngine } from "./client-engine.ts";
 import { grantLease, type Lease } from "./lease.ts";
-import { backoffMs, Patience, reasonOf, sleep, type Surroundings, unlessAborted } from "./waiting.ts";
+import {
+  ATTEMPT_MS,
+  backoffMs,
+  Patience,
+  patiently,
+  reasonOf,
+  sleep,
+  type Surroundings,
+  unlessAborted,
+} from "./waiting.ts";
 
 export interface LockOptions extends CallOptions {
   /** How long the lock survives its holder, in milliseconds: see {@link Lease}. Default: 10,000. */
@@ -65,8 +74,8 @@ export class Leader {
 /** Whether a lock could be had at once, and what was done under it. */
 export type TryLockResult<T> = { readonly locked: true; readonly value: T } | { readonly locked: false };
 
-/** How long giving a lease back may take; it ends by itself in any case. */
-const RELEASE_TIMEOUT_MS = 2000;
+/** How long whoever gives a lock back waits until it is known to have been given back. */
+const RELEASE_MS = 2000;
 
 /** What rests on a lease of its own: locks and elections. Each takes its place with a lease that nobody else uses. */
 export class Holdings {
@@ -171,7 +180,7 @@ export class Holdings {
 
   async #takeIfFirst(name: Uint8Array, lease: Lease, signal: AbortSignal): Promise<Place> {
     const take = (): Promise<Place | null> => takePlace(this.#queue, name, lease.id, NOTHING, true);
-    const place = await this.#patiently(take, signal);
+    const place = await patiently(take, this.#surroundings, signal);
     if (place === null) throw new EngineError("lockHeld", { retryAfterMs: 1000 });
     return place;
   }
@@ -183,11 +192,12 @@ export class Holdings {
    */
   async #reachHead(name: Uint8Array, value: Uint8Array, lease: Lease, signal: AbortSignal): Promise<Place> {
     const take = (): Promise<Place | null> => takePlace(this.#queue, name, lease.id, value, false);
-    const place = await this.#patiently(take, signal);
+    const place = await patiently(take, this.#surroundings, signal);
     // Without `onlyFirst` there is always a place.
     if (place === null) throw new EngineError("sessionExpired");
     if (!place.isFirst) {
-      await this.#patiently(() => waitForTurn(this.#queue, name, place, signal), signal);
+      const wait = (): Promise<void> => waitForTurn(this.#queue, name, place, signal);
+      await patiently(wait, this.#surroundings, signal);
     }
     return place;
   }
@@ -207,7 +217,7 @@ export class Holdings {
       place = await this.#take(lease, take, waiting.signal);
     } catch (error) {
       // Nobody need wait for that: the lease would end by itself.
-      if (lease !== null) void release(lease);
+      if (lease !== null) void this.#release(lease);
       throw waiting.signal.aborted ? reasonOf(waiting.signal) : error;
     } finally {
       waiting.end();
@@ -219,8 +229,16 @@ export class Holdings {
       return value;
     } finally {
       over.end();
-      await release(lease);
+      await this.#release(lease);
     }
+  }
+
+  /** Waits for it, but not for long: it goes on by itself for as long as the lease would. */
+  async #release(lease: Lease): Promise<void> {
+    const ended = lease.revoke({ timeoutMs: Math.max(RELEASE_MS, lease.ttlMs) }).catch(() => undefined);
+    const patience = new Patience(this.#surroundings.clock, [], RELEASE_MS);
+    await unlessAborted(ended, patience.signal).catch(() => undefined);
+    patience.end();
   }
 
   async #grant(ttlMs: number | undefined, signal: AbortSignal): Promise<Lease> {
@@ -248,34 +266,20 @@ export class Holdings {
       either.end();
     }
   }
-
-  /** Asks again after whatever passes by itself. */
-  async #patiently<T>(ask: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    const { clock, random } = this.#surroundings;
-    for (let failures = 1; ; failures++) {
-      try {
-        return await ask();
-      } catch (error) {
-        if (signal.aborted || !(error instanceof EngineError) || !error.retryable) throw error;
-        await sleep(clock, Math.max(backoffMs(failures, random), error.retryAfterMs ?? 0), signal);
-        if (signal.aborted) throw error;
-      }
-    }
-  }
 }
 
+const LINE: ReadOptions = { consistency: "linearizable", timeoutMs: ATTEMPT_MS };
 const NOTHING: Uint8Array = new Uint8Array(0);
 
-async function release(lease: Lease): Promise<void> {
-  await lease.revoke({ timeoutMs: RELEASE_TIMEOUT_MS }).catch(() => undefined);
-}
-
-/** A line must not be looked at where it is out of date, whatever the engine's default is. */
+/**
+ * A line must not be looked at where it is out of date, whatever the engine's default is. And since all of it may be
+ * repeated, nothing is waited for as long as a write would be that must not be.
+ */
 function linearizable(engine: ClientEngine): QueueEngine {
   return {
     header: () => engine.header(),
-    range: (request, options) => engine.range(request, { consistency: "linearizable", ...options }),
-    txn: (request, options) => engine.txn(request, { consistency: "linearizable", ...options }),
+    range: (request, options) => engine.range(request, { ...LINE, ...options }),
+    txn: (request, options) => engine.txn(request, { ...LINE, ...options }),
     watch: (options) => engine.watch(options),
     leaseGrant: (request, options) => engine.leaseGrant(request, options),
     leaseRevoke: (request, options) => engine.leaseRevoke(request, options),

@@ -1,7 +1,7 @@
 import { EngineError } from "../../errors/index.ts";
 import type { CallOptions, LeaseTimeToLiveResponse } from "../engine.ts";
 import type { ClientEngine } from "./client-engine.ts";
-import { backoffMs, Patience, sleep, type Surroundings } from "./waiting.ts";
+import { ATTEMPT_MS, backoffMs, Patience, patiently, sleep, type Surroundings } from "./waiting.ts";
 
 export interface LeaseOptions extends CallOptions {
   /** How long the lease lives when nobody renews it, in milliseconds. Default: 10,000. */
@@ -12,6 +12,7 @@ export interface LeaseOptions extends CallOptions {
 export type LeaseInfo = Pick<LeaseTimeToLiveResponse, "remainingMs" | "ttlMs" | "keys">;
 
 const DEFAULT_TTL_MS = 10_000;
+const REVOKE_MS = 10_000;
 /** Ids are positive: other tools print them as signed numbers. */
 const ID_BITS = 63;
 
@@ -99,13 +100,21 @@ export class Lease {
     return { remainingMs: found.remainingMs, ttlMs: found.ttlMs, keys: found.keys };
   }
 
-  /** Ends it, and with it every key that was put with it, in one step. It may have ended before. */
-  async revoke(options?: CallOptions): Promise<void> {
+  /**
+   * Ends it, and with it every key that was put with it, in one step. It may have ended before. Repeated after errors
+   * that pass, since ending it twice is no harm; `timeoutMs` is for all of it. Default: 10 s.
+   */
+  async revoke({ signal, timeoutMs = REVOKE_MS }: CallOptions = {}): Promise<void> {
     this.stop();
+    const patience = new Patience(this.#surroundings.clock, [signal], timeoutMs);
     try {
-      await this.#engine.leaseRevoke({ id: this.id }, options);
+      const call = { signal: patience.signal, timeoutMs: Math.min(timeoutMs, ATTEMPT_MS) };
+      const end = async (): Promise<unknown> => await this.#engine.leaseRevoke({ id: this.id }, call);
+      await patiently(end, this.#surroundings, patience.signal);
     } catch (error) {
       if (!(error instanceof EngineError) || error.code !== "leaseNotFound") throw error;
+    } finally {
+      patience.end();
     }
     this.#safeUntilMs = 0;
   }
@@ -162,22 +171,13 @@ export async function grantLease(
   const id = BigInt.asUintN(ID_BITS, random.id()) || 1n;
   const patience = new Patience(clock, [signal, closed], timeoutMs);
   try {
-    for (let failures = 0; ; failures++) {
+    const call = { signal: patience.signal, timeoutMs: Math.min(timeoutMs, ATTEMPT_MS) };
+    const attempt = async (failures: number): Promise<Lease> => {
       const sentMs = clock.nowMs();
-      const call = { signal: patience.signal, timeoutMs };
-      try {
-        const granted = await grantOrFind(engine, { id, ttlMs }, failures > 0, call);
-        return new Lease(engine, surroundings, closed, { id, ttlMs: granted, sentMs });
-      } catch (error) {
-        if (!(error instanceof EngineError) || !error.retryable || patience.signal.aborted) throw error;
-        await sleep(
-          clock,
-          Math.max(backoffMs(failures + 1, random), error.retryAfterMs ?? 0),
-          patience.signal,
-        );
-        if (patience.signal.aborted) throw error;
-      }
-    }
+      const granted = await grantOrFind(engine, { id, ttlMs }, failures > 0, call);
+      return new Lease(engine, surroundings, closed, { id, ttlMs: granted, sentMs });
+    };
+    return await patiently(attempt, surroundings, patience.signal);
   } finally {
     patience.end();
   }

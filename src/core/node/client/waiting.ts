@@ -7,6 +7,9 @@ export interface Surroundings {
   readonly random: Random;
 }
 
+/** How long one attempt may take of something that can be repeated. */
+export const ATTEMPT_MS = 3000;
+
 const FIRST_DELAY_MS = 50;
 const MAX_DELAY_MS = 5000;
 
@@ -32,6 +35,27 @@ export async function sleep(clock: Clock, delayMs: number, signal: AbortSignal):
     const cancel = clock.setTimer(delayMs, wake);
     signal.addEventListener("abort", wake, { once: true });
   });
+}
+
+/**
+ * Asks again after whatever passes by itself, until `signal` aborts: for what does no harm when it is done twice.
+ *
+ * @param ask is told how often it has failed.
+ */
+export async function patiently<T>(
+  ask: (failures: number) => Promise<T>,
+  { clock, random }: Surroundings,
+  signal: AbortSignal,
+): Promise<T> {
+  for (let failures = 0; ;) {
+    try {
+      return await ask(failures);
+    } catch (error) {
+      if (signal.aborted || !(error instanceof EngineError) || !error.retryable) throw error;
+      await sleep(clock, Math.max(backoffMs(++failures, random), error.retryAfterMs ?? 0), signal);
+      if (signal.aborted) throw error;
+    }
+  }
 }
 
 /** Rejects with `canceled` as soon as `signal` aborts, although what was waited for goes on. */
