@@ -58,7 +58,7 @@ export class ObjectSnapshotStore implements SnapshotStore {
 
   async create(meta: SnapshotMeta, context: Uint8Array): Promise<SnapshotWriter> {
     this.#refuseIfClosed();
-    const { store, patience } = this.#options;
+    const { store, patience, confirm } = this.#options;
     const position = positionName(meta);
     const present = new Set(await this.#names(`${CHUNKS}${position}/`));
     const writer: ObjectSnapshotWriter = new ObjectSnapshotWriter({
@@ -68,6 +68,7 @@ export class ObjectSnapshotStore implements SnapshotStore {
       context: context.slice(),
       chunkBytes: Math.min(MAX_CHUNK_BYTES, store.maxObjectBytes),
       present,
+      confirm,
       publish: (description) => this.#publish(description),
       onFinish: () => this.#writers.delete(writer),
     });

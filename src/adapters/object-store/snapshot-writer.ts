@@ -18,6 +18,8 @@ export interface ObjectSnapshotWriterOptions {
   readonly chunkBytes: number;
   /** Chunks of this position that are there already: an upload that broke off goes on behind them. */
   readonly present: ReadonlySet<string>;
+  /** Rejects when another process has taken over. */
+  readonly confirm: () => Promise<void>;
   /** Makes the snapshot visible. */
   readonly publish: (description: SnapshotDescription) => Promise<void>;
   /** Called once, when it is committed, aborted, or has failed. */
@@ -118,9 +120,11 @@ export class ObjectSnapshotWriter implements SnapshotWriter {
   }
 
   async #upload(name: string, chunk: Uint8Array): Promise<void> {
-    const { store, patience } = this.#options;
+    const { store, patience, confirm } = this.#options;
     const occupant = await createObject(store, patience, name, chunk);
     if (occupant.type === "mine") return;
+    // A successor that is further on may have swept it away.
+    await confirm();
     throw corrupt(`${store.location}: ${name}`, "was changed while the snapshot was written");
   }
 

@@ -146,4 +146,29 @@ describe("snapshots in an object store", () => {
     expect(replaced).not.toBeNull();
     expect(found).toEqual([replaced]);
   });
+
+  it("say that an owner was replaced whose chunks a successor has swept away", async () => {
+    const bucket = new ObjectBucket();
+    const inner = memoryObjectStore(bucket, { maxObjectBytes: CHUNK_BYTES });
+    let sweep: (() => Promise<void>) | null = null;
+    const old = await open({
+      ...inner,
+      get: async (name) => {
+        if (name.startsWith("chunks/")) await sweep?.();
+        return inner.get(name);
+      },
+      // Done, and the reply says that it is not: a repetition that met its own work.
+      putIfAbsent: async (name, body) => {
+        const outcome = await inner.putIfAbsent(name, body);
+        return name.startsWith("chunks/") ? { type: "refused" } : outcome;
+      },
+    });
+    await old.log.open();
+    const writer = await old.snapshots.create(at(5), new Uint8Array());
+    const next = await open(inner);
+    await next.log.open();
+    sweep = async () => bucket.delete(bucket.names("chunks/"));
+    await writer.write(CONTENT.subarray(0, CHUNK_BYTES)).catch(() => {});
+    expect(await rejection(writer.commit())).toBe("fenced");
+  });
 });
