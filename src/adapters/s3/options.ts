@@ -15,7 +15,10 @@ export interface S3ObjectStoreOptions {
    * headers, which some of them refuse, are left out. It must have conditional writes, which is tried out first.
    */
   readonly endpoint?: string;
-  /** Used instead of a client made here; it is not closed with the store. */
+  /**
+   * Used instead of a client made here; it is not closed with the store. Its server must have conditional writes too,
+   * which is not tried out: one that ignores the headers cannot keep two owners apart.
+   */
   readonly client?: S3ClientLike;
   /** How long one request may take, in milliseconds. Default: 10,000. */
   readonly timeoutMs?: number;
