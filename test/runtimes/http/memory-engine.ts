@@ -17,7 +17,8 @@ import {
   type WatchTuning,
 } from "../../../src/core/node/index.ts";
 import { withOwnLeases } from "../../../src/core/node/own-leases.ts";
-import { nodeClock, nodeRandom } from "../../../src/runtimes/node/index.ts";
+import { webClock } from "../../../src/runtimes/client/web-clock.ts";
+import { webRandom } from "../../../src/runtimes/http/web-random.ts";
 import { HEADER, STATUS } from "./fake-engine.ts";
 
 type Result<T extends KvResult["type"]> = Extract<KvResult, { readonly type: T }>;
@@ -37,8 +38,8 @@ export function memoryEngine(
   const hub = new WatchHub({
     store,
     header: (revision) => ({ ...HEADER, revision }),
-    clock: nodeClock,
-    random: nodeRandom,
+    clock: webClock,
+    random: webRandom,
     tuning: watchTuning,
   });
 
