@@ -2,13 +2,8 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom
 import { EngineError } from "../../core/errors/index.ts";
 import type { Engine, NodeObserver } from "../../core/node/index.ts";
 import type { Metrics } from "../http/index.ts";
-import {
-  DURATION_BUCKETS,
-  type MeasurementMetric,
-  MEASUREMENTS,
-  PEER_COUNTERS,
-  STATUS_GAUGES,
-} from "../http/status-metrics.ts";
+import { DURATION_BUCKETS, PEER_COUNTERS, STATUS_GAUGES } from "../http/status-metrics.ts";
+import { MeasurementTally } from "../http/measurement-tally.ts";
 import { formatId } from "../http/peer/index.ts";
 import type { PeerTransport } from "./peers/peer-transport.ts";
 
@@ -25,18 +20,22 @@ export interface Measured {
 
 /** Metrics of the process, of one node and of what is asked of it, in a registry of their own. */
 export class NodeMetrics {
-  /** For the node: see `NodeOptions`. */
-  readonly observer: NodeObserver;
   readonly #register: Registry = new Registry();
+  readonly #tally: MeasurementTally = new MeasurementTally();
 
   constructor() {
     collectDefaultMetrics({ register: this.#register });
-    this.observer = observerInto(this.#register);
+  }
+
+  /** For the node: see `NodeOptions`. */
+  get observer(): NodeObserver {
+    return this.#tally.observer;
   }
 
   /** To be called once, with the node that was given the observer. */
   of(engine: Engine, transport: Pick<PeerTransport, "stats">): Measured {
     const register = this.#register;
+    const tally = this.#tally;
     const gauges = STATUS_GAUGES.map(([name, help, value]) => ({
       gauge: new Gauge({ name, help, registers: [register] }),
       value,
@@ -46,26 +45,11 @@ export class NodeMetrics {
       render: async () => {
         const status = engine.status();
         for (const { gauge, value } of gauges) gauge.set(value(status));
-        return { contentType: register.contentType, body: await register.metrics() };
+        return { contentType: register.contentType, body: (await register.metrics()) + tally.render() };
       },
       engine: timed(engine, register),
     };
   }
-}
-
-function observerInto(register: Registry): NodeObserver {
-  const record = ({ name, help, buckets }: MeasurementMetric): ((value: number) => void) => {
-    if (buckets === null) {
-      const counter = new Counter({ name, help, registers: [register] });
-      return (value) => counter.inc(value);
-    }
-    const histogram = new Histogram({ name, help, buckets: [...buckets], registers: [register] });
-    return (value) => histogram.observe(value);
-  };
-  const records = new Map(
-    Object.entries(MEASUREMENTS).map(([measurement, metric]) => [measurement, record(metric)]),
-  );
-  return (measurement, value) => records.get(measurement)!(value);
 }
 
 function peerMetrics(register: Registry, transport: Pick<PeerTransport, "stats">): void {
