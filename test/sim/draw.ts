@@ -51,7 +51,8 @@ export function objectsScenario(seed: number): Scenario {
   const faults = drawFaults(random.fork(), options);
   const requests = withPauses(drawRequests(random.fork(), options), random.fork(), options);
   const evictions = drawEvictions(random.fork(), options);
-  return { seed, options, actions: [...faults, ...evictions, ...requests].sort((a, b) => a.at - b.at) };
+  const asked = mostlyRead(requests, random.pick([0, 0.8, 0.95]), random.fork());
+  return { seed, options, actions: [...faults, ...evictions, ...asked].sort((a, b) => a.at - b.at) };
 }
 
 function withPauses(actions: readonly Action[], random: Prng, options: ScenarioOptions): Action[] {
@@ -64,10 +65,25 @@ function withPauses(actions: readonly Action[], random: Prng, options: ScenarioO
   return left;
 }
 
+/** What wakes a group and adds nothing to its logs: then what was said before it woke fits still. */
+function mostlyRead(actions: readonly Action[], rate: number, random: Prng): Action[] {
+  return actions.map((action) => {
+    if (action.do !== "op" || !random.chance(rate)) return action;
+    const policy = random.pick(["linearizable", "lease"]);
+    return { ...action, work: "register", op: { type: "get", key: "read", policy } };
+  });
+}
+
 function drawEvictions(random: Prng, options: ScenarioOptions): Action[] {
   const meanMs = random.pick([300, 1000, 3000]);
   const anyTimeRate = random.pick([0, 0.2, 0.7]);
   const actions: Action[] = [];
+  // Good nights that come late, or again.
+  const maxDelayMs = random.pick([0, 60, 300]);
+  for (let at = 0; at < options.durationMs && maxDelayMs > 0; at += 5000) {
+    const conditions = { minDelayMs: 1, maxDelayMs, dropRate: 0, duplicateRate: 0.3, unreachableRate: 0 };
+    actions.push({ at, do: "weather", ...conditions });
+  }
   for (let at = between(random, meanMs); at < options.durationMs; at += between(random, meanMs)) {
     const node: Target = random.chance(0.3) ? "leader" : 1 + random.int(options.founders);
     actions.push({ at: Math.floor(at), do: "evict", node, anyTime: random.chance(anyTimeRate) });

@@ -12,6 +12,8 @@ const PATIENCE_MS = 5000;
 
 interface ObjectHost {
   boot(): void;
+  /** Takes its memory, if it still sleeps. */
+  evict(): void;
   startsRested(): void;
 }
 
@@ -29,6 +31,8 @@ export class DurableObject {
   #cancelAlarm: (() => void) | null = null;
   #isRinging = false;
   #isEvicted = false;
+  /** Until then its memory goes as soon as it sleeps. */
+  #evictUntilMs = 0;
   #waiting: (() => void)[] = [];
 
   constructor(world: World, node: SimNode, host: ObjectHost) {
@@ -81,6 +85,13 @@ export class DurableObject {
   /** After every timer and every frame, in the same turn. */
   poll(): void {
     this.#watchdog?.poll();
+    if (this.#world.nowMs >= this.#evictUntilMs || this.#node.engine?.replica.isAsleep !== true) return;
+    this.#evictUntilMs = 0;
+    this.#world.schedule(0, null, () => this.#host.evict());
+  }
+
+  evictWhenAsleep(forMs: number): void {
+    this.#evictUntilMs = this.#world.nowMs + forMs;
   }
 
   /** Somebody needs it: if it was evicted it starts, and `act` follows. */

@@ -267,6 +267,13 @@ export class Invariants implements Watcher {
     if (!this.#host.hasTameClocks) return;
     for (const [leader, raft] of this.#leading) {
       if (this.#of(raft) === null || raft.leaseReadIndex(this.#host.clockMs(leader)) === null) continue;
+      const { voters } = raft.status().config;
+      this.#check(
+        voters.length === 1 || this.#silence.isOwedByAny(voters, raft.term),
+        "S19 no lease survives sleep",
+        leader,
+        () => `holds the lease of term ${raft.term}, and nobody has answered since it slept`,
+      );
       this.#check(
         !this.#silence.isOwed(id, raft.term),
         "S19 rested",

@@ -11,6 +11,9 @@ import type { Invariants } from "./invariants.ts";
 import type { Side, Target } from "./scenario.ts";
 import { SimClock } from "./sim-clock.ts";
 
+/** For how long one that was to lose its memory, and was awake, loses it as soon as it sleeps. */
+const SLEEPY_MS = 3000;
+
 /** How long one who is asked in peace may take to answer. */
 const ASKING_MS = 2000;
 
@@ -88,6 +91,7 @@ export class Machines {
   #objectOf(node: SimNode, invariants: Invariants): DurableObject {
     return new DurableObject(this.#cluster.world, node, {
       boot: () => this.boot(node),
+      evict: () => this.evict(node, false),
       startsRested: () => invariants.startsRested(node.id),
     });
   }
@@ -174,7 +178,8 @@ export class Machines {
 
   evict(node: SimNode, anyTime: boolean): void {
     const object = this.#objects?.get(node.id);
-    if (object === undefined || !node.isUp || !(anyTime || node.engine?.replica.isAsleep === true)) return;
+    if (object === undefined || this.isPeace || !node.isUp) return;
+    if (!anyTime && node.engine?.replica.isAsleep !== true) return object.evictWhenAsleep(SLEEPY_MS);
     object.evict();
     this.crash(node);
   }

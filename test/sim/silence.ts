@@ -23,6 +23,11 @@ export class Silence {
     }
   }
 
+  /** Whether the leader of this term can rely on anybody since it went to sleep last. */
+  isOwedByAny(nodes: readonly NodeId[], term: Term): boolean {
+    return !this.#goodNights.has(term) || nodes.some((node) => this.isOwed(node, term));
+  }
+
   /** Whether the leader of this term may rely on what the node said, for all that the node could know. */
   isOwed(node: NodeId, term: Term): boolean {
     const answered = this.#answered.get(node);

@@ -23,18 +23,4 @@ export const SLEEP_MUTANTS: readonly Mutant[] = [
     "this.#leaseFloor = this.#rounds.current + 1;",
     "",
   ),
-  asleep(
-    "good-night-overtaken",
-    "a good night puts to sleep although its leader has been heard since",
-    `${RAFT}/follower.ts`,
-    "core.asleep = message.quiesce && caughtUp && newest && owesNothingOlder;",
-    "core.asleep = message.quiesce && caughtUp && owesNothingOlder;",
-  ),
-  asleep(
-    "good-night-after-a-start",
-    "a node that has just started believes a good night from before it went down",
-    `${RAFT}/follower.ts`,
-    "core.asleep = message.quiesce && caughtUp && newest && owesNothingOlder;",
-    "core.asleep = message.quiesce && caughtUp && newest;",
-  ),
 ];
