@@ -3,7 +3,7 @@ import type { RaftOptions } from "./config.ts";
 import type { Message } from "./messages.ts";
 import type { RaftLog } from "./raft-log.ts";
 import type { LogReadRequest, ReadState } from "./ready.ts";
-import type { ClusterConfig, HardState, NodeId, RandomSource, Role, Term } from "./types.ts";
+import type { ClusterConfig, HardState, LogIndex, NodeId, RandomSource, Role, Term } from "./types.ts";
 
 type WithoutSender<M> = M extends Message ? Omit<M, "from" | "term"> & { readonly term?: Term } : never;
 
@@ -110,6 +110,16 @@ export class Core {
   /** For promises: votes and acknowledgements leave only once what they promise is durable. */
   sendAfterPersist(message: Outgoing): void {
     this.messagesAfterPersist.push(this.#stamped(message));
+  }
+
+  /**
+   * What was to be acknowledged from this index on has been replaced before it was even handed out to be written: it
+   * never becomes durable, and the acknowledgement must not leave with the write of what came in its place.
+   */
+  withdrawAcknowledgements(from: LogIndex): void {
+    this.messagesAfterPersist = this.messagesAfterPersist.filter(
+      (message) => message.type !== "AppendEntriesResult" || !message.success || message.matchIndex < from,
+    );
   }
 
   #stamped(message: Outgoing): Message {

@@ -105,7 +105,10 @@ export class Follower implements RoleBehaviour {
     const full = log.unappliedBytes > options.maxUnappliedBytes && log.appliedIndex < log.commitIndex;
     if (full && message.entries.length > 0) return;
     const prev = { index: message.prevLogIndex, term: message.prevLogTerm };
-    const lastNew = log.tryAppend(prev, message.entries, (from) => this.#replacement.truncated(from));
+    const lastNew = log.tryAppend(prev, message.entries, (from) => {
+      this.#replacement.truncated(from);
+      this.core.withdrawAcknowledgements(from);
+    });
     if (lastNew === undefined) return this.#refuse(message);
     // Not past the last *new* entry: what lies beyond it in this log has not been compared (paper figure 2).
     log.commitTo(Math.min(message.leaderCommit, lastNew));
@@ -160,6 +163,7 @@ export class Follower implements RoleBehaviour {
     core.log.restore(snapshot);
     core.config = snapshot.config;
     this.#replacement.restored(snapshot);
+    core.withdrawAcknowledgements(snapshot.index + 1);
     this.#acknowledge(message.from, snapshot.index);
     // The snapshot may have made a voter of a learner.
     core.become.follow(core.term, message.from);

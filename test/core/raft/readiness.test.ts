@@ -30,6 +30,21 @@ describe("Readys in persistence", () => {
     expect(node.status.persistedIndex).toBe(4);
   });
 
+  it("acknowledge nothing that was replaced before it was handed out to be written", () => {
+    const accepted = appendEntries(2n, 2, [1, 1], [command(2, 2), command(3, 2), command(4, 2)]);
+    const replacing = [
+      appendEntries(3n, 3, [2, 2], [command(3, 3)]),
+      { type: "InstallSnapshot", from: 3n, term: 3, snapshot: snapshotAt(3, 3) } as const,
+    ];
+    for (const message of replacing) {
+      const node = new OneNode();
+      // Both in one turn: the Ready comes after the second.
+      node.raft.step({ type: "message", message: { ...accepted, to: 1n } }, 0);
+      node.receive(message);
+      expect(node.take("AppendEntriesResult")).toMatchObject([{ to: 3n, term: 3, matchIndex: 3 }]);
+    }
+  });
+
   it("ABA: the write of an entry truncated since does not make its successor at that index durable", () => {
     const node = held();
     node.receive(appendEntries(2n, 2, [1, 1], [command(2, 2), command(3, 2)]));
