@@ -81,7 +81,7 @@ export class Session {
       violated("what was told stays true", `${hardStateKey(told)}, then ${hardStateKey(hardState)}`);
     }
     this.#snapshots = new Snapshots(storage, this.#oracle, this.#prng);
-    await this.#snapshots.check();
+    if (this.#options.snapshots > 0) await this.#snapshots.check();
     while (this.#writes < this.#options.writes) {
       await this.#act(storage);
       while (this.#outstanding.size >= MAX_OUTSTANDING) await Promise.race(this.#outstanding);
@@ -106,7 +106,8 @@ export class Session {
   async #act(storage: ObjectStorage): Promise<void> {
     const prng = this.#prng;
     const reign = this.#reign!;
-    if (prng.chance(this.#options.snapshots)) this.#spawn(this.#snapshots!.take());
+    const { snapshots } = this.#options;
+    if (snapshots > 0 && prng.chance(snapshots)) this.#spawn(this.#snapshots!.take());
     const luck = prng.next();
     if (luck < this.#options.compactions) this.#spawn(this.#compact(storage));
     else if (luck < 0.3) this.#spawn(this.#confirm(storage));
