@@ -1,13 +1,12 @@
 // A holder of a lock is paused, loses the lock without noticing, and goes on writing when it wakes. What the lock
 // protects is safe all the same, because every write shows the fencing token that came with the lock.
 
-import { type Client, EmbeddedEngine, lock, unlock } from "../src/index.ts"; // in your project: "d-engine"
+import { EmbeddedEngine } from "../src/index.ts"; // in your project: "d-engine"
+import { type Client, createClient, type HeldLock, isClientError } from "../src/runtimes/client/index.ts"; // "d-engine/client"
 
-const member = await EmbeddedEngine.start("./data");
-await member.waitReady(5000);
-const { engine } = member;
-const client = member.client();
-const name = new TextEncoder().encode("report");
+const url = `http://127.0.0.1:${process.argv[2] ?? "23791"}`;
+const engine = await EmbeddedEngine.start("./data", { listenClientUrls: url });
+await engine.waitReady(5000);
 
 // Something outside that the lock protects: a file server, a printer, another database. All it needs to know of locks
 // is the largest token it has seen.
@@ -23,33 +22,48 @@ const printer = {
 };
 
 /** In the store itself a comparison does it: the lock's key is there, and is the one that came with this token. */
-async function save(store: Client, key: Uint8Array, token: number, text: string): Promise<boolean> {
-  const { succeeded } = await store
+async function save(client: Client, { key, fencingToken }: HeldLock, text: string): Promise<boolean> {
+  const { succeeded } = await client
     .txn()
-    .ifCreateRevision(key, "equal", token)
+    .ifCreateRevision(key, "equal", fencingToken)
     .thenPut("report", text)
     .commit();
   return succeeded;
 }
 
-// Ann takes the lock. Her lease lives for half a second, unless she renews it.
-const ann = await engine.leaseGrant({ ttlMs: 500 });
-const hers = await lock(engine, { name, lease: ann.id });
-console.log(await save(client, hers.key, hers.fencingToken, "by Ann")); // true
+const [ann, ben] = [createClient({ endpoints: [url] }), createClient({ endpoints: [url] })];
+const benIsDone = Promise.withResolvers<void>();
 
-// And then she does nothing for a while: a long garbage collection, a suspended laptop. Ben waits for the lock and
-// gets it when her lease has ended.
-const ben = await engine.leaseGrant({ ttlSeconds: 60 });
-const his = await lock(engine, { name, lease: ben.id });
-console.log(his.fencingToken > hers.fencingToken); // true
-console.log(await save(client, his.key, his.fencingToken, "by Ben")); // true
-console.log(printer.print("Ben's page", his.fencingToken)); // true
+// Ann takes the lock. It rests on a lease that lives for a second unless it is renewed, which is done for her.
+const hers = ann.lock(
+  "report",
+  async (lock) => {
+    console.log(await save(ann, lock, "by Ann")); // true
 
-// Ann wakes up and believes to hold the lock. Neither the store nor the printer does.
-console.log(await save(client, hers.key, hers.fencingToken, "by Ann, too late")); // false
-console.log(printer.print("Ann's page", hers.fencingToken)); // false
-await unlock(engine, hers);
+    // And then she does nothing for a while: a long garbage collection, a suspended laptop. Nothing renews her lease.
+    lock.lease.stop();
+    await benIsDone.promise;
 
-console.log(await client.getText("report"), "/", printer.pages.join()); // by Ben / Ben's page
-await unlock(engine, his);
-await member.stop();
+    // She wakes up and believes to hold the lock. Neither the store nor the printer does.
+    console.log(await save(ann, lock, "by Ann, too late")); // false
+    console.log(printer.print("Ann's page", lock.fencingToken)); // false
+    await lock.lease.renew();
+  },
+  { ttlMs: 1000 },
+);
+
+// Ben waits for the lock, and gets it when her lease has ended.
+const his = ben.lock("report", async (lock) => {
+  console.log(await save(ben, lock, "by Ben")); // true
+  console.log(printer.print("Ben's page", lock.fencingToken)); // true
+});
+await his;
+benIsDone.resolve();
+
+// Where she asks, she is told.
+await hers.catch((error: unknown) => console.log(isClientError(error) && error.code)); // leaseLost
+console.log(await ben.getText("report"), "/", printer.pages.join()); // by Ben / Ben's page
+
+ann.close();
+ben.close();
+await engine.stop();

@@ -13,7 +13,9 @@ const EXAMPLES = fileURLToPath(new URL("../examples", import.meta.url));
 const PRINTED: Readonly<Record<string, readonly string[]>> = {
   "quick-start.ts": ["hello", "true", "false", "good evening", "2 tasks at revision 5", "true"],
   "one-to-three.ts": ["3 members, 3 voters", "one member / two of three"],
-  "fenced-lock.ts": ["true", "true", "true", "true", "false", "false", "by Ben / Ben's page"],
+  "service-discovery.ts": ["mail-1", "mail-1 mail-2", "mail-1", "10.0.0.1"],
+  "leader-election.ts": ["true", "null"],
+  "fenced-lock.ts": ["true", "true", "true", "false", "false", "leaseLost", "by Ben / Ben's page"],
   "custom-state-machine.ts": ["true", "false", "ann", "ann"],
   "custom-storage.ts": ["true true"],
 };

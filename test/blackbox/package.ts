@@ -101,6 +101,7 @@ function examplePrograms(dir: string): string[] {
     .map((name) => {
       const source = readFileSync(join(examples, name), "utf8")
         .replaceAll('"../src/index.ts"', '"d-engine"')
+        .replaceAll('"../src/runtimes/client/index.ts"', '"d-engine/client"')
         .replaceAll('"../src/adapters/sqlite/index.ts"', '"d-engine/adapters/sqlite"');
       if (source.includes("../src/"))
         throw new Error(`examples/${name} imports what the package does not export`);
