@@ -6,6 +6,7 @@ import {
   changeConfig,
   type ClusterConfig,
   type ConfChangeEntry,
+  entryBytes,
   type LogIndex,
   members,
   type Message,
@@ -46,6 +47,8 @@ interface Tracked {
   appliedIndex: LogIndex;
   /** Leads in this term and has been compared with all that was committed before. */
   completeIn: Term;
+  /** What a leader found in its log and did not know to be committed when it began to lead. */
+  inheritedBytes: number;
   steps: number;
 }
 
@@ -81,6 +84,7 @@ export class Invariants implements Watcher {
   config: ClusterConfig;
   #configIndex: LogIndex = 1;
   readonly #removed: Set<NodeId> = new Set();
+  #largestEntryBytes = 0;
   /** Every core that believes to lead, or did at its last step. */
   readonly #leading: Map<NodeId, Raft> = new Map();
   /** Steps of all cores. */
@@ -141,6 +145,7 @@ export class Invariants implements Watcher {
       commitIndex,
       appliedIndex: 0,
       completeIn: 0,
+      inheritedBytes: 0,
       steps: 0,
     };
   }
@@ -189,7 +194,8 @@ export class Invariants implements Watcher {
 
   // Leaders
 
-  #onElected(raft: Raft, { node }: Tracked): void {
+  #onElected(raft: Raft, tracked: Tracked): void {
+    const { node } = tracked;
     const { leaders } = this.oracle;
     const { term } = raft;
     const other = leaders.get(term);
@@ -200,7 +206,8 @@ export class Invariants implements Watcher {
       () => `leads in term ${term} as ${other} did`,
     );
     leaders.set(term, node.id);
-    const { config } = raft.status();
+    const { config, uncommittedBytes } = raft.status();
+    tracked.inheritedBytes = uncommittedBytes;
     const grants = this.oracle.grants(term, node.id);
     this.#check(
       isQuorum(config, (voter) => voter === node.id || grants.has(voter)),
@@ -359,6 +366,7 @@ export class Invariants implements Watcher {
       );
     }
     for (const entry of entries) {
+      this.#largestEntryBytes = Math.max(this.#largestEntryBytes, entryBytes(entry));
       const prevTerm = view.term(entry.index - 1);
       if (prevTerm !== undefined) {
         const conflict = this.oracle.recordEntry(entry, prevTerm);
@@ -445,9 +453,11 @@ export class Invariants implements Watcher {
       () => `from ${tracked.appliedIndex} to ${appliedIndex}`,
     );
     tracked.appliedIndex = appliedIndex;
-    // One proposal may be let in above the limit, and what a leader inherits counts as well.
+    // One proposal may be let in above the limit, and what a leader inherits counts as well; an entry more than its data.
+    const mayWaitBytes =
+      tracked.inheritedBytes + 2 * (this.#maxUncommittedBytes + this.#largestEntryBytes) + 2000;
     this.#check(
-      uncommittedBytes >= 0 && uncommittedBytes <= 2 * this.#maxUncommittedBytes + 2000,
+      uncommittedBytes >= 0 && uncommittedBytes <= mayWaitBytes,
       "S18 limits",
       node.id,
       () => `${uncommittedBytes} uncommitted bytes`,
