@@ -58,6 +58,19 @@ describe("a lease that is kept alive", () => {
     expect(asked.length).toBeLessThan(200);
   });
 
+  it("lives from when its renewal was sent, not from when the answer came", async () => {
+    const { client, clock } = scripted({
+      [A]: granting(async (count) => {
+        if (count > 1) return await hang();
+        await new Promise<void>((resolve) => clock.setTimer(2000, resolve));
+        return renewed();
+      }),
+    });
+    const lease = (await clock.run(client.grantLease({ ttlMs: 9000 }))).keepAlive();
+    await clock.run(lost(lease));
+    expect(clock.nowMs()).toBe(3000 + 9000);
+  });
+
   it("is lost at once when it is gone", async () => {
     const gone = (): Response => json({ result: { header: HEADER, ID: "77" } });
     const { client, clock } = scripted({ [A]: granting((count) => (count === 1 ? renewed() : gone())) });

@@ -90,7 +90,12 @@ export class Watch implements AsyncIterable<Change> {
 
   /** Resolves when the watch has begun: every change that is made from now on will be told. @throws as iterating. */
   async ready(): Promise<void> {
-    await this.#begin();
+    try {
+      await this.#begin();
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   close(): void {
