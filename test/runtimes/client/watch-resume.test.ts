@@ -7,6 +7,7 @@ import { type Change, type Client, createClient, type Watch } from "../../../src
 import { memoryEngine } from "../http/memory-engine.ts";
 import { testApp } from "../http/test-app.ts";
 import { errorOf, take } from "./contract.ts";
+import { HEADER, scripted } from "./scripted.ts";
 import { type Fate, flakyFetch, hastyClock } from "./flaky-fetch.ts";
 
 const fate = fc.oneof(
@@ -219,5 +220,26 @@ describe("a watch whose connections are cut", () => {
     await watch.ready();
     await steady.put("k", "v");
     expect(await heard).toMatchObject([{ key: "k", value: "v" }]);
+  });
+
+  it("leaves a member that has lost the others, of which it asks to be told", async () => {
+    const created = { result: { header: HEADER, watch_id: "1", created: true } };
+    const stream = (...lines: readonly object[]): Response =>
+      new Response(lines.map((line) => JSON.stringify(line)).join("\n"));
+    const { client, clock, asked } = scripted({
+      "http://a": () =>
+        stream(created, { error: { grpc_code: 14, message: "etcdserver: no leader", reason: "noLeader" } }),
+      "http://b": () =>
+        stream(created, {
+          result: { header: HEADER, watch_id: "1", events: [{ kv: { key: btoa("k"), mod_revision: "9" } }] },
+        }),
+    });
+    expect(await clock.run(take(client.watch("k"), 1))).toMatchObject([{ key: "k", revision: 9 }]);
+    expect(asked.map(({ url, headers }) => [url, headers.get("Grpc-Metadata-Hasleader")])).toEqual([
+      ["http://a", "true"],
+      ["http://b", "true"],
+    ]);
+    // From the revision on at which the first one had begun.
+    expect(asked[1]?.body).toMatchObject({ create_request: { start_revision: "8" } });
   });
 });
