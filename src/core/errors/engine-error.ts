@@ -36,6 +36,8 @@ export type ErrorCode =
   | "leaseNotFound"
   | "leaseExists"
   | "leaseTtlTooLarge"
+  | "idempotencyKeyReused"
+  | "resultNotKept"
   | "sessionExpired"
   | "lockHeld"
   | "notElected"
@@ -104,6 +106,9 @@ export const ERRORS: Readonly<Record<ErrorCode, readonly [GrpcCode, string]>> = 
   leaseNotFound: [5, "etcdserver: requested lease not found"],
   leaseExists: [9, "etcdserver: lease already exists"],
   leaseTtlTooLarge: [11, "etcdserver: too large lease TTL"],
+  // Writes that are done once (ours)
+  idempotencyKeyReused: [3, "d-engine: the idempotency key belongs to a different request"],
+  resultNotKept: [6, "d-engine: the write was done before, but its result was too large to be kept"],
   // Locks and elections (etcd: client/v3/concurrency, server/etcdserver/api/v3election)
   sessionExpired: [2, "mutex: session is expired"],
   lockHeld: [9, "d-engine: the lock is held by another"],

@@ -1,6 +1,7 @@
 import { ByteReader, ByteWriter } from "../bytes/index.ts";
 import { EngineError, assert, assertNever } from "../errors/index.ts";
-import { MAX_LEASE_TTL_MS, MAX_TXN_DEPTH } from "./limits.ts";
+import { FINGERPRINT_LENGTH, isFingerprint, isIdempotencyKey } from "./idempotency.ts";
+import { MAX_IDEMPOTENCY_KEY_LENGTH, MAX_LEASE_TTL_MS, MAX_TXN_DEPTH } from "./limits.ts";
 import type {
   Compare,
   CompareResult,
@@ -9,6 +10,8 @@ import type {
   KvCommand,
   LeaseExpireCommand,
   LeaseGrantCommand,
+  NamedWrite,
+  OnceCommand,
   PutRequest,
   RangeRequest,
   RequestOp,
@@ -23,7 +26,7 @@ import type {
  *
  *   command     version u8 = 1, operation
  *   operation   kind u8 (1 put, 2 deleteRange, 3 txn, 4 compact, 5 range, 6 leaseGrant, 7 leaseRevoke,
- *               8 leaseExpire), body
+ *               8 leaseExpire, 9 once), body
  *   put         flags u8, key, [value] unless ignoreValue, [lease i64] if flagged, [ttlMs uint] if flagged
  *   deleteRange flags u8, key, [rangeEnd]
  *   range       flags u16, key, [rangeEnd], [limit], [revision], [4 filters] as flagged, order u8, target u8
@@ -33,6 +36,7 @@ import type {
  *   leaseGrant  id i64, ttlMs uint
  *   leaseRevoke id i64
  *   leaseExpire term uint, count, (id i64, serial uint) each
+ *   once        key, fingerprint, forgetTo uint, operation: put, deleteRange or txn
  *
  * Numbers are f64, since a request may carry any 64-bit number, negative ones too; they are refused unless whole.
  * What a request leaves out and what it gives as zero are written the same way.
@@ -49,6 +53,7 @@ const KIND = {
   leaseGrant: 6,
   leaseRevoke: 7,
   leaseExpire: 8,
+  once: 9,
 } as const;
 
 const PUT_PREV_KV = 1;
@@ -122,6 +127,8 @@ function writeCommand(writer: ByteWriter, command: KvCommand): void {
       return;
     case "leaseExpire":
       return writeLeaseExpire(writer, command.request);
+    case "once":
+      return writeOnce(writer, command.request);
     default:
       return writeOperation(writer, command);
   }
@@ -137,14 +144,20 @@ function readCommand(reader: ByteReader, kind: number): KvCommand {
       return { type: "leaseRevoke", request: { id: readLeaseId(reader) } };
     case KIND.leaseExpire:
       return { type: "leaseExpire", request: readLeaseExpire(reader) };
-    default: {
-      const operation = readOperation(reader, kind, 1);
-      return operation.type === "range" ? reader.fail("a range is not a command") : operation;
-    }
+    case KIND.once:
+      return { type: "once", request: readOnce(reader) };
+    default:
+      return readWrite(reader, kind);
   }
 }
 
+function readWrite(reader: ByteReader, kind: number): NamedWrite {
+  const operation = readOperation(reader, kind, 1);
+  return operation.type === "range" ? reader.fail("a range is not a command") : operation;
+}
+
 function commandSizeHint(command: KvCommand): number {
+  if (command.type === "once") return 128 + commandSizeHint(command.request.command);
   if (command.type !== "put") return 256;
   return command.request.key.length + (command.request.value?.length ?? 0) + 32;
 }
@@ -360,6 +373,20 @@ function readLeaseExpire(reader: ByteReader): LeaseExpireCommand {
     leases.push({ id: readLeaseId(reader), serial: reader.uint() });
   }
   return { term, leases };
+}
+
+function writeOnce(writer: ByteWriter, { key, fingerprint, forgetTo, command }: OnceCommand): void {
+  writer.u8(KIND.once).string(key).string(fingerprint).uint(forgetTo);
+  writeOperation(writer, command);
+}
+
+function readOnce(reader: ByteReader): OnceCommand {
+  const key = reader.string(MAX_IDEMPOTENCY_KEY_LENGTH);
+  if (!isIdempotencyKey(key)) reader.fail("a write is named by what is no name");
+  const fingerprint = reader.string(FINGERPRINT_LENGTH);
+  if (!isFingerprint(fingerprint)) reader.fail("a write has no fingerprint");
+  const forgetTo = reader.uint();
+  return { key, fingerprint, forgetTo, command: readWrite(reader, reader.u8()) };
 }
 
 function readLeaseId(reader: ByteReader): bigint {

@@ -12,6 +12,8 @@ export type {
   LeaseExpireCommand,
   LeaseGrantCommand,
   LeaseRevokeRequest,
+  NamedWrite,
+  OnceCommand,
   PutRequest,
   PutResponse,
   RangeRequest,
@@ -32,6 +34,7 @@ export { KvStore } from "./kv-store.ts";
 export type { KvEntry, KvRestorer, KvSnapshot } from "./kv-store.ts";
 export type { Lease } from "./lease-table.ts";
 export { MAX_LEASE_TTL_SECONDS } from "./limits.ts";
+export { fingerprintOf } from "./idempotency.ts";
 export type { PageLimits, RangePage } from "./range.ts";
 export type { StateHasher } from "./state-hash.ts";
 export { decodeCommand, encodeCommand } from "./command-codec.ts";
@@ -39,6 +42,7 @@ export {
   DEFAULT_MAX_TXN_OPS,
   validateCommand,
   validateDeleteRange,
+  validateIdempotencyKey,
   validatePut,
   validateRange,
   validateTxn,

@@ -2,6 +2,8 @@ import { assert } from "../errors/index.ts";
 import { ChangeLog } from "./change-log.ts";
 import { CowTree } from "./cow-tree.ts";
 import type { KeyRange } from "./key.ts";
+import type { RememberedWrite } from "./idempotency.ts";
+import { IdempotencyTable } from "./idempotency.ts";
 import { LeaseTable } from "./lease-table.ts";
 import type { Lease } from "./lease-table.ts";
 import { NO_RECORD, RecordHeap } from "./record-heap.ts";
@@ -22,6 +24,10 @@ export interface KeyspaceView {
   readonly leases: readonly Lease[];
   /** Number of leases ever granted. */
   readonly lastLeaseSerial: number;
+  /** Oldest first. */
+  readonly writes: readonly RememberedWrite[];
+  /** Number of named writes ever done. */
+  readonly lastWriteSerial: number;
 }
 
 /** The version that a reader at `revision` sees of a key, given its newest; NO_RECORD when the key was not there. */
@@ -44,6 +50,7 @@ export class Keyspace {
   readonly tree: CowTree = new CowTree(this.heap);
   readonly log: ChangeLog = new ChangeLog();
   readonly leases: LeaseTable;
+  readonly writes: IdempotencyTable = new IdempotencyTable();
   /** Revision of the last committed transaction. */
   revision: Revision = FIRST_REVISION;
   /** Reads below it are refused. 0: never compacted. */
@@ -154,6 +161,8 @@ export class Keyspace {
       compactRevision: this.compactRevision,
       leases: [...this.leases.all()],
       lastLeaseSerial: this.leases.lastSerial,
+      writes: [...this.writes.all()],
+      lastWriteSerial: this.writes.lastSerial,
     };
   }
 

@@ -9,6 +9,7 @@ import { executeLeaseExpire, executeLeaseGrant, executeLeaseRevoke, leaseKeys } 
 import type { Lease } from "./lease-table.ts";
 import { checkReadRevision, executeRange, readPage } from "./range.ts";
 import type { PageLimits, RangePage } from "./range.ts";
+import { decodeResult } from "./result-codec.ts";
 import { SnapshotReader } from "./snapshot-reader.ts";
 import { writeSnapshot } from "./snapshot-writer.ts";
 import { StateHasher } from "./state-hash.ts";
@@ -17,6 +18,9 @@ import type {
   KvCommand,
   KvErrorCode,
   KvResult,
+  NamedResult,
+  NamedWrite,
+  OnceCommand,
   RangeRequest,
   RangeResponse,
   Revision,
@@ -96,14 +100,19 @@ export class KvStore {
     return this.#keyspace.tree.size;
   }
 
-  /** Bytes of keys, values and leases in memory, history included. What compaction has yet to free counts. */
+  /** Bytes of keys, values, leases and remembered results in memory, history included. What compaction has yet to free counts. */
   get sizeBytes(): number {
-    const { heap, leases } = this.#keyspace;
-    return heap.contentBytes + leases.size * LEASE_BYTES;
+    const { heap, leases, writes } = this.#keyspace;
+    return heap.contentBytes + leases.size * LEASE_BYTES + writes.sizeBytes;
   }
 
   get leaseCount(): number {
     return this.#keyspace.leases.size;
+  }
+
+  /** Number of named writes ever done. */
+  get lastWriteSerial(): number {
+    return this.#keyspace.writes.lastSerial;
   }
 
   lease(id: bigint): Lease | undefined {
@@ -212,8 +221,27 @@ export class KvStore {
       if (error instanceof EngineError) return this.#refusal("malformed");
       throw error;
     }
+    return command.type === "once" ? this.#once(command.request) : this.#attempt(command, entry.term);
+  }
+
+  #once({ key, fingerprint, forgetTo, command }: OnceCommand): KvResult {
+    const { writes } = this.#keyspace;
+    writes.forget(forgetTo);
+    const known = writes.get(key);
+    if (known === undefined) {
+      const result = this.#attempt(command, 0);
+      writes.remember(key, fingerprint, result);
+      return result;
+    }
+    return known.fingerprint === fingerprint
+      ? decodeResult(known.result)
+      : this.#refusal("idempotencyKeyReused");
+  }
+
+  #attempt<C extends DirectCommand>(command: C, term: number): C extends NamedWrite ? NamedResult : KvResult;
+  #attempt(command: DirectCommand, term: number): KvResult {
     try {
-      return this.#execute(command, entry.term);
+      return this.#execute(command, term);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       this.#keyspace.rollback();
@@ -221,7 +249,7 @@ export class KvStore {
     }
   }
 
-  #execute(command: KvCommand, term: number): KvResult {
+  #execute(command: DirectCommand, term: number): KvResult {
     const keyspace = this.#keyspace;
     switch (command.type) {
       case "put": {
@@ -271,6 +299,8 @@ export class KvStore {
     return { type: "error", code, revision: this.#keyspace.revision };
   }
 }
+
+type DirectCommand = Exclude<KvCommand, { readonly type: "once" }>;
 
 class Snapshot implements KvSnapshot {
   readonly #keyspace: Keyspace;

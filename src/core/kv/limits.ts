@@ -7,3 +7,11 @@ export const MAX_TXN_DEPTH = 128;
 /** etcd's longest time to live, in seconds. */
 export const MAX_LEASE_TTL_SECONDS = 9_000_000_000;
 export const MAX_LEASE_TTL_MS: number = MAX_LEASE_TTL_SECONDS * 1000;
+
+/** Longest name that a write can be given so that it is done once. */
+export const MAX_IDEMPOTENCY_KEY_LENGTH = 64;
+/** Results of named writes that are kept, at most: the oldest go first. The same on all members, or they would differ. */
+export const MAX_REMEMBERED_WRITES = 65_536;
+export const MAX_REMEMBERED_BYTES: number = 16 << 20;
+/** Largest result that is kept; of a write with a larger one it is only known that it was done. */
+export const MAX_REMEMBERED_RESULT_BYTES: number = 16 << 10;

@@ -1,7 +1,10 @@
 import type { ByteReader, ByteWriter } from "../bytes/index.ts";
 import { tombstone } from "./keyspace.ts";
+import type { RememberedWrite } from "./idempotency.ts";
+import { FINGERPRINT_LENGTH, isFingerprint, isIdempotencyKey } from "./idempotency.ts";
 import type { Lease } from "./lease-table.ts";
-import { MAX_LEASE_TTL_MS } from "./limits.ts";
+import { MAX_IDEMPOTENCY_KEY_LENGTH, MAX_LEASE_TTL_MS, MAX_REMEMBERED_RESULT_BYTES } from "./limits.ts";
+import { decodeResult } from "./result-codec.ts";
 import { NO_RECORD } from "./record-heap.ts";
 import type { NewRecord, RecordHandle, RecordHeap } from "./record-heap.ts";
 
@@ -12,9 +15,11 @@ import type { NewRecord, RecordHandle, RecordHeap } from "./record-heap.ts";
  *   payload  kind u8 (with MORE_FOLLOWS: the next frame continues this one), content
  *   header   magic u32, version u8, revision, compactRevision
  *   leases   (flags u8, id i64, ttlMs, serial) each, in the order of their serials
+ *   writes   (serial, key, fingerprint, result) each, in the order of their serials
  *   base     records, by key: what a reader at compactRevision sees, except what changed at that very revision
  *   changes  records, in the order they were made: every change since, from that revision on
- *   end      number of base records, number of change records, number of leases, last lease serial
+ *   end      number of base records, number of change records, number of leases, last lease serial,
+ *            number of named writes, last serial of one
  *   record   flags u8, key, modRevision, and but for a tombstone createRevision, version, [lease i64], value
  *
  * A checksum is the CRC-32 of its payload continued from the frame before, so that a missing or misplaced frame
@@ -22,11 +27,12 @@ import type { NewRecord, RecordHandle, RecordHeap } from "./record-heap.ts";
  */
 
 export const SNAPSHOT_MAGIC = 0x56_4b_45_44; // "DEKV"
-/** Version 1 had no leases. */
-export const SNAPSHOT_VERSION = 2;
+/** Version 1 had no leases, version 2 no named writes. */
+export const SNAPSHOT_VERSION = 3;
+export const VERSION_WITHOUT_WRITES = 2;
 export const VERSION_WITHOUT_LEASES = 1;
 
-export const FRAME = { header: 1, base: 2, changes: 3, end: 4, leases: 5 } as const;
+export const FRAME = { header: 1, base: 2, changes: 3, end: 4, leases: 5, writes: 6 } as const;
 export const MORE_FOLLOWS = 0x80;
 
 /** Largest frame, and so the largest chunk. */
@@ -71,6 +77,29 @@ export function readRecord(reader: ByteReader): NewRecord {
     reader.fail("a key's counters contradict each other");
   }
   return { key, value: reader.bytes(), modRevision, createRevision, version, lease, older: NO_RECORD };
+}
+
+/** No less than what `writeRemembered` will write. */
+export function rememberedSizeBound({ key, fingerprint, result }: RememberedWrite): number {
+  return key.length + fingerprint.length + result.length + 32;
+}
+
+export function writeRemembered(
+  writer: ByteWriter,
+  { serial, key, fingerprint, result }: RememberedWrite,
+): void {
+  writer.uint(serial).string(key).string(fingerprint).bytes(result);
+}
+
+/** A copy: it outlives the input. */
+export function readRemembered(reader: ByteReader): RememberedWrite {
+  const serial = reader.uint();
+  const key = reader.string(MAX_IDEMPOTENCY_KEY_LENGTH);
+  const fingerprint = reader.string(FINGERPRINT_LENGTH);
+  if (!isIdempotencyKey(key) || !isFingerprint(fingerprint)) reader.fail("a write has no name");
+  const result = reader.bytes(MAX_REMEMBERED_RESULT_BYTES).slice();
+  decodeResult(result);
+  return { serial, key, fingerprint, result };
 }
 
 export function writeLease(writer: ByteWriter, { id, ttlMs, serial, isPrivate }: Lease): void {

@@ -11,8 +11,10 @@ import {
   SNAPSHOT_MAGIC,
   SNAPSHOT_VERSION,
   VERSION_WITHOUT_LEASES,
+  VERSION_WITHOUT_WRITES,
   readLease,
   readRecord,
+  readRemembered,
 } from "./snapshot-format.ts";
 
 /**
@@ -28,7 +30,7 @@ export class SnapshotReader {
   #partsKind = 0;
   #checksum = 0;
   #version = SNAPSHOT_VERSION;
-  #stage: "header" | "leases" | "base" | "changes" | "ended" = "header";
+  #stage: "header" | "leases" | "writes" | "base" | "changes" | "ended" = "header";
   #revision = 0;
   #baseCount = 0;
   #changeCount = 0;
@@ -94,7 +96,10 @@ export class SnapshotReader {
       this.#readHeader(reader);
     } else if (kind === FRAME.leases && this.#stage === "leases") {
       while (reader.remaining > 0) this.#addLease(reader);
-    } else if (kind === FRAME.base && (this.#stage === "leases" || this.#stage === "base")) {
+    } else if (kind === FRAME.writes && this.#mayHaveWrites) {
+      this.#stage = "writes";
+      while (reader.remaining > 0) this.#addWrite(reader);
+    } else if (kind === FRAME.base && BEFORE_CHANGES.has(this.#stage)) {
       this.#stage = "base";
       while (reader.remaining > 0) this.#addBase(readRecord(reader), reader);
     } else if (kind === FRAME.changes && this.#stage !== "header" && this.#stage !== "ended") {
@@ -111,7 +116,7 @@ export class SnapshotReader {
   #readHeader(reader: ByteReader): void {
     if (reader.u32() !== SNAPSHOT_MAGIC) reader.fail("this is no snapshot of a key-value store");
     this.#version = reader.u8();
-    if (this.#version !== SNAPSHOT_VERSION && this.#version !== VERSION_WITHOUT_LEASES) {
+    if (this.#version < VERSION_WITHOUT_LEASES || this.#version > SNAPSHOT_VERSION) {
       reader.fail(`unknown version ${this.#version}`);
     }
     this.#revision = reader.uint();
@@ -126,6 +131,15 @@ export class SnapshotReader {
 
   #addLease(reader: ByteReader): void {
     if (!this.#keyspace.leases.restore(readLease(reader))) reader.fail("leases contradict each other");
+  }
+
+  get #mayHaveWrites(): boolean {
+    return this.#version > VERSION_WITHOUT_WRITES && (this.#stage === "leases" || this.#stage === "writes");
+  }
+
+  #addWrite(reader: ByteReader): void {
+    if (!this.#keyspace.writes.restore(readRemembered(reader)))
+      reader.fail("named writes contradict each other");
   }
 
   #addBase(record: NewRecord, reader: ByteReader): void {
@@ -171,6 +185,7 @@ export class SnapshotReader {
       reader.fail("records are missing");
     if (this.#lastModRevision !== this.#revision) reader.fail("the last changes are missing");
     if (this.#version !== VERSION_WITHOUT_LEASES) this.#readLeaseCounts(reader);
+    if (this.#version > VERSION_WITHOUT_WRITES) this.#readWriteCounts(reader);
     if (!this.#keyspace.attachLeases()) reader.fail("a key is attached to a lease that is not there");
     this.#keyspace.restored(this.#revision);
     this.#stage = "ended";
@@ -181,7 +196,15 @@ export class SnapshotReader {
     if (reader.uint() !== leases.size) reader.fail("leases are missing");
     if (!leases.restoreSerial(reader.uint())) reader.fail("leases contradict each other");
   }
+
+  #readWriteCounts(reader: ByteReader): void {
+    const { writes } = this.#keyspace;
+    if (reader.uint() !== writes.size) reader.fail("named writes are missing");
+    if (!writes.restoreSerial(reader.uint())) reader.fail("named writes contradict each other");
+  }
 }
+
+const BEFORE_CHANGES: ReadonlySet<string> = new Set(["leases", "writes", "base"]);
 
 function concat(parts: readonly Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));

@@ -12,8 +12,10 @@ import {
   SNAPSHOT_MAGIC,
   SNAPSHOT_VERSION,
   recordSizeBound,
+  rememberedSizeBound,
   writeLease,
   writeRecord,
+  writeRemembered,
 } from "./snapshot-format.ts";
 
 /** Records looked at for one frame, so that a stretch with nothing to write does not become a pause. */
@@ -30,9 +32,11 @@ export function* writeSnapshot(view: KeyspaceView): Generator<Uint8Array, void, 
   frames.content.u32(SNAPSHOT_MAGIC).u8(SNAPSHOT_VERSION).uint(view.revision).uint(view.compactRevision);
   yield frames.take(FRAME.header);
   yield* writeLeases(frames, view);
+  yield* writeWrites(frames, view);
   const baseCount = yield* writeRecords(frames, FRAME.base, view.heap, baseRecords(view));
   const changeCount = yield* writeRecords(frames, FRAME.changes, view.heap, changeRecords(view));
   frames.content.uint(baseCount).uint(changeCount).uint(view.leases.length).uint(view.lastLeaseSerial);
+  frames.content.uint(view.writes.length).uint(view.lastWriteSerial);
   yield frames.take(FRAME.end);
 }
 
@@ -42,6 +46,14 @@ function* writeLeases(frames: FrameWriter, { leases }: KeyspaceView): Generator<
     writeLease(frames.content, lease);
   }
   if (!frames.isEmpty) yield frames.take(FRAME.leases);
+}
+
+function* writeWrites(frames: FrameWriter, { writes }: KeyspaceView): Generator<Uint8Array, void, undefined> {
+  for (const write of writes) {
+    if (frames.room < rememberedSizeBound(write)) yield frames.take(FRAME.writes);
+    writeRemembered(frames.content, write);
+  }
+  if (!frames.isEmpty) yield frames.take(FRAME.writes);
 }
 
 /** One for each key: NO_RECORD where there is nothing to write. */

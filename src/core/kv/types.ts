@@ -156,11 +156,27 @@ export interface WatchEvent {
   readonly prevKv: KeyValue | null;
 }
 
-/** What goes through the log. */
-export type KvCommand =
+/** A write that can be given a name. */
+export type NamedWrite =
   | { readonly type: "put"; readonly request: PutRequest }
   | { readonly type: "deleteRange"; readonly request: DeleteRangeRequest }
-  | { readonly type: "txn"; readonly request: TxnRequest }
+  | { readonly type: "txn"; readonly request: TxnRequest };
+
+/** Ours: a write that is done once, however often it is asked for under its name. */
+export interface OnceCommand {
+  /** Its name: 1 to 64 printable ASCII characters. */
+  readonly key: string;
+  /** Tells it from another write under the same name: 16 hexadecimal digits. */
+  readonly fingerprint: string;
+  /** First of all, writes up to this serial are forgotten: whoever asks has known them for the whole time. */
+  readonly forgetTo: number;
+  readonly command: NamedWrite;
+}
+
+/** What goes through the log. */
+export type KvCommand =
+  | NamedWrite
+  | { readonly type: "once"; readonly request: OnceCommand }
   | { readonly type: "compact"; readonly request: CompactRequest }
   | { readonly type: "leaseGrant"; readonly request: LeaseGrantCommand }
   | { readonly type: "leaseRevoke"; readonly request: LeaseRevokeRequest }
@@ -173,16 +189,31 @@ export type KvErrorCode =
   | "leaseExists"
   | "compacted"
   | "futureRevision"
+  | "idempotencyKeyReused"
+  | "resultNotKept"
   | "malformed";
+
+/** What the same write gave when it was done, which may be long ago. */
+interface Replayable {
+  readonly replayed?: true;
+}
+
+/** What a write that can be named gives. */
+export type NamedResult =
+  | ({ readonly type: "put"; readonly response: PutResponse; readonly revision: Revision } & Replayable)
+  | ({
+      readonly type: "deleteRange";
+      readonly response: DeleteRangeResponse;
+      readonly revision: Revision;
+    } & Replayable)
+  | ({ readonly type: "txn"; readonly response: TxnResponse; readonly revision: Revision } & Replayable)
+  | { readonly type: "error"; readonly code: KvErrorCode; readonly revision: Revision };
 
 /** What applying a command gives: the same on every replica. */
 export type KvResult =
-  | { readonly type: "put"; readonly response: PutResponse; readonly revision: Revision }
-  | { readonly type: "deleteRange"; readonly response: DeleteRangeResponse; readonly revision: Revision }
-  | { readonly type: "txn"; readonly response: TxnResponse; readonly revision: Revision }
+  | NamedResult
   | { readonly type: "compact"; readonly revision: Revision }
   | { readonly type: "leaseGrant"; readonly revision: Revision }
   | { readonly type: "leaseRevoke"; readonly revision: Revision }
   /** `expired`: the leases that it ended. */
-  | { readonly type: "leaseExpire"; readonly expired: readonly bigint[]; readonly revision: Revision }
-  | { readonly type: "error"; readonly code: KvErrorCode; readonly revision: Revision };
+  | { readonly type: "leaseExpire"; readonly expired: readonly bigint[]; readonly revision: Revision };

@@ -1,5 +1,6 @@
 import { EngineError, assertNever } from "../errors/index.ts";
 import type { ErrorCode } from "../errors/index.ts";
+import { isIdempotencyKey } from "./idempotency.ts";
 import { checkIntervals } from "./intervals.ts";
 import { MAX_LEASE_TTL_MS, MAX_TXN_DEPTH } from "./limits.ts";
 import type {
@@ -84,11 +85,21 @@ export function validateCommand(command: KvCommand, maxTxnOps: number = DEFAULT_
       // As for any other id that no lease has.
       if (command.request.id === 0n) refuse("leaseNotFound");
       return requireInt64(command.request.id, "ID");
+    case "once":
+      validateIdempotencyKey(command.request.key);
+      return validateCommand(command.request.command, maxTxnOps);
     case "leaseExpire":
       return;
     default:
       return assertNever(command, "command");
   }
+}
+
+/** @throws EngineError `invalidArgument`. */
+export function validateIdempotencyKey(key: string): void {
+  if (isIdempotencyKey(key)) return;
+  const detail = "the idempotency key: not 1 to 64 printable ASCII characters without quotes and backslashes";
+  throw new EngineError("invalidArgument", { detail });
 }
 
 function checkTxn(request: TxnRequest, maxOps: number, depth: number): void {

@@ -42,6 +42,23 @@ export interface CallOptions {
   readonly timeoutMs?: number;
 }
 
+export interface WriteOptions extends CallOptions {
+  /**
+   * Names the write: 1 to 64 printable ASCII characters without quotes and backslashes, never to be used for another.
+   * A write that was done under its name is not done again, but answered with what it gave then, for at least
+   * `NodeTuning.idempotencyWindowMs`, unless 65,536 others or 16 MiB of their results have come since.
+   * Errors: `idempotencyKeyReused`, when another request has the name, and `resultNotKept`, when the write was done
+   * and its result has more than 16 KiB. A read has no name (`invalidArgument`).
+   */
+  readonly idempotencyKey?: string;
+}
+
+/** An answer to a write that can be named. */
+export interface WithReplay extends WithHeader {
+  /** The write was done before, under the same name; the header's revision is of then. */
+  readonly replayed?: true;
+}
+
 export interface ReadOptions extends CallOptions {
   /** Default: the engine's `defaultConsistency`. */
   readonly consistency?: Consistency;
@@ -137,10 +154,10 @@ export interface Engine {
   /** The header for a response made now. */
   header(): ResponseHeader;
   range(request: RangeRequest, options?: ReadOptions): Promise<RangeResponse & WithHeader>;
-  put(request: PutRequest, options?: CallOptions): Promise<PutResponse & WithHeader>;
-  deleteRange(request: DeleteRangeRequest, options?: CallOptions): Promise<DeleteRangeResponse & WithHeader>;
+  put(request: PutRequest, options?: WriteOptions): Promise<PutResponse & WithReplay>;
+  deleteRange(request: DeleteRangeRequest, options?: WriteOptions): Promise<DeleteRangeResponse & WithReplay>;
   /** A transaction that only reads is served like a range, under `consistency`. */
-  txn(request: TxnRequest, options?: ReadOptions): Promise<TxnResponse & WithHeader>;
+  txn(request: TxnRequest, options?: ReadOptions & WriteOptions): Promise<TxnResponse & WithReplay>;
   compact(request: CompactRequest, options?: CallOptions): Promise<WithHeader>;
   leaseGrant(request: LeaseGrantRequest, options?: CallOptions): Promise<LeaseGrantResponse & WithHeader>;
   /** Ends a lease; every key attached to it goes with it, in one revision. */

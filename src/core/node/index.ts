@@ -14,6 +14,8 @@ export type {
   ReplicaStatus,
   ResponseHeader,
   WithHeader,
+  WithReplay,
+  WriteOptions,
 } from "./engine.ts";
 export type { AutoCompaction } from "./auto-compactor.ts";
 export type { NodeOptions, NodeTuning } from "./options.ts";

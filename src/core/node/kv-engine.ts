@@ -4,6 +4,7 @@ import {
   type DeleteRangeRequest,
   type DeleteRangeResponse,
   encodeCommand,
+  fingerprintOf,
   isReadOnly,
   type KvCommand,
   type KvResult,
@@ -17,6 +18,7 @@ import {
   type TxnRequest,
   type TxnResponse,
   validateCommand,
+  validateIdempotencyKey,
   validateRange,
   validateTxn,
 } from "../kv/index.ts";
@@ -36,7 +38,10 @@ import type {
   ReadOptions,
   ResponseHeader,
   WithHeader,
+  WithReplay,
+  WriteOptions,
 } from "./engine.ts";
+import { IdempotencyWindow } from "./idempotency-window.ts";
 import { KvStateMachine } from "./kv-state-machine.ts";
 import { LeaseOperations } from "./lease-operations.ts";
 import type { NodeOptions } from "./options.ts";
@@ -55,6 +60,7 @@ export class KvEngine implements Engine {
   readonly #machine: KvStateMachine;
   readonly #leases: LeaseOperations;
   readonly #watches: WatchHub;
+  readonly #window: IdempotencyWindow;
 
   /** Recovers the node from its stores and starts it. It may be some time until there is a leader: see `ready`. */
   static async start(options: NodeOptions): Promise<KvEngine> {
@@ -66,6 +72,7 @@ export class KvEngine implements Engine {
     this.replica = replica;
     this.#machine = machine;
     const { clock, random } = options;
+    this.#window = new IdempotencyWindow(clock, replica.tuning.idempotencyWindowMs);
     const write = (command: KvCommand, call: CallOptions): Promise<KvResult> => this.#write(command, call);
     this.#leases = new LeaseOperations(replica, machine.store, clock, random, write);
     machine.onLeaseChange = (id) => this.#leases.changed(id);
@@ -182,23 +189,27 @@ export class KvEngine implements Engine {
     return { ...store.range(request), header: this.#header(store.revision) };
   }
 
-  async put(request: PutRequest, options: CallOptions = {}): Promise<PutResponse & WithHeader> {
+  async put(request: PutRequest, options: WriteOptions = {}): Promise<PutResponse & WithReplay> {
     const result = await this.#write({ type: "put", request }, options);
     assert(result.type === "put", "a put is answered as one");
-    return { ...result.response, header: this.#header(result.revision) };
+    return { ...result.response, ...this.#answered(result) };
   }
 
   async deleteRange(
     request: DeleteRangeRequest,
-    options: CallOptions = {},
-  ): Promise<DeleteRangeResponse & WithHeader> {
+    options: WriteOptions = {},
+  ): Promise<DeleteRangeResponse & WithReplay> {
     const result = await this.#write({ type: "deleteRange", request }, options);
     assert(result.type === "deleteRange", "a deletion is answered as one");
-    return { ...result.response, header: this.#header(result.revision) };
+    return { ...result.response, ...this.#answered(result) };
   }
 
-  async txn(request: TxnRequest, options: ReadOptions = {}): Promise<TxnResponse & WithHeader> {
+  async txn(
+    request: TxnRequest,
+    options: ReadOptions & WriteOptions = {},
+  ): Promise<TxnResponse & WithReplay> {
     if (isReadOnly(request)) {
+      if (options.idempotencyKey !== undefined) throw notNameable("a transaction that only reads");
       validateTxn(request, this.replica.tuning.maxTxnOps);
       await this.replica.barrier(options);
       const { store } = this.#machine;
@@ -206,7 +217,7 @@ export class KvEngine implements Engine {
     }
     const result = await this.#write({ type: "txn", request }, options);
     assert(result.type === "txn", "a transaction is answered as one");
-    return { ...result.response, header: this.#header(result.revision) };
+    return { ...result.response, ...this.#answered(result) };
   }
 
   async compact(request: CompactRequest, options: CallOptions = {}): Promise<WithHeader> {
@@ -219,14 +230,37 @@ export class KvEngine implements Engine {
     return this.#watches.open(options, this.leaderId !== null);
   }
 
-  async #write(command: KvCommand, options: CallOptions): Promise<KvResult> {
+  #answered({ revision, replayed }: { readonly revision: Revision; readonly replayed?: true }): WithReplay {
+    const header = this.#header(revision);
+    return replayed === true ? { header, replayed } : { header };
+  }
+
+  async #write(command: KvCommand, options: WriteOptions): Promise<KvResult> {
     const { maxTxnOps, maxRequestBytes } = this.replica.tuning;
+    const { idempotencyKey: key, ...call } = options;
+    if (key !== undefined) validateIdempotencyKey(key);
     validateCommand(command, maxTxnOps);
     if (requestSize(command) > maxRequestBytes) throw new EngineError("requestTooLarge");
     const complete = withOwnLeases(command, () => this.#leases.drawId());
-    const result = await this.replica.propose(encodeCommand(complete), options);
+    const proposed = key === undefined ? complete : this.#once(key, complete);
+    const result = await this.replica.propose(encodeCommand(proposed), call);
     if (result.type === "error") throw new EngineError(result.code);
     return result;
+  }
+
+  #once(key: string, command: KvCommand): KvCommand {
+    switch (command.type) {
+      case "put":
+      case "deleteRange":
+      case "txn": {
+        // The leases that are drawn for its keys are others with each attempt.
+        const fingerprint = fingerprintOf(encodeCommand(withOwnLeases(command, () => 1n)));
+        const forgetTo = this.#window.forgetTo(this.#machine.store.lastWriteSerial);
+        return { type: "once", request: { key, fingerprint, forgetTo, command } };
+      }
+      default:
+        throw notNameable("this command");
+    }
   }
 
   // Leases
@@ -307,4 +341,8 @@ export class KvEngine implements Engine {
   #members(): Members {
     return { members: this.replica.members(), header: this.header() };
   }
+}
+
+function notNameable(what: string): EngineError {
+  return new EngineError("invalidArgument", { detail: `${what} takes no idempotency key` });
 }

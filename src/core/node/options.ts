@@ -59,6 +59,8 @@ export interface NodeTuning {
   /** Largest command or request. */
   readonly maxRequestBytes: number;
   readonly maxTxnOps: number;
+  /** A write under an idempotency key is remembered for at least so long, unless too many others come. */
+  readonly idempotencyWindowMs: number;
 }
 
 export const NODE_DEFAULTS: NodeTuning = {
@@ -73,4 +75,5 @@ export const NODE_DEFAULTS: NodeTuning = {
   snapshotChunkBytes: 512 << 10,
   maxRequestBytes: 1.5 * (1 << 20),
   maxTxnOps: 128,
+  idempotencyWindowMs: 600_000,
 };

@@ -8,6 +8,7 @@ import { errorReply, replyToError } from "./errors.ts";
 import { gatewayMiss, mountGateway } from "./etcd/gateway.ts";
 import { type SocketServer, streamSockets } from "./etcd/stream-socket.ts";
 import { mountHealth } from "./health-routes.ts";
+import { REPLAYED_FIELD } from "./idempotency.ts";
 import { APP_LIMITS, type AppOptions } from "./options.ts";
 import type { PeerHandler } from "./peer/index.ts";
 import { rawPath } from "./raw-path.ts";
@@ -76,6 +77,7 @@ export function createSockets(options: AppOptions): (request: Request) => Socket
 
 const EXPOSED_HEADERS = [
   "ETag",
+  REPLAYED_FIELD,
   "Retry-After",
   "X-D-Engine-Leader",
   "X-D-Engine-Leader-Urls",

@@ -2,8 +2,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { EngineError } from "../../../src/core/errors/index.ts";
 import { KvStore } from "../../../src/core/kv/index.ts";
-import type { KvCommand, RangeRequest } from "../../../src/core/kv/index.ts";
-import { commands, rangeRequests } from "./arbitraries.ts";
+import type { RangeRequest } from "../../../src/core/kv/index.ts";
+import { commands, rangeRequests, type DirectCommand } from "./arbitraries.ts";
 import { NaiveModel, plainRange, plainResult } from "./naive-model.ts";
 import type { Plain } from "./naive-model.ts";
 import { OPEN_END, apply, bytes, restored, snapshotOf, text } from "./support.ts";
@@ -39,7 +39,7 @@ function leasesOf(store: KvStore): Plain {
 }
 
 type Step =
-  | { readonly apply: KvCommand }
+  | { readonly apply: DirectCommand }
   | { readonly range: RangeRequest }
   | { readonly compactStep: number };
 

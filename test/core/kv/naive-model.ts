@@ -1,5 +1,5 @@
+import type { DirectCommand } from "./arbitraries.ts";
 import type {
-  KvCommand,
   KvResult,
   PutRequest,
   RangeRequest,
@@ -53,7 +53,7 @@ export class NaiveModel {
     return this.#compacted;
   }
 
-  apply(command: KvCommand): Plain {
+  apply(command: DirectCommand): Plain {
     if (command.type === "compact") {
       const { revision } = command.request;
       if (revision <= this.#compacted) return this.#error("compacted");

@@ -26,6 +26,12 @@ function header(revision: number, compactRevision: number, version = 1): Uint8Ar
   return new ByteWriter().u8(1).u32(0x564b4544).u8(version).uint(revision).uint(compactRevision).finish();
 }
 
+/** A named write that was a put. */
+function remembered(serial: number, key: string): Uint8Array {
+  const result = new ByteWriter().u8(1).uint(1).uint(0).finish();
+  return new ByteWriter().u8(6).uint(serial).string(key).string("0123456789abcdef").bytes(result).finish();
+}
+
 interface RecordFields {
   readonly key?: string;
   readonly mod: number;
@@ -49,8 +55,11 @@ function records(kind: number, ...fields: readonly RecordFields[]): Uint8Array {
 const base = (...fields: RecordFields[]): Uint8Array => records(2, ...fields);
 const changes = (...fields: RecordFields[]): Uint8Array => records(3, ...fields);
 
-function end(baseCount: number, changeCount: number): Uint8Array {
-  return new ByteWriter().u8(4).uint(baseCount).uint(changeCount).finish();
+/** Of base records and changes; since version 2 of leases, since version 3 of named writes. */
+function end(...counts: readonly number[]): Uint8Array {
+  const writer = new ByteWriter().u8(4);
+  for (const count of counts) writer.uint(count);
+  return writer.finish();
 }
 
 function exampleStore(): KvStore {
@@ -242,6 +251,8 @@ describe("a snapshot that contradicts itself", () => {
     ["compacted", [header(9, 9), base(putAt(5, 3, 2)), changes({ ...putAt(9), key: "b" }), end(1, 1)]],
     ["compacted at a put over what is gone", [header(9, 9), changes(putAt(9, 4, 3)), end(0, 1)]],
     ["compacted at a tombstone", [header(9, 9), changes(gone(9)), end(0, 1)]],
+    ["version 2", [header(1, 0, 2), end(0, 0, 0, 0)]],
+    ["version 3", [header(1, 0, 3), remembered(1, "k"), end(0, 0, 0, 0, 1, 2)]],
     ["empty frames", [header(2, 0), base(), base(), changes(), changes(putAt(2)), end(0, 1)]],
   ])("no contradiction: %s", (_name, payloads) => {
     expect(restore(frames(...payloads))).toBe("no error");
@@ -251,7 +262,16 @@ describe("a snapshot that contradicts itself", () => {
     ["nothing but a header", [header(1, 0)]],
     ["no header", [end(0, 0)]],
     ["two headers", [header(1, 0), header(1, 0), end(0, 0)]],
-    ["another version", [header(1, 0, 2), end(0, 0)]],
+    ["another version", [header(1, 0, 4), end(0, 0, 0, 0, 0, 0)]],
+    ["named writes that are missing", [header(1, 0, 3), end(0, 0, 0, 0, 1, 1)]],
+    ["named writes before there were any", [header(1, 0, 2), remembered(1, "k"), end(0, 0, 0, 0)]],
+    ["a name twice", [header(1, 0, 3), remembered(1, "k"), remembered(2, "k"), end(0, 0, 0, 0, 2, 2)]],
+    [
+      "named writes out of order",
+      [header(1, 0, 3), remembered(2, "k"), remembered(1, "l"), end(0, 0, 0, 0, 2, 2)],
+    ],
+    ["a serial that is less than the last", [header(1, 0, 3), remembered(2, "k"), end(0, 0, 0, 0, 1, 1)]],
+    ["a name that is none", [header(1, 0, 3), remembered(1, "a b"), end(0, 0, 0, 0, 1, 1)]],
     ["something else", [new ByteWriter().u8(1).u32(7).u8(1).uint(1).uint(0).finish(), end(0, 0)]],
     ["revision 0", [header(0, 0), end(0, 0)]],
     ["compacted in the future", [header(2, 3), changes(putAt(2)), end(0, 1)]],

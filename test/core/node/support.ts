@@ -1,5 +1,5 @@
 import { EngineError } from "../../../src/core/errors/index.ts";
-import type { CallOptions, KvEngine, ReadOptions } from "../../../src/core/node/index.ts";
+import type { KvEngine, ReadOptions, WriteOptions } from "../../../src/core/node/index.ts";
 import { decodeFrame } from "../../../src/core/node/codec/index.ts";
 import type { FrameBody } from "../../../src/core/node/frames.ts";
 import type { Cluster } from "./world/cluster.ts";
@@ -20,7 +20,7 @@ export async function put(
   engine: KvEngine,
   key: string,
   value: string,
-  options?: CallOptions,
+  options?: WriteOptions,
 ): Promise<number> {
   const { header } = await engine.put({ key: bytes(key), value: bytes(value) }, options);
   return header.revision;

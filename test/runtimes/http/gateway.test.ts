@@ -141,14 +141,14 @@ const CASES: readonly Case[] = [
     path: "/kv/put",
     body: '{"key":"YQ==","value":"dg==","prev_kv":true}',
     engine: { put: () => Promise.resolve({ header: HEADER, prevKv: KV }) },
-    call: ["put", { key: KV.key, value: KV.value, prevKv: true }],
+    call: ["put", { key: KV.key, value: KV.value, prevKv: true }, {}],
     reply: `{${HEADER_JSON},"prev_kv":${KV_JSON}}`,
   },
   {
     path: "/kv/deleterange",
     body: '{"key":"YQ==","rangeEnd":"Yg=="}',
     engine: { deleteRange: () => Promise.resolve({ header: HEADER, deleted: 1, prevKvs: [KV] }) },
-    call: ["deleteRange", { key: KV.key, rangeEnd: bytes("b") }],
+    call: ["deleteRange", { key: KV.key, rangeEnd: bytes("b") }, {}],
     reply: `{${HEADER_JSON},"deleted":"1","prev_kvs":[${KV_JSON}]}`,
   },
   txn(

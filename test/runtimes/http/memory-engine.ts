@@ -44,7 +44,9 @@ export function memoryEngine(
   });
 
   let lastLease = 1000n;
-  const apply = <T extends KvCommand["type"]>(command: KvCommand & { readonly type: T }): Result<T> => {
+  const apply = <T extends Exclude<KvCommand["type"], "once">>(
+    command: KvCommand & { readonly type: T },
+  ): Result<T> => {
     validateCommand(command);
     const complete = withOwnLeases(command, () => lastLease++);
     const commands = [{ command: encodeCommand(complete), term: 1 }];

@@ -1,17 +1,25 @@
 import type { Context, Hono } from "hono";
 import { GrpcCode } from "../../../core/errors/index.ts";
-import type { Engine, Logger } from "../../../core/node/index.ts";
+import type { Engine, Logger, WriteOptions } from "../../../core/node/index.ts";
 import type { Base64 } from "../base64.ts";
 import { readText } from "../body.ts";
 import type { Guard } from "../client-auth.ts";
 import { decodeJsonBody, JsonDecoders, JsonEncoders } from "../codec/index.ts";
 import { errorReply } from "../errors.ts";
+import { refuseKey, replayHeaders, writeOptions } from "../idempotency.ts";
 import { jsonMessages, jsonReplies } from "./json-stream.ts";
 import { type Method, type MethodContext, METHODS } from "./methods.ts";
 import { PREFIXES, requiresLeader, streamPaths } from "./stream-call.ts";
 import { STREAM_METHODS, type StreamMethod } from "./stream-methods.ts";
 
-const JSON_REPLY: ResponseInit = { status: 200, headers: { "Content-Type": "application/json" } };
+const JSON_HEADERS = { "Content-Type": "application/json" };
+const JSON_REPLY: ResponseInit = { status: 200, headers: JSON_HEADERS };
+
+const REPLAYED_REPLY: ResponseInit = {
+  status: 200,
+  headers: { ...JSON_HEADERS, ...replayHeaders(true) },
+};
+const NO_OPTIONS: WriteOptions = {};
 
 export interface GatewayOptions {
   readonly engine: Engine;
@@ -56,10 +64,19 @@ function jsonHandler(
     if (refusal !== null) return refusal;
     // Asked for only where it is needed, since it makes the platform build a whole request; and before that is read.
     const signal = method.waits === true ? raw.signal : undefined;
+    const { headers } = raw;
+    if (method.nameable !== true) refuseKey(headers);
+    const call =
+      method.nameable === true ? writeOptions(headers) : signal === undefined ? NO_OPTIONS : { signal };
     const body = await readText(raw, maxRequestBytes);
     const request = decodeJsonBody(body, decode, method.root);
-    return new Response(encode(await method.call(engine, request, context, signal)), JSON_REPLY);
+    const reply = await method.call(engine, request, context, call);
+    return new Response(encode(reply), wasReplayed(reply) ? REPLAYED_REPLY : JSON_REPLY);
   };
+}
+
+function wasReplayed(reply: unknown): boolean {
+  return (reply as { readonly replayed?: true }).replayed === true;
 }
 
 function jsonStreamHandler(

@@ -14,6 +14,7 @@ import {
   resign,
   type ResponseHeader,
   unlock,
+  type WriteOptions,
 } from "../../../core/node/index.ts";
 import type { Message, MessageInfo } from "../codec/index.ts";
 import * as cluster from "./cluster-messages.ts";
@@ -49,16 +50,18 @@ export interface Method {
   readonly response: MessageInfo;
   /** It takes as long as it takes, and is to be told when nobody waits for its answer any more. */
   readonly waits?: boolean;
+  /** It is a write that takes an idempotency key; a reply then says `replayed` if it is one. */
+  readonly nameable?: boolean;
   /**
    * Takes what `request` describes and gives what `response` describes.
    *
-   * @param signal only for a method that waits.
+   * @param options a signal for a method that waits, an idempotency key for one that can be named.
    */
   readonly call: (
     engine: Engine,
     request: unknown,
     context: MethodContext,
-    signal?: AbortSignal,
+    options: WriteOptions,
   ) => Promise<unknown>;
 }
 
@@ -78,7 +81,8 @@ export const METHODS: readonly Method[] = [
     path: "/kv/put",
     request: kv.putRequest,
     response: kv.putReply,
-    call: (engine, request: PutRequest) => engine.put(request),
+    nameable: true,
+    call: (engine, request: PutRequest, _context, options) => engine.put(request, options),
   }),
   method({
     service: "etcdserverpb.KV",
@@ -86,7 +90,8 @@ export const METHODS: readonly Method[] = [
     path: "/kv/deleterange",
     request: kv.deleteRangeRequest,
     response: kv.deleteRangeReply,
-    call: (engine, request: DeleteRangeRequest) => engine.deleteRange(request),
+    nameable: true,
+    call: (engine, request: DeleteRangeRequest, _context, options) => engine.deleteRange(request, options),
   }),
   method({
     service: "etcdserverpb.KV",
@@ -94,10 +99,12 @@ export const METHODS: readonly Method[] = [
     path: "/kv/txn",
     request: kv.txnRequest,
     response: kv.txnReply,
-    call: async (engine, request: kv.TxnMessage) =>
-      txnReply(
-        await engine.txn(request, readOptions({ ...request, serializable: readsSerializably(request) })),
-      ),
+    nameable: true,
+    call: async (engine, request: kv.TxnMessage, _context, options) => {
+      const read = readOptions({ ...request, serializable: readsSerializably(request) });
+      const answer = await engine.txn(request, { ...read, ...options });
+      return { ...txnReply(answer), ...(answer.replayed === true ? { replayed: true } : {}) };
+    },
   }),
   method({
     service: "etcdserverpb.KV",
@@ -226,7 +233,7 @@ export const METHODS: readonly Method[] = [
     request: locks.lockRequest,
     response: locks.lockReply,
     waits: true,
-    call: (engine, request: locks.LockMessage, _context, signal) => lock(engine, request, signal),
+    call: (engine, request: locks.LockMessage, _context, { signal }) => lock(engine, request, signal),
   }),
   method({
     service: "v3lockpb.Lock",
@@ -243,7 +250,7 @@ export const METHODS: readonly Method[] = [
     request: locks.campaignRequest,
     response: locks.campaignReply,
     waits: true,
-    call: async (engine, request: locks.CampaignMessage, _context, signal) => {
+    call: async (engine, request: locks.CampaignMessage, _context, { signal }) => {
       const { leader, header } = await campaign(engine, request, signal);
       const { name, key, revision: rev, lease: id } = leader;
       return { header, leader: { name, key, rev, lease: id } };
@@ -285,12 +292,18 @@ function method<Req, Res>(definition: {
   readonly request: Message<Req>;
   readonly response: Message<Res>;
   readonly waits?: boolean;
-  readonly call: (engine: Engine, request: Req, context: MethodContext, signal?: AbortSignal) => Promise<Res>;
+  readonly nameable?: boolean;
+  readonly call: (
+    engine: Engine,
+    request: Req,
+    context: MethodContext,
+    options: WriteOptions,
+  ) => Promise<Res>;
 }): Method {
   return {
     ...definition,
     root: definition.rpc.charAt(0).toLowerCase() + definition.rpc.slice(1),
-    call: (engine, request, context, signal) => definition.call(engine, request as Req, context, signal),
+    call: (engine, request, context, options) => definition.call(engine, request as Req, context, options),
   };
 }
 

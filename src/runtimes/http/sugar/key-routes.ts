@@ -3,6 +3,7 @@ import type { PutRequest, RequestOp, ResponseOp } from "../../../core/kv/index.t
 import type { Engine, ReadOptions } from "../../../core/node/index.ts";
 import { readBytes } from "../body.ts";
 import { errorReply } from "../errors.ts";
+import { refuseKey, replayHeaders, writeOptions } from "../idempotency.ts";
 import { rawPath } from "../raw-path.ts";
 import { percentDecode, prefixEnd } from "./key-text.ts";
 import { alreadyHas, etag, precondition, preconditionFailed } from "./preconditions.ts";
@@ -17,6 +18,7 @@ import { Query } from "./query.ts";
 /** `GET /kv/:key`: the value as it is. `?rev=`, `?consistency=`; 304 when `If-None-Match` has it already. */
 export async function getKey(engine: Engine, request: Request): Promise<Response> {
   const key = keyOf(request);
+  refuseKey(request.headers);
   const query = new Query(request.url, ["rev", "consistency"]);
   const revision = query.integer("rev", 0, Number.MAX_SAFE_INTEGER) ?? 0;
   const { kvs, header } = await engine.range({ key, revision }, readOptions(query));
@@ -39,28 +41,29 @@ export async function getKey(engine: Engine, request: Request): Promise<Response
 /**
  * `PUT /kv/:key`: the body is the value. `If-Match: <revision>` or `If-None-Match: *`, else 412. `?lease=<id>` attaches
  * it to a lease; `?ttl=<seconds>`, a fraction too, gives it a time to live of its own.
+ * `Idempotency-Key` names the write, so that it is done once.
  */
 export async function putKey(engine: Engine, request: Request, maxBytes: number): Promise<Response> {
   const key = keyOf(request);
   const query = new Query(request.url, ["ttl", "lease"]);
   const life = lifeOf(query);
   const condition = precondition(request.headers, key);
+  const options = writeOptions(request.headers);
   const value = await readBytes(request, maxBytes);
-  let revision: number;
   if (condition === null) {
-    ({ revision } = (await engine.put({ key, value, ...life })).header);
-  } else {
-    const txn = await engine.txn({
+    const { header, replayed } = await engine.put({ key, value, ...life }, options);
+    return putReply(header.revision, replayed);
+  }
+  const txn = await engine.txn(
+    {
       compare: [condition],
       success: [{ type: "put", request: { key, value, ...life } }],
       failure: [presentState(key)],
-    });
-    if (!txn.succeeded) return preconditionFailed(presentRevision(txn.responses[0]));
-    ({ revision } = txn);
-  }
-  return new Response(JSON.stringify({ revision }), {
-    headers: { "Content-Type": "application/json", ETag: etag(revision) },
-  });
+    },
+    options,
+  );
+  if (!txn.succeeded) return preconditionFailed(presentRevision(txn.responses[0]));
+  return putReply(txn.revision, txn.replayed);
 }
 
 /**
@@ -71,20 +74,24 @@ export async function deleteKey(engine: Engine, request: Request): Promise<Respo
   const key = keyOf(request);
   const prefix = new Query(request.url, ["prefix"]).flag("prefix");
   const condition = precondition(request.headers, key);
+  const options = writeOptions(request.headers);
   if (condition === null) {
     const rangeEnd = prefix ? { rangeEnd: prefixEnd(key) } : {};
-    const { deleted, header } = await engine.deleteRange({ key, ...rangeEnd });
-    return deletedReply(deleted, header.revision);
+    const { deleted, header, replayed } = await engine.deleteRange({ key, ...rangeEnd }, options);
+    return deletedReply(deleted, header.revision, replayed);
   }
   if (prefix) throw new EngineError("invalidArgument", { detail: "?prefix: a condition is about one key" });
-  const txn = await engine.txn({
-    compare: [condition],
-    success: [{ type: "deleteRange", request: { key } }],
-    failure: [presentState(key)],
-  });
+  const txn = await engine.txn(
+    {
+      compare: [condition],
+      success: [{ type: "deleteRange", request: { key } }],
+      failure: [presentState(key)],
+    },
+    options,
+  );
   const first = txn.responses[0];
   if (!txn.succeeded) return preconditionFailed(presentRevision(first));
-  return deletedReply(first?.type === "deleteRange" ? first.response.deleted : 0, txn.revision);
+  return deletedReply(first?.type === "deleteRange" ? first.response.deleted : 0, txn.revision, txn.replayed);
 }
 
 /** Whether a request below `/kv` names no key, as `/kv` and `/kv/` do. */
@@ -135,8 +142,14 @@ function keyMissing(): Response {
   });
 }
 
-function deletedReply(deleted: number, revision: number): Response {
+function putReply(revision: number, replayed: boolean | undefined): Response {
+  return new Response(JSON.stringify({ revision }), {
+    headers: { "Content-Type": "application/json", ETag: etag(revision), ...replayHeaders(replayed) },
+  });
+}
+
+function deletedReply(deleted: number, revision: number, replayed: boolean | undefined): Response {
   return new Response(JSON.stringify({ deleted, revision }), {
-    headers: { "Content-Type": "application/json" },
+    headers: { "Content-Type": "application/json", ...replayHeaders(replayed) },
   });
 }
