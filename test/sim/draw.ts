@@ -155,7 +155,7 @@ function between(random: Prng, meanMs: number): number {
 /** Things that are dangerous together: a run may have much of one of these. */
 const FOCUSES: readonly (readonly (keyof Tempo)[])[] = [
   [],
-  [],
+  ["clog", "partition", "heal"],
   ["addMember", "promote", "removeMember", "slowDisk", "weather"],
   ["partition", "heal", "cut", "weather"],
   ["crash", "start", "crashAt", "powerLoss"],
@@ -235,7 +235,7 @@ function drawFault(name: keyof Tempo, random: Prng, options: ScenarioOptions): F
         unreachableRate: random.pick([0, 0.5]),
       };
     case "clog":
-      return { do: name, from: someone(), to: machine(), ms: aWhile(3) };
+      return { do: name, from: random.chance(0.4) ? "all" : someone(), to: someone(), ms: aWhile(3) };
     case "slowDisk":
       return { do: name, node: someone(), ms: random.pick([0, 5, 50, 200, 1000, 4000]) };
     case "failDisk": {

@@ -81,9 +81,10 @@ export class Faults {
         return;
       }
       case "clog": {
-        const link = `${machines.at(fault.from).id}>${machines.at(fault.to).id}`;
-        this.#clogged.add(link);
-        world.schedule(fault.ms, null, () => this.#unclog(link));
+        const senders = fault.from === "all" ? machines.all() : [machines.at(fault.from)];
+        const links = senders.map(({ id }) => `${id}>${machines.at(fault.to).id}`);
+        for (const link of links) this.#clogged.add(link);
+        world.schedule(fault.ms, null, () => this.#unclog(links));
         return;
       }
       case "slowDisk":
@@ -126,8 +127,8 @@ export class Faults {
     node.disk.readLatencyMs = () => random.int(Math.min(ms, 20) + 1);
   }
 
-  #unclog(link: string): void {
-    this.#clogged.delete(link);
+  #unclog(links: readonly string[]): void {
+    for (const link of links) this.#clogged.delete(link);
     if (this.#clogged.size === 0) this.#cluster.network.releaseHeld();
   }
 

@@ -53,7 +53,7 @@ export type Fault =
   | { readonly do: "heal" }
   | ({ readonly do: "weather" } & Weather)
   /** What one sends another is held back, and then arrives all at once. */
-  | { readonly do: "clog"; readonly from: Target; readonly to: Target; readonly ms: number }
+  | { readonly do: "clog"; readonly from: Target | "all"; readonly to: Target; readonly ms: number }
   | { readonly do: "slowDisk"; readonly node: Target; readonly ms: number }
   /** Of the writes to come the one with this number, from 1, goes wrong. */
   | { readonly do: "failDisk"; readonly node: Target; readonly write: number; readonly how: DiskVerdict }
