@@ -17,6 +17,7 @@ import {
   type LinkStats,
   MAX_BATCH_BYTES,
   PeerLink,
+  PeerLinks,
   type PeerMac,
   PeerReceiver,
   type PeerReply,
@@ -66,7 +67,7 @@ const ANSWER_PATIENCE_MS = 100;
  */
 export class ObjectTransport implements Transport {
   readonly #options: ObjectTransportOptions;
-  readonly #links = new Map<NodeId, PeerLink>();
+  readonly #links: PeerLinks;
   readonly #batchMac: PeerMac;
   readonly #receiver: PeerReceiver;
   readonly #log: LimitedLog;
@@ -98,7 +99,11 @@ export class ObjectTransport implements Transport {
       logger,
       nowMs: () => clock.nowMs(),
     });
-    this.#connect(contacts);
+    this.#links = new PeerLinks({
+      self: identity.nodeId,
+      open: (peer, urls) => this.#link(peer, urls),
+      contacts,
+    });
   }
 
   /** Takes the body of a POST on the peer route. */
@@ -118,35 +123,18 @@ export class ObjectTransport implements Transport {
   }
 
   setPeers(peers: ReadonlyMap<NodeId, readonly string[]>): void {
-    // A node that has not been told yet who the members are keeps its contacts.
-    if (peers.size === 0 || this.#stopped) return;
-    for (const [node, link] of this.#links) {
-      if (peers.has(node)) continue;
-      link.close();
-      this.#links.delete(node);
-    }
-    this.#connect(peers);
+    this.#links.setPeers(peers);
   }
 
   stop(): Promise<void> {
     this.#stopped = true;
-    for (const link of this.#links.values()) link.close();
-    this.#links.clear();
+    this.#links.stop();
     return Promise.resolve();
   }
 
   /** Counters for each peer. */
   stats(): ReadonlyMap<NodeId, Readonly<LinkStats>> {
-    return new Map([...this.#links].map(([node, link]) => [node, link.stats]));
-  }
-
-  #connect(peers: ReadonlyMap<NodeId, readonly string[]>): void {
-    for (const [node, urls] of peers) {
-      if (node === this.#options.identity.nodeId) continue;
-      const link = this.#links.get(node);
-      if (link === undefined) this.#links.set(node, this.#link(node, urls));
-      else link.setUrls(urls);
-    }
+    return this.#links.stats();
   }
 
   #link(peer: NodeId, urls: readonly string[]): PeerLink {

@@ -26,6 +26,8 @@ export type { PeerKeyPurpose, PeerMac } from "./peer-mac.ts";
 export { hkdfParameters, isSealed, seal, webPeerMac } from "./peer-mac.ts";
 export type { LinkLimits, LinkOptions, LinkStats } from "./peer-link.ts";
 export { LINK_LIMITS, PeerLink } from "./peer-link.ts";
+export type { PeerLinksOptions } from "./peer-links.ts";
+export { PeerLinks } from "./peer-links.ts";
 export type { PeerHandler, PeerReceiverOptions, PeerReply } from "./peer-receiver.ts";
 export { ANSWER_HEADER, PeerReceiver } from "./peer-receiver.ts";
 export type { Poster, PosterReply } from "./poster.ts";

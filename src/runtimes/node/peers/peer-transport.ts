@@ -16,6 +16,7 @@ import {
   type LinkStats,
   type PeerHandler,
   PeerLink,
+  PeerLinks,
   PeerReceiver,
 } from "../../http/peer/index.ts";
 import { nodePeerMac } from "./node-mac.ts";
@@ -44,7 +45,7 @@ export interface PeerTransportOptions {
 /** Members' frames over HTTP: {@link Transport} for plain Node. */
 export class PeerTransport implements Transport {
   readonly #options: PeerTransportOptions;
-  readonly #links = new Map<NodeId, PeerLink>();
+  readonly #links: PeerLinks;
   readonly #ways = new Map<NodeId, PeerWay>();
   readonly #poster: PeerPoster;
   readonly #idleTimeoutMs: number;
@@ -80,7 +81,15 @@ export class PeerTransport implements Transport {
       logger,
       nowMs: () => clock.nowMs(),
     });
-    if (options.contacts !== undefined) this.#connect(options.contacts);
+    this.#links = new PeerLinks({
+      self: nodeId,
+      open: (peer, urls) => this.#link(peer, urls),
+      closed: (peer) => {
+        this.#ways.get(peer)?.close();
+        this.#ways.delete(peer);
+      },
+      ...(options.contacts === undefined ? {} : { contacts: options.contacts }),
+    });
   }
 
   /** Takes what arrives on the peer route. */
@@ -100,40 +109,19 @@ export class PeerTransport implements Transport {
   }
 
   setPeers(peers: ReadonlyMap<NodeId, readonly string[]>): void {
-    // A node that has not been told yet who the members are keeps its contacts.
-    if (peers.size === 0 || this.#stopped) return;
-    for (const [node, link] of this.#links) {
-      if (peers.has(node)) continue;
-      link.close();
-      this.#links.delete(node);
-      this.#ways.get(node)?.close();
-      this.#ways.delete(node);
-    }
-    this.#connect(peers);
+    this.#links.setPeers(peers);
   }
 
   stop(): Promise<void> {
     this.#stopped = true;
-    for (const link of this.#links.values()) link.close();
-    this.#links.clear();
-    for (const way of this.#ways.values()) way.close();
-    this.#ways.clear();
+    this.#links.stop();
     this.#poster.close();
     return Promise.resolve();
   }
 
   /** Counters for each peer. */
   stats(): ReadonlyMap<NodeId, Readonly<LinkStats>> {
-    return new Map([...this.#links].map(([node, link]) => [node, link.stats]));
-  }
-
-  #connect(peers: ReadonlyMap<NodeId, readonly string[]>): void {
-    for (const [node, urls] of peers) {
-      if (node === this.#options.identity.nodeId) continue;
-      const link = this.#links.get(node);
-      if (link === undefined) this.#links.set(node, this.#link(node, urls));
-      else link.setUrls(urls);
-    }
+    return this.#links.stats();
   }
 
   #link(peer: NodeId, urls: readonly string[]): PeerLink {
