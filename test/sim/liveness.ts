@@ -109,6 +109,8 @@ class Liveness {
       rest.map(({ id }) => id),
     );
     this.#keepUp();
+    // Who sleeps, and whose leader is among the rest, notices it when asked for something.
+    for (const id of healed) void this.#ask(id);
     const tookMs = await this.#stableLeader("a majority", () =>
       healed.map((id) => cluster.node(id)).filter((node) => !machines.gone.has(node.id)),
     );
@@ -152,20 +154,23 @@ class Liveness {
 
   /** A majority is enough to be served. */
   async #answers(healed: readonly NodeId[]): Promise<void> {
-    const { cluster, clients, requestTimeoutMs } = this.#host;
     let answered = 0;
-    const ask = (id: NodeId): void => {
-      void clients
-        .request(cluster.node(id), "fresh", async (engine) => {
-          const { header } = await engine.range({ key: Uint8Array.of(1) });
-          return { revision: header.revision, value: null };
-        })
-        .then(({ status }) => {
-          answered += status === "ok" ? 1 : 0;
-        });
-    };
-    for (const id of healed) ask(id);
-    await this.#until("L3 a majority serves", 0, () => answered === healed.length, requestTimeoutMs * 2);
+    for (const id of healed) {
+      void this.#ask(id).then((ok) => {
+        answered += ok ? 1 : 0;
+      });
+    }
+    const limitMs = this.#host.requestTimeoutMs * 2;
+    await this.#until("L3 a majority serves", 0, () => answered === healed.length, limitMs);
+  }
+
+  async #ask(id: NodeId): Promise<boolean> {
+    const { cluster, clients } = this.#host;
+    const { status } = await clients.request(cluster.node(id), "fresh", async (engine) => {
+      const { header } = await engine.range({ key: Uint8Array.of(1) });
+      return { revision: header.revision, value: null };
+    });
+    return status === "ok";
   }
 
   /** What stops by itself is started again, as a supervisor would. */
