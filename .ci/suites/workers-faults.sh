@@ -4,3 +4,4 @@
 check "objects under Miniflare: nothing acknowledged is lost, all of it is linearizable" node test/blackbox/workers.ts
 check "objects under wrangler dev, likewise" node test/blackbox/workers.ts --under=wrangler
 check "one object and two processes, likewise" node test/blackbox/workers-mixed.ts
+check "a group moves from objects to processes and back, under load" node test/blackbox/moving.ts

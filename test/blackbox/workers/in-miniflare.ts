@@ -1,6 +1,11 @@
 import { join } from "node:path";
 import { freePorts } from "../../runtimes/node/free-ports.ts";
-import { bundle, LocalCluster, type Vars } from "../../runtimes/workers/local-cluster.ts";
+import {
+  bundle,
+  type ClusterOptions,
+  LocalCluster,
+  type Vars,
+} from "../../runtimes/workers/local-cluster.ts";
 import type { Run } from "../support/program.ts";
 import { type Deployment, SETTINGS } from "./deployment.ts";
 
@@ -8,13 +13,14 @@ import { type Deployment, SETTINGS } from "./deployment.ts";
 export async function inMiniflare(
   run: Run,
   dir: string,
-  { port, vars }: { readonly port?: number; readonly vars?: Vars } = {},
+  { port, sockets = [], vars }: Pick<ClusterOptions, "port" | "sockets"> & { readonly vars?: Vars } = {},
 ): Promise<Deployment> {
   const script = await bundle("test/blackbox/workers/harmed-worker.ts");
   let current = {
     script,
     dir: join(dir, "objects"),
     port: port ?? (await freePorts(1))[0]!,
+    sockets,
     vars: { ...SETTINGS, ...vars },
   };
   let cluster = await LocalCluster.start(current);

@@ -33,6 +33,8 @@ export interface ClusterOptions {
   /** Where storage outlives the process. */
   readonly dir?: string;
   readonly port?: number;
+  /** More URLs than one: `http://HOST:PORT`. */
+  readonly sockets?: readonly { readonly host: string; readonly port: number }[];
   readonly log?: (line: string) => void;
 }
 
@@ -105,6 +107,7 @@ function miniflareOptions({
   vars,
   dir,
   port,
+  sockets,
   log,
 }: ClusterOptions): ConstructorParameters<typeof Miniflare>[0] {
   return convertV4MiniflareOptions({
@@ -123,6 +126,7 @@ function miniflareOptions({
       ...vars,
     },
     ...(dir === undefined ? {} : { resourcePersistencePath: dir }),
+    ...(sockets === undefined ? {} : { unsafeDirectSockets: [...sockets] }),
     log: new NoOpLog(),
     handleStructuredLogs: ({ message }) => log?.(message),
   });
