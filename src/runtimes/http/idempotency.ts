@@ -19,6 +19,11 @@ export function writeOptions(headers: Headers): WriteOptions {
   return { idempotencyKey: quoted ?? value };
 }
 
+/** Whether the sender has named the request. */
+export function hasIdempotencyKey(headers: Headers): boolean {
+  return headers.has(FIELD);
+}
+
 /** For what takes no key: whoever gives one would rely on it. @throws EngineError `invalidArgument`. */
 export function refuseKey(headers: Headers): void {
   if (!headers.has(FIELD)) return;

@@ -4,8 +4,9 @@ import type { WorkersNode } from "./node-list.ts";
 import { ADDRESS_HEADER, objectName } from "./object-address.ts";
 import { LEADER_NODE_HEADER } from "./object-host.ts";
 import { stubOf } from "./object-poster.ts";
-import type { ObjectNamespace, WorkersEnv } from "./platform.ts";
+import type { ObjectNamespace, ObjectStub, WorkersEnv } from "./platform.ts";
 import { NOT_SERVED_HEADER } from "./raft-object.ts";
+import { type Patience, patienceWith } from "./patience.ts";
 import { raftNamespace, type WorkersConfig } from "./workers-config.ts";
 
 /** A client's request, ready to be asked more than once. */
@@ -18,10 +19,10 @@ export interface ClientCall {
   readonly from: Whereabouts | undefined;
 }
 
-/** How much longer than the object's own patience an answer may take. */
-const GRACE_MS = 2000;
-/** A read is asked of another voter after this long, or half of the object's own patience. */
-const READ_PATIENCE_MS = 4000;
+/** How often a voter that keeps a waiting call is asked whether it lives: each is a request, and billed. */
+const PROBE_INTERVAL_MS = 15_000;
+/** Answered from memory; it wakes no group. The host is any. */
+const PROBE_URL = "https://object/livez";
 /** While every object that there is says that it cannot serve yet: as at the first request of a new group. */
 const ROUNDS = 3;
 const ROUND_PAUSE_MS = 250;
@@ -32,44 +33,42 @@ const MAX_LEADERS = 1000;
 
 /**
  * Asks the voters of a group one after the other until one has an answer. Whoever has certainly done nothing is passed
- * over; one that breaks off or does not answer is passed over for reads only, since a write may have happened.
+ * over; one that breaks off or does not answer is passed over only where nothing can be done twice: for reads, and for
+ * writes with a name.
  */
 export async function askVoters(call: ClientCall, config: WorkersConfig, env: WorkersEnv): Promise<Response> {
-  const read = isRead(call);
+  const patience = patienceWith(call.request, call.url, config.requestTimeoutMs);
   const namespace = raftNamespace(env);
   let refusal: Response | null = null;
+  let problem: unknown = null;
   for (let round = 0; round < ROUNDS; round++) {
     if (round > 0) await new Promise((resolve) => setTimeout(resolve, ROUND_PAUSE_MS));
     let broken = 0;
     for (const node of inOrder(call, config)) {
       try {
-        const response = await ask(namespace, node, call, config, read);
+        const response = await ask(namespace, node, call, config, patience);
         learnLeader(call.group, response);
         if (!response.headers.has(NOT_SERVED_HEADER)) return response;
         refusal = response;
       } catch (error) {
         LEADERS.delete(call.group);
-        if (!read) throw unknown(error);
+        if (!patience.repeatable) throw unknown(error);
+        problem = error;
         broken++;
       }
     }
     // Those that are being replaced had their chance as well.
     if (broken === 0 && refusal !== null && !mayPass(refusal)) break;
   }
+  if (!patience.read && problem !== null) throw unknown(problem);
   if (refusal === null)
     throw new EngineError("unhealthy", { detail: "no voter answers", retryAfterMs: 1000 });
-  return read ? refusal : await notDone(refusal);
+  return patience.read ? refusal : await notDone(refusal);
 }
 
 /** What stands in the way may be over in a moment, unless it lies in the configuration or in the request. */
 function mayPass({ status }: Response): boolean {
   return status === 503 || status === 429;
-}
-
-function isRead({ request, url }: ClientCall): boolean {
-  if (request.method === "GET" || request.method === "HEAD") return true;
-  const { pathname } = new URL(url);
-  return pathname === "/v3/kv/range" || pathname === "/v3/maintenance/status";
 }
 
 function inOrder({ group, from, url }: ClientCall, { nodes }: WorkersConfig): readonly WorkersNode[] {
@@ -86,19 +85,23 @@ async function ask(
   node: WorkersNode,
   { group, url, request, body }: ClientCall,
   config: WorkersConfig,
-  read: boolean,
+  { answerMs, probeAfterMs }: Patience,
 ): Promise<Response> {
+  const address = objectName({ group, node: node.name });
   const headers = new Headers(request.headers);
-  headers.set(ADDRESS_HEADER, objectName({ group, node: node.name }));
-  const patienceMs = config.requestTimeoutMs + GRACE_MS;
+  headers.set(ADDRESS_HEADER, address);
+  // A stub of its own for each call: one that has seen an exception is broken for good.
+  const stub = (): ObjectStub => stubOf(namespace, config.nodes, group, node.name);
   const aborter = new AbortController();
-  const timer = setTimeout(
-    () => aborter.abort(new Error("no answer in time")),
-    read ? Math.min(READ_PATIENCE_MS, config.requestTimeoutMs / 2) : patienceMs,
-  );
+  const giveUp = (): void => aborter.abort(new Error("no answer in time"));
+  const timer = setTimeout(giveUp, answerMs);
+  const isAlive = async (signal: AbortSignal): Promise<boolean> => {
+    const reply = await stub().fetch(PROBE_URL, { headers: { [ADDRESS_HEADER]: address }, signal });
+    return reply.ok;
+  };
+  const stopProbing = probeAfterMs === null ? null : probing(isAlive, probeAfterMs, giveUp);
   try {
-    // A stub of its own for each call: one that has seen an exception is broken for good.
-    return await stubOf(namespace, config.nodes, group, node.name).fetch(url, {
+    return await stub().fetch(url, {
       method: request.method,
       headers,
       body: body as Uint8Array<ArrayBuffer> | null,
@@ -107,7 +110,32 @@ async function ask(
     });
   } finally {
     clearTimeout(timer);
+    stopProbing?.();
   }
+}
+
+/** Looks again and again whether a voter lives, until it does not, or the caller wants to know no more. */
+function probing(
+  isAlive: (signal: AbortSignal) => Promise<boolean>,
+  patienceMs: number,
+  dead: () => void,
+): () => void {
+  let isOver = false;
+  let timer: ReturnType<typeof setTimeout>;
+  const probe = async (): Promise<void> => {
+    const aborter = new AbortController();
+    const late = setTimeout(() => aborter.abort(new Error("no answer in time")), patienceMs);
+    const alive = await isAlive(aborter.signal).catch(() => false);
+    clearTimeout(late);
+    if (isOver) return;
+    if (alive) timer = setTimeout(() => void probe(), PROBE_INTERVAL_MS);
+    else dead();
+  };
+  timer = setTimeout(() => void probe(), patienceMs);
+  return () => {
+    isOver = true;
+    clearTimeout(timer);
+  };
 }
 
 function learnLeader(group: string, { headers }: Response): void {

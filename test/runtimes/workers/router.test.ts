@@ -41,7 +41,7 @@ function worker(answers: Readonly<Record<string, Answer>>, vars: object = {}) {
     routeRequest(
       new Request(`https://front.example/g/${group}${path}`, {
         ...init,
-        headers: { Authorization: `Bearer ${TOKEN}` },
+        headers: { Authorization: `Bearer ${TOKEN}`, ...init.headers },
       }),
       env,
     );
@@ -61,6 +61,18 @@ const silent: Answer = ({ init }) =>
   new Promise((_resolve, reject) => {
     init.signal!.addEventListener("abort", () => reject(init.signal!.reason as Error));
   });
+
+/** Lives, and answers when something happens. */
+const waiting =
+  (ms: number): Answer =>
+  async ({ url, init }) => {
+    if (new URL(url).pathname === "/livez") return new Response("ok\n");
+    await new Promise((resolve, reject) => {
+      setTimeout(resolve, ms);
+      init.signal!.addEventListener("abort", () => reject(init.signal!.reason as Error));
+    });
+    return new Response("at last");
+  };
 
 const write = { method: "PUT", body: "value" };
 
@@ -92,6 +104,60 @@ describe("the Worker", () => {
       expect((await call("/kv/a")).status).toBe(200);
       expect(asked).toEqual(["n1", "n2"]);
     }
+  });
+
+  it("waits for a long poll as long as it was asked to, while the voter lives", async () => {
+    const { asked, call } = worker({ n1: waiting(1000), n2: ok, n3: ok });
+    expect(await (await call("/watch?key=a&wait=2s")).text()).toBe("at last");
+    expect(asked).toEqual(["n1", "n1"]);
+    // Nothing waits for ever.
+    const forever = worker({ n1: waiting(60_000), n2: ok, n3: ok }, { D_ENGINE_REQUEST_TIMEOUT: "100" });
+    const startMs = performance.now();
+    expect((await forever.call("/watch?key=a&wait=1ms")).status).toBe(200);
+    expect(performance.now() - startMs).toBeGreaterThan(2000);
+    expect(forever.asked).toEqual(["n1", "n1", "n2"]);
+  });
+
+  it("waits for a lock as long as it takes, and asks no second voter for it", async () => {
+    const paths = ["/v3/lock/lock", "/v3/election/campaign", "/v3/election/observe"];
+    const waits = paths.map(async (path) => {
+      // Longer than what is given a write.
+      const { asked, call } = worker({ n1: waiting(2600), n2: ok, n3: ok });
+      const response = await call(path, { method: "POST", body: "{}" });
+      expect(await response.text()).toBe("at last");
+      expect(asked).toEqual(["n1", "n1"]);
+    });
+    await Promise.all(waits);
+  });
+
+  it("leaves a voter that has died while a call waits there", async () => {
+    for (const dead of [silent, broken, notServed]) {
+      const { asked, call } = worker({
+        n1: (request) =>
+          new URL(request.url).pathname === "/livez" ? dead(request) : waiting(60_000)(request),
+        n2: ok,
+        n3: ok,
+      });
+      expect(await (await call("/watch?key=a&wait=30s")).text()).toBe("fine");
+      expect(asked).toEqual(["n1", "n1", "n2"]);
+      const response = await call("/v3/lock/lock", { method: "POST", body: "{}" });
+      expect([response.status, await response.text()]).toEqual([200, "fine"]);
+    }
+    const { call } = worker({ n1: silent, n2: ok, n3: ok });
+    const response = await call("/v3/lock/lock", { method: "POST", body: "{}" });
+    expect([response.status, await response.json()]).toMatchObject([503, { reason: "unhealthy" }]);
+  });
+
+  it("repeats a write that has a name, at another voter", async () => {
+    const named = { ...write, headers: { "Idempotency-Key": "once" } };
+    for (const bad of [broken, silent]) {
+      const { asked, call } = worker({ n1: bad, n2: ok, n3: ok });
+      expect((await call("/kv/a", named)).status).toBe(200);
+      expect(asked).toEqual(["n1", "n2"]);
+    }
+    // It may have happened where it broke off, whatever the others say.
+    const response = await worker({ n1: broken, n2: notServed, n3: notServed }).call("/kv/a", named);
+    expect([response.status, await response.json()]).toMatchObject([503, { reason: "unhealthy" }]);
   });
 
   it("does not repeat a write that may have happened, and says so", async () => {

@@ -6,7 +6,8 @@ import { percentEncode, prefixEnd } from "./key-text.ts";
 import { bytesJson, kvJson } from "./kv-json.ts";
 import { Query } from "./query.ts";
 
-const MAX_WAIT_MS = 600_000;
+/** How long a poll may last at most. */
+export const MAX_POLL_MS = 600_000;
 
 /** Proxies take a connection on which nothing is said for dead, commonly after half a minute or a minute. */
 const KEEP_ALIVE_MS = 15_000;
@@ -87,7 +88,7 @@ function wantedBy(request: Request): Wanted {
     },
     start,
     target: `${name}=${percentEncode(key ?? prefix!)}${prevKv ? "&prev=1" : ""}`,
-    waitMs: query.duration("wait", MAX_WAIT_MS) ?? null,
+    waitMs: query.duration("wait", MAX_POLL_MS) ?? null,
   };
 }
 
