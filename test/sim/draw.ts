@@ -46,6 +46,7 @@ export function objectsScenario(seed: number): Scenario {
     founders: 3,
     quiesceAfterMs: random.pick([200, 500, 1500]),
     objects: true,
+    sharedSnapshots: false,
     wildClocks: false,
   };
   const faults = drawFaults(random.fork(), options);
@@ -130,6 +131,7 @@ function drawOptions(random: Prng): ScenarioOptions {
     maxInflightReadys: random.pick([1, 4]),
     durationMs: 40_000,
     wildClocks: random.chance(0.1),
+    sharedSnapshots: random.chance(0.5),
   };
 }
 

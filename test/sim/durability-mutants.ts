@@ -60,7 +60,14 @@ export const DURABILITY_MUTANTS: readonly Mutant[] = [
     "a received snapshot is announced before it is durable",
     "snapshot-receiver.ts",
     "const info = await incoming.writer.commit();",
-    "void incoming.writer.commit();\n    const info = { meta: chunk.meta };",
+    "void incoming.writer.commit();\n    const info = { meta: heading.meta };",
+  ),
+  broken(
+    "snapshot-not-compared",
+    "a snapshot that was read by its name is taken for the one that was announced, whatever it is",
+    "snapshot-receiver.ts",
+    "if (incoming.checksum !== heading.checksum) {",
+    "if (Number.isNaN(heading.checksum)) {",
   ),
   quick(
     broken(

@@ -138,6 +138,16 @@ const MARKS: readonly Mark[] = [
     at: "answer = await this.#stream(",
   },
   {
+    name: "snapshot copied by its name",
+    file: `${NODE}/snapshot-receiver.ts`,
+    at: 'return this.#logger.log("info", "snapshot copied by its name"',
+  },
+  {
+    name: "snapshot not copied by its name",
+    file: `${NODE}/snapshot-receiver.ts`,
+    at: "this.#nameless = offer.transferId;",
+  },
+  {
     name: "snapshot transfer replaced",
     file: `${NODE}/snapshot-receiver.ts`,
     at: "this.#incoming = null;\n    await present?.writer.abort();",

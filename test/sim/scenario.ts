@@ -24,6 +24,8 @@ export interface ScenarioOptions {
   readonly durationMs: number;
   /** Clocks may leave the drift bound: then lease reads promise nothing, and are not checked. */
   readonly wildClocks: boolean;
+  /** Snapshots are in one place, where members can read those of others. */
+  readonly sharedSnapshots?: boolean;
   /** The machines are Durable Objects, which lose their memory in their sleep. */
   readonly objects?: boolean;
 }

@@ -1,5 +1,6 @@
 import { simpleConfig } from "../../src/core/raft/index.ts";
 import { Cluster } from "../core/node/world/cluster.ts";
+import type { SharedSnapshots } from "../core/node/world/shared-snapshots.ts";
 import { Prng } from "../core/raft/harness/prng.ts";
 import { Clients } from "./clients.ts";
 import { Faults } from "./faults.ts";
@@ -245,10 +246,11 @@ function clusterOf(seed: number, options: ScenarioOptions): Cluster {
   const { maxInflightMessages, maxUncommittedBytes, quiesceAfterMs } = options;
   const { requestTimeoutMs, snapshotEntries, trailingEntries, snapshotChunkBytes, maxInflightReadys } =
     options;
-  return new Cluster({
+  const cluster = new Cluster({
     seed,
     founders: options.founders,
     hasCommit: options.hasCommit,
+    sharedSnapshots: options.sharedSnapshots === true,
     raft: {
       electionTimeoutMs,
       heartbeatIntervalMs,
@@ -261,6 +263,15 @@ function clusterOf(seed: number, options: ScenarioOptions): Cluster {
     },
     tuning: { requestTimeoutMs, snapshotEntries, trailingEntries, snapshotChunkBytes, maxInflightReadys },
   });
+  if (cluster.shared !== null) trouble(cluster.shared, new Prng(seed ^ 0x5a4));
+  return cluster;
+}
+
+/** Each run has its own share of reads of others' snapshots that go wrong. */
+function trouble(shared: SharedSnapshots, random: Prng): void {
+  const rate = random.pick([0, 0.05, 0.5]);
+  shared.latencyMs = () => random.int(100);
+  shared.decide = () => (random.chance(rate) ? random.pick(["fail", "hang", "changed"]) : "ok");
 }
 
 function textOf(error: unknown): string {

@@ -44,6 +44,17 @@ export interface FrameHeader {
   readonly to: NodeId;
 }
 
+/** What each frame that brings a snapshot says of it. */
+export interface SnapshotHeading {
+  /** Of the leader that sends it. */
+  readonly term: Term;
+  readonly transferId: bigint;
+  readonly meta: SnapshotMeta;
+  readonly context: Uint8Array;
+  readonly size: number;
+  readonly checksum: number;
+}
+
 /** What members say to each other. */
 export type FrameBody =
   | { readonly type: "raft"; readonly message: Message }
@@ -71,22 +82,20 @@ export type FrameBody =
    * A piece of a snapshot. One with no data asks how far the receiver already is, so that a transfer that broke
    * off goes on where it stopped.
    */
-  | {
-      readonly type: "snapshotChunk";
-      readonly term: Term;
-      readonly transferId: bigint;
-      readonly meta: SnapshotMeta;
-      readonly context: Uint8Array;
-      readonly size: number;
-      readonly checksum: number;
-      readonly offset: number;
-      readonly data: Uint8Array;
-    }
-  /** `nextOffset` bytes have arrived in order. `done`: all of them, verified. `refused`: stop. */
+  | ({ readonly type: "snapshotChunk"; readonly offset: number; readonly data: Uint8Array } & SnapshotHeading)
+  /**
+   * By what name the receiver's own store may find the snapshot. Asked again and again while it copies; a build that
+   * does not know this type says nothing, and is sent the bytes.
+   */
+  | ({ readonly type: "snapshotName"; readonly name: string } & SnapshotHeading)
+  /**
+   * `nextOffset` bytes have arrived in order. `more`: send those that follow. `copying`: they are being read by their
+   * name. `done`: all are here, verified. `refused`: stop.
+   */
   | {
       readonly type: "snapshotChunkResult";
       readonly transferId: bigint;
-      readonly status: "more" | "done" | "refused";
+      readonly status: "more" | "done" | "refused" | "copying";
       readonly nextOffset: number;
     }
   /** Asks the leader for what it alone knows. It may be lost, and is then asked again. */

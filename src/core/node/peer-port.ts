@@ -10,6 +10,7 @@ export interface PeerHandlers {
   readonly forward: (from: NodeId, body: Extract<FrameBody, { type: "forward" }>) => void;
   readonly forwardRejected: (body: Extract<FrameBody, { type: "forwardRejected" }>) => void;
   readonly snapshotChunk: (from: NodeId, body: Extract<FrameBody, { type: "snapshotChunk" }>) => void;
+  readonly snapshotName: (from: NodeId, body: Extract<FrameBody, { type: "snapshotName" }>) => void;
   readonly snapshotChunkResult: (
     from: NodeId,
     body: Extract<FrameBody, { type: "snapshotChunkResult" }>,
@@ -75,6 +76,8 @@ export class PeerPort {
         return handlers.forwardRejected(body);
       case "snapshotChunk":
         return handlers.snapshotChunk(from, body);
+      case "snapshotName":
+        return handlers.snapshotName(from, body);
       case "snapshotChunkResult":
         return handlers.snapshotChunkResult(from, body);
       case "query":

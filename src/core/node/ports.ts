@@ -84,6 +84,9 @@ export interface SnapshotWriter {
   abort(): Promise<void>;
 }
 
+/** The longest name that a store gives to a snapshot for others, in bytes of UTF-8. */
+export const MAX_SNAPSHOT_NAME_BYTES = 1024;
+
 /** Snapshots of the state machine; at least the newest committed one is kept. */
 export interface SnapshotStore {
   /** Newest first. Unfinished ones are not listed. */
@@ -92,6 +95,18 @@ export interface SnapshotStore {
   /** The content from byte `offset`, in bounded chunks; fails with `storageCorrupt` where a checksum does not hold. */
   read(info: SnapshotInfo, offset?: number): AsyncIterable<Uint8Array>;
   drop(info: SnapshotInfo): Promise<void>;
+  /**
+   * For stores that other members may be able to read: by what name their `readShared` finds this snapshot. Whether
+   * one of them can is for it to find out.
+   */
+  readonly nameOf?: (info: SnapshotInfo) => Promise<string>;
+  /**
+   * Another member's snapshot by the name that its store gave it, from byte `offset`, in bounded chunks. The name comes
+   * from outside and may be anything. What is there must be `info` and nothing else; this, too, fails like every other
+   * read, at any moment, when it is not there, not whole, not readable from here, or not the same: nothing is lost then,
+   * as the one who gave the name can be asked for the bytes.
+   */
+  readonly readShared?: (name: string, info: SnapshotInfo, offset: number) => AsyncIterable<Uint8Array>;
 }
 
 /** The three stores of one node. */

@@ -382,6 +382,7 @@ export class RaftNode<R> {
       },
       forwardRejected: (body) => this.#input(() => this.#router.onForwardRejected(body)),
       snapshotChunk: (from, body) => this.#snapshots.onChunk(from, body),
+      snapshotName: (from, body) => this.#snapshots.onName(from, body),
       snapshotChunkResult: (from, body) => this.#snapshots.onChunkResult(from, body),
       query: (from, body) => {
         if (this.isAsleep) this.#wake();

@@ -1,13 +1,24 @@
 import { members, type NodeId, type SnapshotMeta, type Term } from "../raft/index.ts";
-import type { FrameBody } from "./frames.ts";
+import type { FrameBody, SnapshotHeading } from "./frames.ts";
 import type { NodeOptions, NodeTuning } from "./options.ts";
-import type { Clock, Logger, Random, SnapshotInfo, SnapshotStore } from "./ports.ts";
+import {
+  type Clock,
+  type Logger,
+  MAX_SNAPSHOT_NAME_BYTES,
+  type Random,
+  type SnapshotInfo,
+  type SnapshotStore,
+} from "./ports.ts";
 import type { Snapshotter } from "./snapshotter.ts";
 
 type ChunkResult = Extract<FrameBody, { type: "snapshotChunkResult" }>;
 
 /** How often a chunk is sent before the transfer is given up. */
 const MAX_ATTEMPTS = 5;
+/** How often a member that copies may say that it has got no further, before it is sent the bytes. */
+const MAX_STANDSTILLS = 30;
+
+const NOTHING = new Uint8Array(0);
 
 /** A transfer under way, and how its next answer reaches it. */
 interface Transfer {
@@ -26,8 +37,10 @@ export interface SnapshotSenderHost {
 }
 
 /**
- * Brings a snapshot to a member, chunk by chunk, each answered before the next is sent. The first chunk is empty
- * and asks how much the member already has, so that a transfer that broke off continues.
+ * Brings a snapshot to a member. Where the store has a name for it that the member's own may know, it is told that
+ * first. If it cannot read it, or not to the end, it is sent the bytes that it lacks, chunk by chunk, each answered
+ * before the next is sent. The first chunk is empty and asks how much the member already has, so that a transfer that
+ * broke off continues.
  */
 export class SnapshotSender<R> {
   readonly #snapshotter: Snapshotter<R>;
@@ -91,17 +104,18 @@ export class SnapshotSender<R> {
   }
 
   async #send(to: NodeId, transfer: Transfer, info: SnapshotInfo): Promise<boolean> {
-    const chunk = {
-      type: "snapshotChunk",
+    const { meta, context, size, checksum } = info;
+    const heading: SnapshotHeading = {
+      term: transfer.term,
       transferId: transfer.id,
-      meta: info.meta,
-      context: info.context,
-      size: info.size,
-      checksum: info.checksum,
-    } as const;
+      meta,
+      context,
+      size,
+      checksum,
+    };
     const exchange = (offset: number, data: Uint8Array): Promise<ChunkResult | null> =>
-      this.#exchange(to, transfer, { ...chunk, term: transfer.term, offset, data });
-    let answer = await exchange(0, new Uint8Array(0));
+      this.#exchange(to, transfer, { type: "snapshotChunk", ...heading, offset, data });
+    let answer = (await this.#offerName(to, transfer, info, heading)) ?? (await exchange(0, NOTHING));
     // Whenever the member's count is not where this side stands, reading starts again from there.
     for (let restarts = 0; answer?.status === "more" && restarts < MAX_ATTEMPTS; restarts++) {
       answer = await this.#stream(info, answer.nextOffset, exchange);
@@ -127,29 +141,71 @@ export class SnapshotSender<R> {
     return null;
   }
 
-  /** Sends a chunk and waits for its answer, again and again for a while. Null: none came, or this term is over. */
-  async #exchange(
+  /** What the member said at last; null: there is no name, or it says nothing to one, or gets no further with it. */
+  async #offerName(
     to: NodeId,
     transfer: Transfer,
-    chunk: Extract<FrameBody, { type: "snapshotChunk" }>,
+    info: SnapshotInfo,
+    heading: SnapshotHeading,
   ): Promise<ChunkResult | null> {
+    const name = await this.#store.nameOf?.(info);
+    if (name === undefined || name.length > MAX_SNAPSHOT_NAME_BYTES) return null;
+    let copied = -1;
+    for (let standstills = 0; standstills < MAX_STANDSTILLS; standstills++) {
+      const answer = await this.#exchange(to, transfer, { type: "snapshotName", ...heading, name });
+      if (answer?.status !== "copying") return answer;
+      if (answer.nextOffset > copied) standstills = 0;
+      copied = answer.nextOffset;
+      // The end of it is told unasked.
+      const news = await this.#answer(transfer, isAny, () => {});
+      if (news !== null && news.status !== "copying") return news;
+    }
+    return null;
+  }
+
+  /** Sends a frame and waits for its answer, again and again for a while. Null: none came, or this term is over. */
+  async #exchange(to: NodeId, transfer: Transfer, body: FrameBody): Promise<ChunkResult | null> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       if (this.#stopped || this.#host.term() !== transfer.term) return null;
-      const result = await new Promise<ChunkResult | null>((resolve) => {
-        const cancel = this.#clock.setTimer(this.#answerTimeoutMs, () => resolve(null));
-        transfer.onResult = (answer) => {
-          cancel();
-          resolve(answer);
-        };
-        this.#host.send(to, chunk);
-      });
-      transfer.onResult = null;
+      const result = await this.#answer(transfer, answers(body), () => this.#host.send(to, body));
       if (result !== null) return result;
     }
     return null;
   }
 
+  /** The next answer, if it comes in time. */
+  async #answer(
+    transfer: Transfer,
+    isNews: (result: ChunkResult) => boolean,
+    ask: () => void,
+  ): Promise<ChunkResult | null> {
+    const result = await new Promise<ChunkResult | null>((resolve) => {
+      const cancel = this.#clock.setTimer(this.#answerTimeoutMs, () => resolve(null));
+      transfer.onResult = (answer) => {
+        if (!isNews(answer)) return;
+        cancel();
+        resolve(answer);
+      };
+      ask();
+    });
+    transfer.onResult = null;
+    return result;
+  }
+
   stop(): void {
     this.#stopped = true;
   }
+}
+
+const isAny = (): boolean => true;
+
+/**
+ * What can be the answer to this frame, and not a late one to an earlier. A member that has all up to a chunk takes it,
+ * and then has more.
+ */
+function answers(body: FrameBody): (result: ChunkResult) => boolean {
+  if (body.type !== "snapshotChunk") return isAny;
+  const { offset, data } = body;
+  return ({ status, nextOffset }) =>
+    status !== "copying" && !(status === "more" && data.length > 0 && nextOffset === offset);
 }

@@ -73,6 +73,10 @@ export class Snapshots<R> {
     if (chunk.term >= this.#raft.term) this.#receiver.onChunk(from, chunk);
   }
 
+  onName(from: NodeId, offer: Extract<FrameBody, { type: "snapshotName" }>): void {
+    if (offer.term >= this.#raft.term) this.#receiver.onName(from, offer);
+  }
+
   onChunkResult(from: NodeId, result: Extract<FrameBody, { type: "snapshotChunkResult" }>): void {
     this.#sender.onResult(from, result);
   }

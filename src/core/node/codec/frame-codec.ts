@@ -1,6 +1,7 @@
 import { ByteReader, ByteWriter, crc32 } from "../../bytes/index.ts";
 import { assert, assertNever, EngineError } from "../../errors/index.ts";
-import type { Frame, FrameBody, FrameHeader } from "../frames.ts";
+import type { Frame, FrameBody, FrameHeader, SnapshotHeading } from "../frames.ts";
+import { MAX_SNAPSHOT_NAME_BYTES } from "../ports.ts";
 import { decodeConfChange, encodeConfChange } from "./entry-codec.ts";
 import { decodeMemberUpdate, encodeMemberUpdate } from "./membership-codec.ts";
 import { asksForResult, decodeMessage, encodeMessage, messageSizeHint } from "./message-codec.ts";
@@ -54,12 +55,13 @@ const BODY_SNAPSHOT_CHUNK = 4;
 const BODY_SNAPSHOT_CHUNK_RESULT = 5;
 const BODY_QUERY = 6;
 const BODY_QUERY_RESULT = 7;
+const BODY_SNAPSHOT_NAME = 8;
 
 const PAYLOAD_COMMAND = 1;
 const PAYLOAD_MEMBER = 2;
 const PAYLOAD_CONF_CHANGE = 3;
 
-const CHUNK_STATUSES = ["more", "done", "refused"] as const;
+const CHUNK_STATUSES = ["more", "done", "refused", "copying"] as const;
 
 export function encodeFrame(header: FrameHeader, body: FrameBody): Uint8Array {
   const writer = new ByteWriter(PAYLOAD_OFFSET + ADDRESS_BYTES + header.groupId.length + bodySizeHint(body));
@@ -89,6 +91,13 @@ export function decodeFrame(bytes: Uint8Array, limits: FrameLimits = FRAME_LIMIT
   return { header, body };
 }
 
+const ASKING: ReadonlySet<number> = new Set([
+  BODY_FORWARD,
+  BODY_SNAPSHOT_CHUNK,
+  BODY_SNAPSHOT_NAME,
+  BODY_QUERY,
+]);
+
 /**
  * Whether whoever sent this frame will be sent one in return, soon and as a rule: for transports on which an answer
  * can travel back with the receipt. A hint: any bytes give one, and nothing is checked.
@@ -102,7 +111,7 @@ export function asksForAnswer(frame: Uint8Array): boolean {
     reader.u64();
     const type = reader.u8();
     if (type === BODY_RAFT) return asksForResult(reader);
-    return type === BODY_FORWARD || type === BODY_SNAPSHOT_CHUNK || type === BODY_QUERY;
+    return ASKING.has(type);
   } catch {
     return false;
   }
@@ -160,9 +169,12 @@ function encodeBody(writer: ByteWriter, header: FrameHeader, body: FrameBody): v
       writer.string(body.code).string(body.detail).f64(body.retryAfterMs);
       return;
     case "snapshotChunk":
-      writer.u8(BODY_SNAPSHOT_CHUNK).uint(body.term).u64(body.transferId);
-      encodeSnapshotMeta(writer, body.meta);
-      writer.bytes(body.context).uint(body.size).u32(body.checksum).uint(body.offset).bytes(body.data);
+      encodeHeading(writer.u8(BODY_SNAPSHOT_CHUNK), body);
+      writer.uint(body.offset).bytes(body.data);
+      return;
+    case "snapshotName":
+      encodeHeading(writer.u8(BODY_SNAPSHOT_NAME), body);
+      writer.string(body.name);
       return;
     case "snapshotChunkResult":
       writer.u8(BODY_SNAPSHOT_CHUNK_RESULT).u64(body.transferId);
@@ -204,6 +216,10 @@ function decodeBody(reader: ByteReader, header: FrameHeader): FrameBody {
     }
     case BODY_SNAPSHOT_CHUNK:
       return decodeSnapshotChunk(reader);
+    case BODY_SNAPSHOT_NAME: {
+      const heading = decodeHeading(reader);
+      return { type: "snapshotName", ...heading, name: reader.string(MAX_SNAPSHOT_NAME_BYTES) };
+    }
     case BODY_SNAPSHOT_CHUNK_RESULT: {
       const transferId = reader.u64();
       const statusTag = reader.u8();
@@ -222,18 +238,27 @@ function decodeBody(reader: ByteReader, header: FrameHeader): FrameBody {
   }
 }
 
-function decodeSnapshotChunk(reader: ByteReader): FrameBody {
+function encodeHeading(writer: ByteWriter, heading: SnapshotHeading): void {
+  writer.uint(heading.term).u64(heading.transferId);
+  encodeSnapshotMeta(writer, heading.meta);
+  writer.bytes(heading.context).uint(heading.size).u32(heading.checksum);
+}
+
+function decodeHeading(reader: ByteReader): SnapshotHeading {
   const term = reader.uint();
   const transferId = reader.u64();
   const meta = decodeSnapshotMeta(reader);
   const context = reader.bytes();
-  const size = reader.uint();
-  const checksum = reader.u32();
+  return { term, transferId, meta, context, size: reader.uint(), checksum: reader.u32() };
+}
+
+function decodeSnapshotChunk(reader: ByteReader): FrameBody {
+  const heading = decodeHeading(reader);
   const offset = reader.uint();
   const data = reader.bytes();
-  if (offset + data.length > size)
-    reader.fail(`bytes ${offset} + ${data.length} of a snapshot of ${size} bytes`);
-  return { type: "snapshotChunk", term, transferId, meta, context, size, checksum, offset, data };
+  if (offset + data.length > heading.size)
+    reader.fail(`bytes ${offset} + ${data.length} of a snapshot of ${heading.size} bytes`);
+  return { type: "snapshotChunk", ...heading, offset, data };
 }
 
 type ForwardPayload = Extract<FrameBody, { readonly type: "forward" }>["payload"];

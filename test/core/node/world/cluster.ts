@@ -1,6 +1,7 @@
 import type { KvEngine, Member, NodeTuning } from "../../../../src/core/node/index.ts";
 import type { NodeId, RaftOptions } from "../../../../src/core/raft/index.ts";
 import { Network } from "./network.ts";
+import { SharedSnapshots } from "./shared-snapshots.ts";
 import { type NodeSettings, SimNode } from "./sim-node.ts";
 import { World } from "./world.ts";
 
@@ -12,6 +13,8 @@ export interface ClusterOptions {
   readonly tuning?: Partial<NodeTuning>;
   /** The stores have one commit for hard state and entries. Default: true. */
   readonly hasCommit?: boolean;
+  /** All keep their snapshots in one place, and read those of the others there. Default: no. */
+  readonly sharedSnapshots?: boolean;
 }
 
 /** N nodes of one group, their disks and their network, in one world. */
@@ -19,12 +22,14 @@ export class Cluster {
   readonly world: World;
   readonly network: Network;
   readonly nodes: Map<NodeId, SimNode> = new Map();
+  readonly shared: SharedSnapshots | null;
   readonly #founders: readonly Member[];
   readonly #settings: NodeSettings;
 
   constructor(options: ClusterOptions = {}) {
     this.world = new World(options.seed ?? 1);
     this.network = new Network(this.world);
+    this.shared = options.sharedSnapshots === true ? new SharedSnapshots() : null;
     this.#settings = {
       raft: options.raft ?? {},
       tuning: options.tuning ?? {},
@@ -37,6 +42,7 @@ export class Cluster {
   #add(id: NodeId, founders: readonly Member[] | null): SimNode {
     const node = new SimNode(this.world, this.network, id, founders, this.#settings);
     this.nodes.set(id, node);
+    this.shared?.add(node.disk, `n${id}`);
     return node;
   }
 

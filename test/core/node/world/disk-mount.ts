@@ -9,6 +9,7 @@ import type {
 import type { SnapshotMeta } from "../../../../src/core/raft/index.ts";
 import { type Disk, never } from "./disk.ts";
 import type { Life } from "./life.ts";
+import { sharing } from "./shared-snapshots.ts";
 
 /**
  * A disk as one life of a node uses it: the storage ports.
@@ -92,6 +93,7 @@ function mountSnapshots(
         if (skip < bytes.length) yield bytes.slice(skip);
       }
     },
+    ...sharing(disk, life),
   };
 }
 

@@ -1,8 +1,10 @@
 import { EngineError } from "../../../../src/core/errors/index.ts";
+import type { SnapshotInfo } from "../../../../src/core/node/index.ts";
 import type { Entry } from "../../../../src/core/raft/index.ts";
 import type { Prng } from "../../raft/harness/prng.ts";
 import { DiskImage } from "./disk-image.ts";
 import type { Life } from "./life.ts";
+import type { SharedSnapshots } from "./shared-snapshots.ts";
 import type { World } from "./world.ts";
 
 export type WriteKind =
@@ -54,6 +56,8 @@ export class Disk {
   decideRead: () => Error | null = () => null;
   /** Another process could take the stores over: asked whether one did. Null: none can. Looked at when a node starts. */
   confirmOwner: (() => Promise<void>) | null = null;
+  /** Where others read this disk's snapshots, and it reads theirs. Null: nowhere. Looked at when a node starts. */
+  shared: { readonly nameOf: (info: SnapshotInfo) => string; readonly at: SharedSnapshots } | null = null;
   /** Told of every write that became durable. */
   onDurable: (kind: WriteKind) => void = () => {};
   /** Writes begun, in all lives. */
@@ -212,6 +216,11 @@ export class Disk {
     if (kind.startsWith("snapshot")) return "snapshots";
     const isMeta = kind === "saveHardState" || kind === "saveIdentity";
     return isMeta && !this.options.hasCommit ? "meta" : "log";
+  }
+
+  /** Goes on after so long, in the same life. */
+  pause(life: Life, ms: number): Promise<void> {
+    return new Promise((resolve) => this.#world.schedule(ms, life, resolve));
   }
 
   /** What `look` sees when the answer comes, which is a moment later. */
