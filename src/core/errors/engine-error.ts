@@ -218,6 +218,8 @@ export interface ErrorDetails {
   readonly leaderUrls?: readonly string[];
   /** Of `compacted`: the oldest revision that can still be had, where it is known. */
   readonly compactRevision?: number;
+  /** Of a write that nobody knows the end of: the name of the log entry that may hold it. */
+  readonly proposal?: { readonly proposer: bigint; readonly sequence: number };
   readonly cause?: unknown;
 }
 
@@ -231,6 +233,7 @@ export class EngineError extends Error {
   readonly leaderId: bigint | undefined;
   readonly leaderUrls: readonly string[] | undefined;
   readonly compactRevision: number | undefined;
+  readonly proposal: ErrorDetails["proposal"];
 
   constructor(code: ErrorCode, details: ErrorDetails = {}) {
     const [grpcCode, message] = ERRORS[code];
@@ -246,6 +249,7 @@ export class EngineError extends Error {
     this.leaderId = details.leaderId;
     this.leaderUrls = details.leaderUrls;
     this.compactRevision = details.compactRevision;
+    this.proposal = details.proposal;
   }
 
   /** The same request may succeed at another member, or a little later. */

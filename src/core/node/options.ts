@@ -1,6 +1,7 @@
-import type { RaftOptions } from "../raft/index.ts";
+import type { LogIndex, RaftOptions } from "../raft/index.ts";
 import type { AutoCompaction } from "./auto-compactor.ts";
 import type { Consistency, Member } from "./engine.ts";
+import type { ProposalId } from "./frames.ts";
 import type { NodeObserver } from "./observer.ts";
 import type { Clock, Logger, Random, StorageEngine, StoreIdentity, Transport } from "./ports.ts";
 import type { WatchTuning } from "./watch/watch-hub.ts";
@@ -30,8 +31,17 @@ export interface NodeOptions {
   readonly raft?: Partial<Omit<RaftOptions, "nodeId">>;
   readonly tuning?: Partial<NodeTuning>;
   readonly watch?: Partial<WatchTuning>;
+  /** Told what is applied, at the start and from then on. For a process that looks for what it wrote in an earlier life. */
+  readonly applied?: AppliedObserver;
   /** Absent: history is kept until somebody compacts it. */
   readonly autoCompaction?: AutoCompaction;
+}
+
+export interface AppliedObserver {
+  /** The state was read from a snapshot at this index; of what came before, nothing is told. */
+  onSnapshot(index: LogIndex): void;
+  /** A proposal has been applied; `result` is the state machine's. In log order, each once. */
+  onResult(id: ProposalId, result: unknown): void;
 }
 
 export interface NodeTuning {

@@ -208,8 +208,8 @@ export class Proposals<R> {
 
   /** The node is stopping: what was sent may still happen, the rest will not. */
   stop(): void {
-    for (const { sentIn, waiter } of this.#pending.values()) {
-      if (sentIn !== null) waiter.fail("stopped");
+    for (const { sequence, sentIn, waiter } of this.#pending.values()) {
+      if (sentIn !== null) waiter.reject(new EngineError("stopped", { proposal: this.#id(sequence) }));
       else waiter.fail("proposalDropped", "the node is stopping");
     }
   }

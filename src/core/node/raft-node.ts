@@ -89,7 +89,10 @@ export class RaftNode<R> {
     this.#lead = new Lead(identity.nodeId, this.#raft.term, meter, () => this.#onLeaderChange());
     this.#applier = new Applier(stateMachine, recovered.membership, recovered.applied, meter, {
       onConfChange: (change) => this.#step({ type: "applyConfChange", change }).config!,
-      onResult: (id, _index, result) => this.#proposals.applied(id, result, this.#applyLoop.committedAtMs),
+      onResult: (id, _index, result) => {
+        this.#proposals.applied(id, result, this.#applyLoop.committedAtMs);
+        options.applied?.onResult(id, result);
+      },
       onMembership: () => this.#onMembership(),
     });
     this.#applier.sinceSnapshot = recovered.sinceSnapshot;

@@ -104,7 +104,7 @@ async function awaitSnapshot(stored: HardState | null, bounds: LogBounds): Promi
 }
 
 async function restore<R>(
-  { storage, clock }: NodeOptions,
+  { storage, clock, applied: observer }: NodeOptions,
   stateMachine: StateMachine<R>,
   stored: HardState | null,
   found: LogBounds,
@@ -129,10 +129,11 @@ async function restore<R>(
       config = next;
       return next;
     },
-    onResult: () => {},
+    onResult: (id, _index, result) => observer?.onResult(id, result),
     onMembership: () => {},
   });
   await applier.restore(snapshot, storage.snapshots.read(snapshot));
+  observer?.onSnapshot(meta.index);
   for await (const page of pages(storage, meta.index + 1, hardState.commit)) await applier.apply(page);
   const tail: Entry[] = [];
   for await (const page of pages(storage, hardState.commit + 1, bounds.lastIndex)) tail.push(...page);
