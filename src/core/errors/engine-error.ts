@@ -33,6 +33,7 @@ export type ErrorCode =
   | "requestTooLarge"
   | "compacted"
   | "futureRevision"
+  | "revisionNotReached"
   | "leaseNotFound"
   | "leaseExists"
   | "leaseTtlTooLarge"
@@ -61,6 +62,21 @@ export type ErrorCode =
   | "connectionLost"
   | "unhealthy"
   | "corrupt"
+  | "rootUserNotExist"
+  | "rootRoleNotExist"
+  | "userExists"
+  | "userEmpty"
+  | "userNotFound"
+  | "roleExists"
+  | "roleEmpty"
+  | "roleNotFound"
+  | "roleNotGranted"
+  | "permissionNotGiven"
+  | "permissionNotGranted"
+  | "authFailed"
+  | "authNotEnabled"
+  | "authOldRevision"
+  | "invalidAuthManagement"
   | "invalidArgument"
   | "invalidConfig"
   | "malformed"
@@ -83,6 +99,7 @@ export type ErrorCode =
   | "storageFailed"
   | "storageThrottled"
   | "storageUnavailable"
+  | "stateTooLarge"
   | "fenced";
 
 /**
@@ -103,6 +120,8 @@ export const ERRORS: Readonly<Record<ErrorCode, readonly [GrpcCode, string]>> = 
   requestTooLarge: [3, "etcdserver: request is too large"],
   compacted: [11, "etcdserver: mvcc: required revision has been compacted"],
   futureRevision: [11, "etcdserver: mvcc: required revision is a future revision"],
+  // Of a copy that is brought up to date now and then (ours)
+  revisionNotReached: [14, "d-engine: the copy that was asked has not reached the revision"],
   leaseNotFound: [5, "etcdserver: requested lease not found"],
   leaseExists: [9, "etcdserver: lease already exists"],
   leaseTtlTooLarge: [11, "etcdserver: too large lease TTL"],
@@ -136,6 +155,22 @@ export const ERRORS: Readonly<Record<ErrorCode, readonly [GrpcCode, string]>> = 
   connectionLost: [14, "etcdserver: request timed out, possibly due to connection lost"],
   unhealthy: [14, "etcdserver: unhealthy cluster"],
   corrupt: [15, "etcdserver: corrupt cluster"],
+  // Users and roles. `unauthenticated` and `permissionDenied` are below.
+  rootUserNotExist: [9, "etcdserver: root user does not exist"],
+  rootRoleNotExist: [9, "etcdserver: root user does not have root role"],
+  userExists: [9, "etcdserver: user name already exists"],
+  userEmpty: [3, "etcdserver: user name is empty"],
+  userNotFound: [9, "etcdserver: user name not found"],
+  roleExists: [9, "etcdserver: role name already exists"],
+  roleEmpty: [3, "etcdserver: role name is empty"],
+  roleNotFound: [9, "etcdserver: role name not found"],
+  roleNotGranted: [9, "etcdserver: role is not granted to the user"],
+  permissionNotGiven: [3, "etcdserver: permission not given"],
+  permissionNotGranted: [9, "etcdserver: permission is not granted to the role"],
+  authFailed: [3, "etcdserver: authentication failed, invalid user ID or password"],
+  authNotEnabled: [9, "etcdserver: authentication is not enabled"],
+  authOldRevision: [3, "etcdserver: revision of auth store is old"],
+  invalidAuthManagement: [3, "etcdserver: invalid auth management"],
   // Ours: what etcd has no word for
   invalidArgument: [3, "d-engine: invalid argument"],
   invalidConfig: [3, "d-engine: invalid configuration"],
@@ -162,6 +197,7 @@ export const ERRORS: Readonly<Record<ErrorCode, readonly [GrpcCode, string]>> = 
   // Stores behind a network: the first was certainly not done; who met the second may try again.
   storageThrottled: [8, "d-engine: the store asks for fewer requests"],
   storageUnavailable: [14, "d-engine: the store does not answer"],
+  stateTooLarge: [9, "d-engine: the stored state is larger than the memory set aside for it"],
   fenced: [9, "d-engine: another process has taken over this log"],
 };
 
@@ -185,7 +221,8 @@ export type RetryableCode =
   | "badReply"
   | "serverFailed"
   | "storageThrottled"
-  | "storageUnavailable";
+  | "storageUnavailable"
+  | "revisionNotReached";
 
 const RETRYABLE: Readonly<Record<RetryableCode, true>> = {
   tooManyRequests: true,
@@ -204,6 +241,7 @@ const RETRYABLE: Readonly<Record<RetryableCode, true>> = {
   serverFailed: true,
   storageThrottled: true,
   storageUnavailable: true,
+  revisionNotReached: true,
 };
 
 /** Optional facts that help the caller to act. */

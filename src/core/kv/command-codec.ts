@@ -1,8 +1,11 @@
 import { ByteReader, ByteWriter } from "../bytes/index.ts";
-import { EngineError, assert, assertNever } from "../errors/index.ts";
+import { assert, assertNever } from "../errors/index.ts";
+import { readAuthCommand, readCaller, writeAuthCommand, writeCaller } from "./auth/auth-codec.ts";
+import { indexIn, NOTHING, pick, readFlags, readKey, readWhole, writeKey } from "./codec-fields.ts";
 import { FINGERPRINT_LENGTH, isFingerprint, isIdempotencyKey } from "./idempotency.ts";
 import { MAX_IDEMPOTENCY_KEY_LENGTH, MAX_LEASE_TTL_MS, MAX_TXN_DEPTH } from "./limits.ts";
 import type {
+  CommandOf,
   Compare,
   CompareResult,
   DeleteRangeRequest,
@@ -26,7 +29,7 @@ import type {
  *
  *   command     version u8 = 1, operation
  *   operation   kind u8 (1 put, 2 deleteRange, 3 txn, 4 compact, 5 range, 6 leaseGrant, 7 leaseRevoke,
- *               8 leaseExpire, 9 once), body
+ *               8 leaseExpire, 9 once, 11 auth, 12 as), body
  *   put         flags u8, key, [value] unless ignoreValue, [lease i64] if flagged, [ttlMs uint] if flagged
  *   deleteRange flags u8, key, [rangeEnd]
  *   range       flags u16, key, [rangeEnd], [limit], [revision], [4 filters] as flagged, order u8, target u8
@@ -37,6 +40,8 @@ import type {
  *   leaseRevoke id i64
  *   leaseExpire term uint, count, (id i64, serial uint) each
  *   once        key, fingerprint, forgetTo uint, operation: put, deleteRange or txn
+ *   auth        a change, see auth-codec.ts
+ *   as          a caller, see there; operation
  *
  * Numbers are f64, since a request may carry any 64-bit number, negative ones too; they are refused unless whole.
  * What a request leaves out and what it gives as zero are written the same way.
@@ -54,6 +59,8 @@ const KIND = {
   leaseRevoke: 7,
   leaseExpire: 8,
   once: 9,
+  auth: 11,
+  as: 12,
 } as const;
 
 const PUT_PREV_KV = 1;
@@ -129,6 +136,13 @@ function writeCommand(writer: ByteWriter, command: KvCommand): void {
       return writeLeaseExpire(writer, command.request);
     case "once":
       return writeOnce(writer, command.request);
+    case "auth":
+      writer.u8(KIND.auth);
+      return writeAuthCommand(writer, command.request);
+    case "as":
+      writer.u8(KIND.as);
+      writeCaller(writer, command.request.caller);
+      return writeCommand(writer, command.request.command);
     default:
       return writeOperation(writer, command);
   }
@@ -146,9 +160,20 @@ function readCommand(reader: ByteReader, kind: number): KvCommand {
       return { type: "leaseExpire", request: readLeaseExpire(reader) };
     case KIND.once:
       return { type: "once", request: readOnce(reader) };
+    case KIND.auth:
+      return { type: "auth", request: readAuthCommand(reader) };
+    case KIND.as:
+      return { type: "as", request: readCommandOf(reader) };
     default:
       return readWrite(reader, kind);
   }
+}
+
+function readCommandOf(reader: ByteReader): CommandOf {
+  const caller = readCaller(reader);
+  const kind = reader.u8();
+  if (kind === KIND.as) reader.fail("a command on behalf of two");
+  return { caller, command: readCommand(reader, kind) as CommandOf["command"] };
 }
 
 function readWrite(reader: ByteReader, kind: number): NamedWrite {
@@ -157,7 +182,7 @@ function readWrite(reader: ByteReader, kind: number): NamedWrite {
 }
 
 function commandSizeHint(command: KvCommand): number {
-  if (command.type === "once") return 128 + commandSizeHint(command.request.command);
+  if (command.type === "once" || command.type === "as") return 128 + commandSizeHint(command.request.command);
   if (command.type !== "put") return 256;
   return command.request.key.length + (command.request.value?.length ?? 0) + 32;
 }
@@ -398,35 +423,3 @@ function readTtl(reader: ByteReader): number {
   const ttlMs = reader.uint();
   return ttlMs > 0 && ttlMs <= MAX_LEASE_TTL_MS ? ttlMs : reader.fail(`a TTL of ${ttlMs} ms`);
 }
-
-function writeKey(writer: ByteWriter, key: Uint8Array): void {
-  assert(key.length > 0, "a command without a key is encoded: it was not validated");
-  writer.bytes(key);
-}
-
-function readKey(reader: ByteReader): Uint8Array {
-  const key = reader.bytes();
-  return key.length > 0 ? key : reader.fail("a key is empty");
-}
-
-function readWhole(reader: ByteReader): number {
-  const value = reader.f64();
-  return Number.isInteger(value) ? value : reader.fail(`${value} is not a whole number`);
-}
-
-function readFlags(flags: number, known: number, reader: ByteReader): number {
-  return (flags & ~known) === 0 ? flags : reader.fail(`unknown flags ${flags}`);
-}
-
-function indexIn<T>(names: readonly T[], name: T): number {
-  const index = names.indexOf(name);
-  if (index < 0) throw new EngineError("invalidArgument", { detail: `unknown name ${String(name)}` });
-  return index;
-}
-
-function pick<T>(names: readonly T[], reader: ByteReader, what: string): T {
-  const index = reader.u8();
-  return names[index] ?? reader.fail(`unknown ${what} ${index}`);
-}
-
-const NOTHING: Uint8Array = new Uint8Array(0);

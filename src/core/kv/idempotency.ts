@@ -31,6 +31,16 @@ export function isIdempotencyKey(text: string): boolean {
   return /^[\x21\x23-\x5b\x5d-\x7e]{1,64}$/.test(text);
 }
 
+/** What a user's write is remembered as. No idempotency key has a space. */
+export function nameOf(user: string, key: string): string {
+  return `${user} ${key}`;
+}
+
+/** Whether a write can be remembered under this name: a key, or that of a user. */
+export function isRememberedName(name: string): boolean {
+  return isIdempotencyKey(name.slice(name.lastIndexOf(" ") + 1));
+}
+
 /**
  * What named writes gave, so that one that is asked for again is answered and not done again. Bounded by number and
  * bytes: the oldest are forgotten first, and those that are old enough when a command says so. The same on every

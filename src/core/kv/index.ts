@@ -1,4 +1,5 @@
 export type {
+  CommandOf,
   CompactRequest,
   Compare,
   CompareResult,
@@ -48,3 +49,16 @@ export {
   validateTxn,
 } from "./validate.ts";
 export { isReadOnly, requestSize } from "./request-shape.ts";
+export { validateAuthCommand } from "./auth/validate-auth.ts";
+export type { AuthStore, Standing } from "./auth/auth-store.ts";
+export { ANONYMOUS, ROOT, TOKEN_KEY_BYTES, TRUSTED } from "./auth/types.ts";
+export type {
+  Access,
+  AuthCommand,
+  AuthErrorCode,
+  AuthRevision,
+  Caller,
+  Permission,
+  Role,
+  User,
+} from "./auth/types.ts";

@@ -1,4 +1,5 @@
 import { assert } from "../errors/index.ts";
+import { type AuthState, AuthStore } from "./auth/auth-store.ts";
 import { ChangeLog } from "./change-log.ts";
 import { CowTree } from "./cow-tree.ts";
 import type { KeyRange } from "./key.ts";
@@ -28,6 +29,7 @@ export interface KeyspaceView {
   readonly writes: readonly RememberedWrite[];
   /** Number of named writes ever done. */
   readonly lastWriteSerial: number;
+  readonly auth: AuthState;
 }
 
 /** The version that a reader at `revision` sees of a key, given its newest; NO_RECORD when the key was not there. */
@@ -51,6 +53,7 @@ export class Keyspace {
   readonly log: ChangeLog = new ChangeLog();
   readonly leases: LeaseTable;
   readonly writes: IdempotencyTable = new IdempotencyTable();
+  readonly auth: AuthStore = new AuthStore();
   /** Revision of the last committed transaction. */
   revision: Revision = FIRST_REVISION;
   /** Reads below it are refused. 0: never compacted. */
@@ -163,6 +166,7 @@ export class Keyspace {
       lastLeaseSerial: this.leases.lastSerial,
       writes: [...this.writes.all()],
       lastWriteSerial: this.writes.lastSerial,
+      auth: this.auth.state(),
     };
   }
 

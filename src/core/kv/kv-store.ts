@@ -1,7 +1,11 @@
 import { EngineError, assert, assertNever } from "../errors/index.ts";
+import type { AuthStore } from "./auth/auth-store.ts";
+import { mayDo, whyNot, whyNotRead } from "./auth/permissions.ts";
+import { ANONYMOUS, type AuthErrorCode, type Caller } from "./auth/types.ts";
 import { decodeCommand } from "./command-codec.ts";
 import { Compactor } from "./compaction.ts";
 import { History } from "./history.ts";
+import { nameOf } from "./idempotency.ts";
 import type { KeyRange } from "./key.ts";
 import { Keyspace } from "./keyspace.ts";
 import type { KeyspaceView } from "./keyspace.ts";
@@ -15,6 +19,7 @@ import { writeSnapshot } from "./snapshot-writer.ts";
 import { StateHasher } from "./state-hash.ts";
 import { Refused, executeDeleteRange, executePut, executeTxn } from "./txn.ts";
 import type {
+  CommandOf,
   KvCommand,
   KvErrorCode,
   KvResult,
@@ -23,6 +28,7 @@ import type {
   OnceCommand,
   RangeRequest,
   RangeResponse,
+  RequestOp,
   Revision,
   TxnRequest,
   TxnResponse,
@@ -39,10 +45,15 @@ export interface KvEntry {
 /** The whole state at one moment, to be written while the store goes on. */
 export interface KvSnapshot {
   readonly revision: Revision;
+  readonly compactRevision: Revision;
   /** Frames of at most 256 KiB, each made when it is asked for, in well under a millisecond. */
   chunks(): Iterable<Uint8Array>;
-  /** The hash of this state, in steps; for large states, instead of `KvStore.hash`. */
-  hasher(): StateHasher;
+  /**
+   * The hash of this state, or of an earlier revision in it, in steps; for large states, instead of `KvStore.hash`.
+   *
+   * @throws EngineError `compacted`, `futureRevision`.
+   */
+  hasher(revision?: Revision): StateHasher;
   /**
    * Lets go of the state. Due even when it was not read to the end: nothing is freed while a snapshot is open. Once
    * released it may not be used, nor iterators it has given.
@@ -102,8 +113,8 @@ export class KvStore {
 
   /** Bytes of keys, values, leases and remembered results in memory, history included. What compaction has yet to free counts. */
   get sizeBytes(): number {
-    const { heap, leases, writes } = this.#keyspace;
-    return heap.contentBytes + leases.size * LEASE_BYTES + writes.sizeBytes;
+    const { heap, leases, writes, auth } = this.#keyspace;
+    return heap.contentBytes + leases.size * LEASE_BYTES + writes.sizeBytes + auth.sizeBytes;
   }
 
   get leaseCount(): number {
@@ -113,6 +124,16 @@ export class KvStore {
   /** Number of named writes ever done. */
   get lastWriteSerial(): number {
     return this.#keyspace.writes.lastSerial;
+  }
+
+  /** Who may do what. Another one after a snapshot was restored. */
+  get auth(): AuthStore {
+    return this.#keyspace.auth;
+  }
+
+  /** Why a caller may not read what `op`, which only reads, asks for; null when it may. */
+  whyNotRead(caller: Caller, op: RequestOp): AuthErrorCode | null {
+    return whyNotRead(this.auth.standing(caller), (granted) => mayDo(null, granted, op));
   }
 
   lease(id: bigint): Lease | undefined {
@@ -221,11 +242,22 @@ export class KvStore {
       if (error instanceof EngineError) return this.#refusal("malformed");
       throw error;
     }
-    return command.type === "once" ? this.#once(command.request) : this.#attempt(command, entry.term);
+    return command.type === "as"
+      ? this.#permitted(command.request.caller, command.request.command, entry.term)
+      : this.#permitted(ANONYMOUS, command, entry.term);
   }
 
-  #once({ key, fingerprint, forgetTo, command }: OnceCommand): KvResult {
+  /** Permission is asked of the state that the command changes, whatever it was when the command was proposed. */
+  #permitted(caller: Caller, command: CommandOf["command"], term: number): KvResult {
+    const problem = this.auth.isEnabled ? whyNot(this.#keyspace, caller, command) : null;
+    if (problem !== null) return this.#refusal(problem);
+    return command.type === "once" ? this.#once(command.request, caller) : this.#attempt(command, term);
+  }
+
+  #once({ key: given, fingerprint, forgetTo, command }: OnceCommand, caller: Caller): KvResult {
     const { writes } = this.#keyspace;
+    // Users have their names each for themselves: nobody learns what another's write gave, or stands in its way.
+    const key = caller.type === "user" ? nameOf(caller.name, given) : given;
     writes.forget(forgetTo);
     const known = writes.get(key);
     if (known === undefined) {
@@ -267,6 +299,10 @@ export class KvStore {
         keyspace.commit();
         return { type: "txn", response, revision: keyspace.revision };
       }
+      case "auth": {
+        const problem = keyspace.auth.execute(command.request);
+        return problem === null ? { type: "auth", revision: keyspace.revision } : this.#refusal(problem);
+      }
       case "compact":
         return this.#compact(command.request.revision);
       case "leaseGrant":
@@ -300,7 +336,7 @@ export class KvStore {
   }
 }
 
-type DirectCommand = Exclude<KvCommand, { readonly type: "once" }>;
+type DirectCommand = Exclude<KvCommand, { readonly type: "once" | "as" }>;
 
 class Snapshot implements KvSnapshot {
   readonly #keyspace: Keyspace;
@@ -324,9 +360,15 @@ class Snapshot implements KvSnapshot {
     }
   }
 
-  hasher(): StateHasher {
+  get compactRevision(): Revision {
+    return this.#open().compactRevision;
+  }
+
+  hasher(revision: Revision = this.revision): StateHasher {
     const view = this.#open();
-    return new StateHasher(view, view.revision);
+    const problem = checkReadRevision(revision, view.revision, view.compactRevision);
+    if (problem !== null) throw new EngineError(problem);
+    return new StateHasher(view, revision);
   }
 
   release(): void {

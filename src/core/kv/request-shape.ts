@@ -19,6 +19,8 @@ export function requestSize(command: KvCommand): number {
     case "deleteRange":
     case "txn":
       return operationSize(command);
+    case "as":
+      return OVERHEAD_BYTES + requestSize(command.request.command);
     case "once":
       return OVERHEAD_BYTES + command.request.key.length + operationSize(command.request.command);
     default:

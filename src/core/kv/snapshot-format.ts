@@ -1,8 +1,9 @@
 import type { ByteReader, ByteWriter } from "../bytes/index.ts";
 import { tombstone } from "./keyspace.ts";
 import type { RememberedWrite } from "./idempotency.ts";
-import { FINGERPRINT_LENGTH, isFingerprint, isIdempotencyKey } from "./idempotency.ts";
+import { FINGERPRINT_LENGTH, isFingerprint, isRememberedName } from "./idempotency.ts";
 import type { Lease } from "./lease-table.ts";
+import { MAX_AUTH_NAME_BYTES } from "./auth/types.ts";
 import { MAX_IDEMPOTENCY_KEY_LENGTH, MAX_LEASE_TTL_MS, MAX_REMEMBERED_RESULT_BYTES } from "./limits.ts";
 import { decodeResult } from "./result-codec.ts";
 import { NO_RECORD } from "./record-heap.ts";
@@ -16,10 +17,13 @@ import type { NewRecord, RecordHandle, RecordHeap } from "./record-heap.ts";
  *   header   magic u32, version u8, revision, compactRevision
  *   leases   (flags u8, id i64, ttlMs, serial) each, in the order of their serials
  *   writes   (serial, key, fingerprint, result) each, in the order of their serials
+ *   auth     head; see auth-codec.ts
+ *   users    (user) each, by name
+ *   roles    (role) each, by name
  *   base     records, by key: what a reader at compactRevision sees, except what changed at that very revision
  *   changes  records, in the order they were made: every change since, from that revision on
  *   end      number of base records, number of change records, number of leases, last lease serial,
- *            number of named writes, last serial of one
+ *            number of named writes, last serial of one, number of users, number of roles
  *   record   flags u8, key, modRevision, and but for a tombstone createRevision, version, [lease i64], value
  *
  * A checksum is the CRC-32 of its payload continued from the frame before, so that a missing or misplaced frame
@@ -27,12 +31,23 @@ import type { NewRecord, RecordHandle, RecordHeap } from "./record-heap.ts";
  */
 
 export const SNAPSHOT_MAGIC = 0x56_4b_45_44; // "DEKV"
-/** Version 1 had no leases, version 2 no named writes. */
-export const SNAPSHOT_VERSION = 3;
+/** Version 1 had no leases, version 2 no named writes, version 3 no users. */
+export const SNAPSHOT_VERSION = 4;
+export const VERSION_WITHOUT_USERS = 3;
 export const VERSION_WITHOUT_WRITES = 2;
 export const VERSION_WITHOUT_LEASES = 1;
 
-export const FRAME = { header: 1, base: 2, changes: 3, end: 4, leases: 5, writes: 6 } as const;
+export const FRAME = {
+  header: 1,
+  base: 2,
+  changes: 3,
+  end: 4,
+  leases: 5,
+  writes: 6,
+  auth: 8,
+  users: 9,
+  roles: 10,
+} as const;
 export const MORE_FOLLOWS = 0x80;
 
 /** Largest frame, and so the largest chunk. */
@@ -81,7 +96,8 @@ export function readRecord(reader: ByteReader): NewRecord {
 
 /** No less than what `writeRemembered` will write. */
 export function rememberedSizeBound({ key, fingerprint, result }: RememberedWrite): number {
-  return key.length + fingerprint.length + result.length + 32;
+  // A user's name may take three bytes a character.
+  return 3 * key.length + fingerprint.length + result.length + 32;
 }
 
 export function writeRemembered(
@@ -94,9 +110,9 @@ export function writeRemembered(
 /** A copy: it outlives the input. */
 export function readRemembered(reader: ByteReader): RememberedWrite {
   const serial = reader.uint();
-  const key = reader.string(MAX_IDEMPOTENCY_KEY_LENGTH);
+  const key = reader.string(MAX_AUTH_NAME_BYTES + 1 + MAX_IDEMPOTENCY_KEY_LENGTH);
   const fingerprint = reader.string(FINGERPRINT_LENGTH);
-  if (!isIdempotencyKey(key) || !isFingerprint(fingerprint)) reader.fail("a write has no name");
+  if (!isRememberedName(key) || !isFingerprint(fingerprint)) reader.fail("a write has no name");
   const result = reader.bytes(MAX_REMEMBERED_RESULT_BYTES).slice();
   decodeResult(result);
   return { serial, key, fingerprint, result };

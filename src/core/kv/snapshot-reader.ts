@@ -1,5 +1,8 @@
 import { ByteReader, crc32 } from "../bytes/index.ts";
 import { EngineError } from "../errors/index.ts";
+import { readAuthHead, readRole, readUser } from "./auth/auth-codec.ts";
+import type { AuthState } from "./auth/auth-store.ts";
+import type { Role, User } from "./auth/types.ts";
 import { FIRST_REVISION, Keyspace } from "./keyspace.ts";
 import { NO_RECORD } from "./record-heap.ts";
 import type { NewRecord, RecordHandle } from "./record-heap.ts";
@@ -11,6 +14,7 @@ import {
   SNAPSHOT_MAGIC,
   SNAPSHOT_VERSION,
   VERSION_WITHOUT_LEASES,
+  VERSION_WITHOUT_USERS,
   VERSION_WITHOUT_WRITES,
   readLease,
   readRecord,
@@ -30,8 +34,11 @@ export class SnapshotReader {
   #partsKind = 0;
   #checksum = 0;
   #version = SNAPSHOT_VERSION;
-  #stage: "header" | "leases" | "writes" | "base" | "changes" | "ended" = "header";
+  #stage: "header" | "leases" | "writes" | "auth" | "base" | "changes" | "ended" = "header";
   #revision = 0;
+  #authHead: Pick<AuthState, "revision" | "tokenKey"> | null = null;
+  readonly #users: User[] = [];
+  readonly #roles: Role[] = [];
   #baseCount = 0;
   #changeCount = 0;
   #lastKey: RecordHandle = NO_RECORD;
@@ -99,6 +106,13 @@ export class SnapshotReader {
     } else if (kind === FRAME.writes && this.#mayHaveWrites) {
       this.#stage = "writes";
       while (reader.remaining > 0) this.#addWrite(reader);
+    } else if (kind === FRAME.auth && this.#mayHaveUsers && this.#authHead === null) {
+      this.#stage = "auth";
+      this.#authHead = readAuthHead(reader);
+    } else if (kind === FRAME.users && this.#stage === "auth" && this.#roles.length === 0) {
+      while (reader.remaining > 0) addByName(this.#users, readUser(reader), reader);
+    } else if (kind === FRAME.roles && this.#stage === "auth") {
+      while (reader.remaining > 0) addByName(this.#roles, readRole(reader), reader);
     } else if (kind === FRAME.base && BEFORE_CHANGES.has(this.#stage)) {
       this.#stage = "base";
       while (reader.remaining > 0) this.#addBase(readRecord(reader), reader);
@@ -135,6 +149,10 @@ export class SnapshotReader {
 
   get #mayHaveWrites(): boolean {
     return this.#version > VERSION_WITHOUT_WRITES && (this.#stage === "leases" || this.#stage === "writes");
+  }
+
+  get #mayHaveUsers(): boolean {
+    return this.#version > VERSION_WITHOUT_USERS && BEFORE_CHANGES.has(this.#stage) && this.#stage !== "base";
   }
 
   #addWrite(reader: ByteReader): void {
@@ -186,6 +204,7 @@ export class SnapshotReader {
     if (this.#lastModRevision !== this.#revision) reader.fail("the last changes are missing");
     if (this.#version !== VERSION_WITHOUT_LEASES) this.#readLeaseCounts(reader);
     if (this.#version > VERSION_WITHOUT_WRITES) this.#readWriteCounts(reader);
+    if (this.#version > VERSION_WITHOUT_USERS) this.#readUserCounts(reader);
     if (!this.#keyspace.attachLeases()) reader.fail("a key is attached to a lease that is not there");
     this.#keyspace.restored(this.#revision);
     this.#stage = "ended";
@@ -202,9 +221,25 @@ export class SnapshotReader {
     if (reader.uint() !== writes.size) reader.fail("named writes are missing");
     if (!writes.restoreSerial(reader.uint())) reader.fail("named writes contradict each other");
   }
+
+  #readUserCounts(reader: ByteReader): void {
+    const head = this.#authHead ?? reader.fail("users and roles are missing");
+    const [users, roles] = [this.#users, this.#roles];
+    if (reader.uint() !== users.length || reader.uint() !== roles.length) {
+      reader.fail("users or roles are missing");
+    }
+    if (users.some(({ since }) => since > head.revision)) reader.fail("a password is of the future");
+    this.#keyspace.auth.restore({ ...head, users, roles });
+  }
 }
 
-const BEFORE_CHANGES: ReadonlySet<string> = new Set(["leases", "writes", "base"]);
+const BEFORE_CHANGES: ReadonlySet<string> = new Set(["leases", "writes", "auth", "base"]);
+
+function addByName<T extends { readonly name: string }>(items: T[], item: T, reader: ByteReader): void {
+  const last = items.at(-1);
+  if (last !== undefined && last.name >= item.name) reader.fail("users or roles are not in order");
+  items.push(item);
+}
 
 function concat(parts: readonly Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));

@@ -1,4 +1,6 @@
 import { ByteWriter, crc32 } from "../bytes/index.ts";
+import { writeAuthHead, writeRole, writeUser } from "./auth/auth-codec.ts";
+import type { AuthState } from "./auth/auth-store.ts";
 import { visibleAt } from "./keyspace.ts";
 import type { KeyspaceView } from "./keyspace.ts";
 import { NO_RECORD } from "./record-heap.ts";
@@ -33,10 +35,12 @@ export function* writeSnapshot(view: KeyspaceView): Generator<Uint8Array, void, 
   yield frames.take(FRAME.header);
   yield* writeLeases(frames, view);
   yield* writeWrites(frames, view);
+  yield* writeAuth(frames, view.auth);
   const baseCount = yield* writeRecords(frames, FRAME.base, view.heap, baseRecords(view));
   const changeCount = yield* writeRecords(frames, FRAME.changes, view.heap, changeRecords(view));
   frames.content.uint(baseCount).uint(changeCount).uint(view.leases.length).uint(view.lastLeaseSerial);
   frames.content.uint(view.writes.length).uint(view.lastWriteSerial);
+  frames.content.uint(view.auth.users.length).uint(view.auth.roles.length);
   yield frames.take(FRAME.end);
 }
 
@@ -54,6 +58,28 @@ function* writeWrites(frames: FrameWriter, { writes }: KeyspaceView): Generator<
     writeRemembered(frames.content, write);
   }
   if (!frames.isEmpty) yield frames.take(FRAME.writes);
+}
+
+/** A user or role of more than a frame's room (of many thousand roles, or permissions) goes on in the next. */
+function* writeAuth(frames: FrameWriter, auth: AuthState): Generator<Uint8Array, void, undefined> {
+  writeAuthHead(frames.content, auth);
+  yield frames.take(FRAME.auth);
+  yield* writeEach(frames, FRAME.users, auth.users, writeUser);
+  yield* writeEach(frames, FRAME.roles, auth.roles, writeRole);
+}
+
+function* writeEach<T>(
+  frames: FrameWriter,
+  kind: number,
+  items: readonly T[],
+  write: (writer: ByteWriter, item: T) => void,
+): Generator<Uint8Array, void, undefined> {
+  for (const item of items) {
+    if (frames.room < MAX_PAYLOAD_BYTES / 2) yield frames.take(kind);
+    write(frames.content, item);
+    while (frames.overflows) yield frames.takePart(kind);
+  }
+  if (!frames.isEmpty) yield frames.take(kind);
 }
 
 /** One for each key: NO_RECORD where there is nothing to write. */

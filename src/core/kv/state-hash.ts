@@ -7,6 +7,9 @@ import type { RecordHandle, RecordHeap } from "./record-heap.ts";
 import type { TreeCursor } from "./tree-cursor.ts";
 import type { Revision } from "./types.ts";
 
+/** Of keys and values in one step, or a little more: about a millisecond. */
+const MAX_BYTES_PER_STEP: number = 512 << 10;
+
 /**
  * Hashes what a reader at `revision` sees: every key with its value, revisions, version and lease. Equal states give
  * equal hashes, whatever each replica has compacted; 64 bits against accidents, not against forgers. Costs about a
@@ -28,11 +31,12 @@ export class StateHasher {
     this.#more = this.#cursor.next();
   }
 
-  /** Takes in up to `maxKeys` more keys. Returns whether some are left. */
+  /** Takes in up to `maxKeys` more keys, fewer if they or their values are long. Returns whether some are left. */
   step(maxKeys: number): boolean {
-    for (let left = maxKeys; this.#more && left > 0; left--) {
+    let bytes = 0;
+    for (let left = maxKeys; this.#more && left > 0 && bytes < MAX_BYTES_PER_STEP; left--) {
       const handle = visibleAt(this.#heap, this.#cursor.entry, this.#revision);
-      if (handle !== NO_RECORD) this.#addKey(handle);
+      if (handle !== NO_RECORD) bytes += this.#addKey(handle);
       this.#more = this.#cursor.next();
     }
     return this.#more;
@@ -43,11 +47,13 @@ export class StateHasher {
     return this.#hash.add(this.#record.clear().u64(BigInt(this.#revision)).view()).digest();
   }
 
-  #addKey(handle: RecordHandle): void {
+  /** Returns how many bytes that were. */
+  #addKey(handle: RecordHandle): number {
     const heap = this.#heap;
     const record = this.#record.clear();
     record.bytes(heap.keyView(handle)).uint(heap.modRevision(handle)).uint(heap.createRevision(handle));
     record.uint(heap.version(handle)).u64(heap.lease(handle)).bytes(heap.valueView(handle));
     this.#hash.add(record.view());
+    return record.length;
   }
 }

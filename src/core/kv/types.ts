@@ -1,3 +1,5 @@
+import type { AuthCommand, AuthErrorCode, Caller } from "./auth/types.ts";
+
 /*
  * etcd v3's key-value requests and responses (etcdserverpb, mvccpb), in TypeScript's naming. Keys and values are
  * bytes. Revisions are safe integers; ids are bigint. In requests, an absent field means etcd's zero value.
@@ -173,10 +175,18 @@ export interface OnceCommand {
   readonly command: NamedWrite;
 }
 
+/** A command on somebody's behalf. Without it nobody is said to have asked for it. */
+export interface CommandOf {
+  readonly caller: Exclude<Caller, { readonly type: "anonymous" }>;
+  readonly command: Exclude<KvCommand, { readonly type: "as" }>;
+}
+
 /** What goes through the log. */
 export type KvCommand =
   | NamedWrite
+  | { readonly type: "as"; readonly request: CommandOf }
   | { readonly type: "once"; readonly request: OnceCommand }
+  | { readonly type: "auth"; readonly request: AuthCommand }
   | { readonly type: "compact"; readonly request: CompactRequest }
   | { readonly type: "leaseGrant"; readonly request: LeaseGrantCommand }
   | { readonly type: "leaseRevoke"; readonly request: LeaseRevokeRequest }
@@ -191,7 +201,8 @@ export type KvErrorCode =
   | "futureRevision"
   | "idempotencyKeyReused"
   | "resultNotKept"
-  | "malformed";
+  | "malformed"
+  | AuthErrorCode;
 
 /** What the same write gave when it was done, which may be long ago. */
 interface Replayable {
@@ -212,6 +223,7 @@ export type NamedResult =
 /** What applying a command gives: the same on every replica. */
 export type KvResult =
   | NamedResult
+  | { readonly type: "auth"; readonly revision: Revision }
   | { readonly type: "compact"; readonly revision: Revision }
   | { readonly type: "leaseGrant"; readonly revision: Revision }
   | { readonly type: "leaseRevoke"; readonly revision: Revision }

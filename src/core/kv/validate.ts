@@ -1,5 +1,6 @@
 import { EngineError, assertNever } from "../errors/index.ts";
 import type { ErrorCode } from "../errors/index.ts";
+import { validateAuthCommand } from "./auth/validate-auth.ts";
 import { isIdempotencyKey } from "./idempotency.ts";
 import { checkIntervals } from "./intervals.ts";
 import { MAX_LEASE_TTL_MS, MAX_TXN_DEPTH } from "./limits.ts";
@@ -88,6 +89,10 @@ export function validateCommand(command: KvCommand, maxTxnOps: number = DEFAULT_
     case "once":
       validateIdempotencyKey(command.request.key);
       return validateCommand(command.request.command, maxTxnOps);
+    case "as":
+      return validateCommand(command.request.command, maxTxnOps);
+    case "auth":
+      return validateAuthCommand(command.request);
     case "leaseExpire":
       return;
     default:

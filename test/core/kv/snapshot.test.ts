@@ -271,7 +271,7 @@ describe("a snapshot that contradicts itself", () => {
       [header(1, 0, 3), remembered(2, "k"), remembered(1, "l"), end(0, 0, 0, 0, 2, 2)],
     ],
     ["a serial that is less than the last", [header(1, 0, 3), remembered(2, "k"), end(0, 0, 0, 0, 1, 1)]],
-    ["a name that is none", [header(1, 0, 3), remembered(1, "a b"), end(0, 0, 0, 0, 1, 1)]],
+    ["a name that is none", [header(1, 0, 3), remembered(1, "a \"b"), end(0, 0, 0, 0, 1, 1)]],
     ["something else", [new ByteWriter().u8(1).u32(7).u8(1).uint(1).uint(0).finish(), end(0, 0)]],
     ["revision 0", [header(0, 0), end(0, 0)]],
     ["compacted in the future", [header(2, 3), changes(putAt(2)), end(0, 1)]],
