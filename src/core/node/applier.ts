@@ -39,6 +39,8 @@ export class Applier<R> {
   membership: Membership;
   appliedIndex: LogIndex;
   appliedTerm: Term;
+  /** Of the last entry before those of `appliedTerm`; 0: not known. */
+  priorTerm: Term = 0;
   /** What has been applied since the last snapshot. */
   sinceSnapshot: AppliedAmount = { entries: 0, bytes: 0 };
   #isBusy = false;
@@ -77,6 +79,7 @@ export class Applier<R> {
     let commands: AppliedCommand[] = [];
     let ids: ProposalId[] = [];
     let bytes = this.sinceSnapshot.bytes;
+    let { appliedTerm: term, priorTerm } = this;
     const flush = async (): Promise<void> => {
       if (commands.length === 0) return;
       const startedMs = this.#meter.nowMs();
@@ -90,6 +93,10 @@ export class Applier<R> {
     };
     for (const entry of entries) {
       bytes += entryBytes(entry);
+      if (entry.term !== term) {
+        priorTerm = term;
+        term = entry.term;
+      }
       if (entry.kind === "noop") continue;
       if (entry.kind === "confChange") {
         await flush();
@@ -112,6 +119,7 @@ export class Applier<R> {
     if (last === undefined) return;
     this.appliedIndex = last.index;
     this.appliedTerm = last.term;
+    this.priorTerm = priorTerm;
     this.sinceSnapshot = { entries: this.sinceSnapshot.entries + entries.length, bytes };
   }
 
@@ -133,6 +141,7 @@ export class Applier<R> {
     this.membership = Membership.decode(meta.config, context);
     this.appliedIndex = meta.index;
     this.appliedTerm = meta.term;
+    this.priorTerm = 0;
     this.sinceSnapshot = { entries: 0, bytes: 0 };
     this.#isBusy = false;
   }

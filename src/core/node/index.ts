@@ -40,7 +40,11 @@ export type {
   TransportHandler,
 } from "./ports.ts";
 export type { AppliedCommand, StateMachine, StateSnapshot } from "./state-machine.ts";
+export type { SavedLease, SavedLeases } from "./lessor.ts";
 export type {
+  ResumableWatchStream,
+  SavedWatch,
+  SavedWatches,
   WatchCreateRequest,
   WatchFilter,
   WatchResponse,

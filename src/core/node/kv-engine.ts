@@ -48,7 +48,8 @@ import type { NodeOptions } from "./options.ts";
 import { withOwnLeases } from "./own-leases.ts";
 import type { SnapshotInfo } from "./ports.ts";
 import { Replica } from "./replica.ts";
-import type { WatchStream, WatchStreamOptions } from "./watch/messages.ts";
+import type { SavedLeases } from "./lessor.ts";
+import type { ResumableWatchStream, SavedWatches, WatchStreamOptions } from "./watch/messages.ts";
 import { WatchHub } from "./watch/watch-hub.ts";
 
 type Members = { readonly members: readonly Member[] } & WithHeader;
@@ -74,7 +75,7 @@ export class KvEngine implements Engine {
     const { clock, random } = options;
     this.#window = new IdempotencyWindow(clock, replica.tuning.idempotencyWindowMs);
     const write = (command: KvCommand, call: CallOptions): Promise<KvResult> => this.#write(command, call);
-    this.#leases = new LeaseOperations(replica, machine.store, clock, random, write);
+    this.#leases = new LeaseOperations(replica, machine.store, options, write);
     machine.onLeaseChange = (id) => this.#leases.changed(id);
     this.#watches = new WatchHub({
       store: machine.store,
@@ -225,9 +226,14 @@ export class KvEngine implements Engine {
     return { header: this.#header(result.revision) };
   }
 
-  watch(options: WatchStreamOptions = {}): WatchStream {
+  watch(options: WatchStreamOptions = {}): ResumableWatchStream {
     this.replica.refuseAsLearner();
     return this.#watches.open(options, this.leaderId !== null);
+  }
+
+  /** Goes on with a stream of an earlier life of this node, of which the watcher need not know. @throws as `watch`. */
+  resumeWatch(saved: SavedWatches): ResumableWatchStream {
+    return this.#watches.resume(saved);
   }
 
   #answered({ revision, replayed }: { readonly revision: Revision; readonly replayed?: true }): WithReplay {
@@ -302,6 +308,34 @@ export class KvEngine implements Engine {
    */
   get nextLeaseDeadlineMs(): number | null {
     return this.#leases.nextDeadlineMs;
+  }
+
+  // Rest, where timers keep a process that has nothing to do
+
+  /**
+   * While it rests the engine has no timers for watches and leases: to be said when the group has gone to sleep, and
+   * taken back when it has awakened. The runtime calls `ringLeases` at `nextLeaseDeadlineMs` instead.
+   */
+  rest(resting: boolean): void {
+    this.#leases.rest(resting);
+    this.#watches.rest(resting, this.leaderId !== null);
+  }
+
+  /** A lease may be due: ends it if this node leads, and makes the group look for its leader if not. */
+  ringLeases(): void {
+    this.#leases.ring();
+  }
+
+  /**
+   * What this node knows of leases as their leader, for `NodeOptions.savedLeases` of its next life; null when it does
+   * not lead. Wrong as soon as `leaseVersion` is another: then it must be gone before anything leaves this node.
+   */
+  saveLeases(): SavedLeases | null {
+    return this.#leases.save();
+  }
+
+  get leaseVersion(): number {
+    return this.#leases.version;
   }
 
   // Membership

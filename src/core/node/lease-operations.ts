@@ -1,11 +1,13 @@
 import { EngineError } from "../errors/index.ts";
 import {
   encodeCommand,
+  type ExpiredLease,
   type KvCommand,
   type KvResult,
   type KvStore,
   MAX_LEASE_TTL_SECONDS,
 } from "../kv/index.ts";
+import type { Term } from "../raft/index.ts";
 import type {
   CallOptions,
   LeaseGrantRequest,
@@ -22,8 +24,9 @@ import {
   type LeaseAnswer,
   type LeaseQuestion,
 } from "./lease-query.ts";
-import { Lessor } from "./lessor.ts";
-import type { Clock, Random } from "./ports.ts";
+import { Lessor, type SavedLeases } from "./lessor.ts";
+import type { NodeOptions } from "./options.ts";
+import type { Random } from "./ports.ts";
 import type { Replica } from "./replica.ts";
 
 /** Proposes a command that is sound. */
@@ -37,23 +40,30 @@ export class LeaseOperations {
   readonly #write: Write;
   readonly #lessor: Lessor;
 
-  constructor(replica: Replica<KvResult>, store: KvStore, clock: Clock, random: Random, write: Write) {
+  constructor(
+    replica: Replica<KvResult>,
+    store: KvStore,
+    { clock, random, savedLeases }: Pick<NodeOptions, "clock" | "random" | "savedLeases">,
+    write: Write,
+  ) {
     this.#replica = replica;
     this.#store = store;
     this.#random = random;
     this.#write = write;
     const { clockDriftBoundMs, electionTimeoutMs, quiesceAfterMs } = replica.raftOptions;
-    this.#lessor = new Lessor(clock, clockDriftBoundMs / electionTimeoutMs, {
+    const host = {
       leadingTerm: () => replica.leadingTerm,
+      priorTerm: () => replica.priorTerm,
       leases: () => store.leases(),
-      lease: (id) => store.lease(id),
+      lease: (id: bigint) => store.lease(id),
       rouse: quiesceAfterMs === 0 ? null : () => void this.#barrier().catch(() => {}),
-      expire: (term, leases) =>
+      expire: (term: Term, leases: readonly ExpiredLease[]) =>
         // It ends when it is applied, or when another leads: then it is nothing but an empty command.
         replica.propose(encodeCommand({ type: "leaseExpire", request: { term, leases } }), {
           timeoutMs: Infinity,
         }),
-    });
+    };
+    this.#lessor = new Lessor(clock, clockDriftBoundMs / electionTimeoutMs, host, savedLeases ?? null);
     replica.answerQuestions((question) => this.#answer(decodeLeaseQuestion(question)));
     replica.onLeaderChange(() => void this.#takeOver());
     replica.onStopped(() => this.#lessor.stop());
@@ -68,6 +78,26 @@ export class LeaseOperations {
   /** When this node must be awake for the sake of leases, on its clock; null: they do not need it. */
   get nextDeadlineMs(): number | null {
     return this.#lessor.nextDeadlineMs;
+  }
+
+  /** See {@link KvEngine.rest}. */
+  rest(resting: boolean): void {
+    this.#lessor.rest(resting);
+  }
+
+  /** See {@link KvEngine.ringLeases}. */
+  ring(): void {
+    this.#lessor.ring();
+  }
+
+  /** See {@link KvEngine.saveLeases}. */
+  save(): SavedLeases | null {
+    return this.#lessor.save();
+  }
+
+  /** Counts what makes an earlier `save` wrong. */
+  get version(): number {
+    return this.#lessor.version;
   }
 
   /** Positive, so that it looks like an id in every client. */

@@ -13,10 +13,30 @@ const MAX_SLEEP_MS = 86_400_000;
 /** Dead entries of the heap that are not worth sweeping out. */
 const TOLERATED_DEAD = 1024;
 
+/** While a group rests, how much later than its leader the others wake, which would do it for nothing. */
+const ROUSE_GRACE_MS = 10_000;
+/** How far apart the wall clocks may be on which a node was when it saved its leases and when it goes on. */
+const WALL_CLOCK_BOUND_MS = 1000;
+/** Leases that can be saved. */
+const MAX_SAVED = 50_000;
+
+/** What the leader of a term knew of its leases when it came to rest. */
+export interface SavedLeases {
+  readonly term: Term;
+  readonly leases: readonly SavedLease[];
+}
+
+export interface SavedLease extends ExpiredLease {
+  /** On the wall clock. */
+  readonly endsAtMs: number;
+}
+
 /** What the lessor asks of the node around it. */
 export interface LessorHost {
   /** The term in which this node leads and has applied an entry; null while it does not. */
   readonly leadingTerm: () => Term | null;
+  /** The term of the last entry before those of that term; 0: not known. */
+  readonly priorTerm: () => Term;
   readonly leases: () => Iterable<Lease>;
   readonly lease: (id: bigint) => Lease | undefined;
   /**
@@ -61,9 +81,17 @@ export class Lessor {
   /** One entry for each held lease at or before its deadline, and dead ones. */
   readonly #due: DeadlineHeap<{ readonly atMs: number; readonly held: Held }> = new DeadlineHeap();
   #stopped = false;
+  #resting = false;
+  #saved: SavedLeases | null;
+  /** Counts what makes an earlier `save` wrong. */
+  version = 0;
 
-  /** @param driftRatio by how much this clock may run faster than a client's, as a fraction. */
-  constructor(clock: Clock, driftRatio: number, host: LessorHost) {
+  /**
+   * @param driftRatio by how much this clock may run faster than a client's, as a fraction.
+   * @param saved of an earlier life of this node, which has renewed no lease since.
+   */
+  constructor(clock: Clock, driftRatio: number, host: LessorHost, saved: SavedLeases | null = null) {
+    this.#saved = saved;
     this.#clock = clock;
     this.#slack = 1 + driftRatio;
     this.#host = host;
@@ -87,7 +115,9 @@ export class Lessor {
     this.#held.clear();
     this.#due.clear();
     this.#rouseAtMs = null;
+    this.version++;
     if (!this.#stopped) for (const lease of this.#host.leases()) this.#begin(lease);
+    if (term !== null) this.#takeUp(term);
     this.#setAlarm();
   }
 
@@ -97,6 +127,7 @@ export class Lessor {
     const lease = this.#host.lease(id);
     if (lease !== undefined && lease.serial === this.#held.get(id)?.lease.serial) return;
     this.#held.delete(id);
+    this.version++;
     if (lease !== undefined) this.#begin(lease);
     this.#sweep();
     this.#setAlarm();
@@ -118,9 +149,38 @@ export class Lessor {
   renew(id: bigint): LeaseState {
     const state = this.look(id);
     if (state.type !== "alive") return state;
+    this.version++;
     // The heap finds out when the old deadline comes.
     this.#held.get(id)!.deadlineMs = this.#clock.nowMs() + this.#lifeMs(state.lease);
     return { ...state, remainingMs: state.lease.ttlMs };
+  }
+
+  /** What is needed to go on with these leases in another life; null: this node does not lead, or has too many. */
+  save(): SavedLeases | null {
+    const term = this.#term;
+    if (typeof term !== "number" || this.#held.size > MAX_SAVED) return null;
+    const offsetMs = this.#clock.wallMs() - this.#clock.nowMs();
+    const leases = Array.from(this.#held.values(), ({ lease: { id, serial }, deadlineMs }) => {
+      return { id, serial, endsAtMs: Math.ceil(deadlineMs + offsetMs) };
+    });
+    return { term, leases };
+  }
+
+  /** Timers would keep the memory of a node that rests: until it does no more, it is to be rung at the deadline. */
+  rest(resting: boolean): void {
+    this.#resting = resting;
+    if (resting && !this.#leads) {
+      // The leader looks after them. Only if it is lost is somebody else needed.
+      const deadlinesMs = Array.from(this.#host.leases(), (lease) => this.#lifeMs(lease));
+      const soonestMs = deadlinesMs.reduce((soonest, each) => Math.min(soonest, each), Infinity);
+      this.#rouseAtMs = deadlinesMs.length === 0 ? null : this.#clock.nowMs() + soonestMs + ROUSE_GRACE_MS;
+    }
+    this.#setAlarm();
+  }
+
+  /** A deadline may have passed. */
+  ring(): void {
+    if (!this.#stopped) this.#ring();
   }
 
   stop(): void {
@@ -141,13 +201,33 @@ export class Lessor {
     this.#due.push({ atMs: deadlineMs, held });
   }
 
+  /**
+   * A leader that has lost its memory in its sleep goes on with what it had written down, if nobody else led since: a
+   * leader that renews leases has committed an entry of its own term before.
+   */
+  #takeUp(term: Term): void {
+    const saved = this.#saved;
+    this.#saved = null;
+    if (saved === null || saved.term >= term || saved.term !== this.#host.priorTerm()) return;
+    const clock = this.#clock;
+    const nowMs = clock.nowMs();
+    const offsetMs = nowMs - clock.wallMs() + WALL_CLOCK_BOUND_MS;
+    for (const { id, serial, endsAtMs } of saved.leases) {
+      const held = this.#held.get(id);
+      if (held === undefined || held.lease.serial !== serial) continue;
+      // A clock that was set back makes nothing longer than it was.
+      const deadlineMs = Math.min(held.deadlineMs, Math.max(nowMs, endsAtMs + offsetMs));
+      if (deadlineMs < held.deadlineMs) this.#hold(held.lease, deadlineMs);
+    }
+  }
+
   /** Long enough that a client whose clock runs slower than this one has had the whole TTL. */
   #lifeMs({ ttlMs }: Lease): number {
     return ttlMs * this.#slack;
   }
 
   #setAlarm(): void {
-    const { nextDeadlineMs } = this;
+    const nextDeadlineMs = this.#resting ? null : this.nextDeadlineMs;
     // Not every timer takes a span of years.
     this.#alarm.set(
       nextDeadlineMs === null ? null : Math.min(nextDeadlineMs, this.#clock.nowMs() + MAX_SLEEP_MS),

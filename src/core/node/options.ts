@@ -2,6 +2,7 @@ import type { LogIndex, RaftOptions } from "../raft/index.ts";
 import type { AutoCompaction } from "./auto-compactor.ts";
 import type { Consistency, Member } from "./engine.ts";
 import type { ProposalId } from "./frames.ts";
+import type { SavedLeases } from "./lessor.ts";
 import type { NodeObserver } from "./observer.ts";
 import type { Clock, Logger, Random, StorageEngine, StoreIdentity, Transport } from "./ports.ts";
 import type { WatchTuning } from "./watch/watch-hub.ts";
@@ -19,6 +20,8 @@ export interface NodeOptions {
    * Then it goes on sleeping until something happens. Default: it has, perhaps.
    */
   readonly rested?: boolean;
+  /** What `KvEngine.saveLeases` gave an earlier life of this node. */
+  readonly savedLeases?: SavedLeases | null;
   /** This node's name and client URLs, told to the group once it has started. */
   readonly self: { readonly name: string; readonly clientUrls: readonly string[] };
   readonly storage: StorageEngine;

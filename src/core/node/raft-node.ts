@@ -146,6 +146,11 @@ export class RaftNode<R> {
     return role === "leader" && this.#applier.appliedTerm === term ? term : null;
   }
 
+  /** The term of the last entry before those of the term that was applied last; 0: not known. */
+  get priorTerm(): Term {
+    return this.#applier.priorTerm;
+  }
+
   get appliedIndex(): number {
     return this.#applier.appliedIndex;
   }

@@ -73,6 +73,11 @@ export class Replica<R> {
     return this.#node.leadingTerm;
   }
 
+  /** The term of the last entry before those of the term that was applied last; 0: not known. */
+  get priorTerm(): Term {
+    return this.#node.priorTerm;
+  }
+
   get isLeader(): boolean {
     return this.#node.leaderId === this.nodeId;
   }

@@ -4,7 +4,7 @@ import { EngineError } from "../../../src/core/errors/index.ts";
 import type { Lease } from "../../../src/core/kv/index.ts";
 import type { Clock } from "../../../src/core/node/index.ts";
 import { DeadlineHeap } from "../../../src/core/node/deadline-heap.ts";
-import { Lessor } from "../../../src/core/node/lessor.ts";
+import { Lessor, type SavedLeases } from "../../../src/core/node/lessor.ts";
 
 const DRIFT = 0.1;
 
@@ -17,8 +17,11 @@ class ManualClock implements Clock {
     return this.#nowMs;
   }
 
+  /** Ahead of `nowMs` by this much. */
+  wallOffsetMs = 1_000_000;
+
   wallMs(): number {
-    return 0;
+    return this.#nowMs + this.wallOffsetMs;
   }
 
   setTimer(delayMs: number, ring: () => void): () => void {
@@ -53,32 +56,45 @@ interface Proposal {
 
 let clock: ManualClock;
 let term: number | null;
+let priorTerm: number;
 let leases: Map<bigint, Lease>;
 let proposals: Proposal[];
 let lessor: Lessor;
 let serial: number;
 let roused: number;
 
+/** Another life of the node. */
+function nextLife(saved: SavedLeases | null): Lessor {
+  return new Lessor(
+    clock,
+    DRIFT,
+    {
+      leadingTerm: () => term,
+      priorTerm: () => priorTerm,
+      leases: () => leases.values(),
+      lease: (id) => leases.get(id),
+      rouse: () => {
+        roused++;
+      },
+      expire: async (of, ended) => {
+        await new Promise<void>((resolve, reject) => {
+          proposals.push({ term: of, ids: ended.map(({ id }) => id), resolve, reject });
+        });
+      },
+    },
+    saved,
+  );
+}
+
 beforeEach(() => {
   clock = new ManualClock();
   term = 1;
+  priorTerm = 0;
   leases = new Map();
   proposals = [];
   serial = 0;
   roused = 0;
-  lessor = new Lessor(clock, DRIFT, {
-    leadingTerm: () => term,
-    leases: () => leases.values(),
-    lease: (id) => leases.get(id),
-    rouse: () => {
-      roused++;
-    },
-    expire: async (of, ended) => {
-      await new Promise<void>((resolve, reject) => {
-        proposals.push({ term: of, ids: ended.map(({ id }) => id), resolve, reject });
-      });
-    },
-  });
+  lessor = nextLife(null);
   lessor.sync();
 });
 
@@ -151,6 +167,7 @@ describe("the lessor", () => {
     term = null;
     const later = new Lessor(clock, DRIFT, {
       leadingTerm: () => term,
+      priorTerm: () => 0,
       leases: () => leases.values(),
       lease: (id) => leases.get(id),
       rouse: () => {},
@@ -178,6 +195,92 @@ describe("the lessor", () => {
     clock.moveTo(20_000);
     expect([roused, lessor.nextDeadlineMs, clock.nextMs]).toEqual([3, null, null]);
     expect(proposals).toEqual([]);
+  });
+
+  it("has no timer while the node rests, and is rung instead", () => {
+    grant(1n, 1000);
+    lessor.rest(true);
+    expect([clock.nextMs, lessor.nextDeadlineMs]).toEqual([null, 1100]);
+    clock.moveTo(1099);
+    lessor.ring();
+    expect(proposals).toEqual([]);
+    clock.moveTo(1100);
+    lessor.ring();
+    expect(proposals).toMatchObject([{ term: 1, ids: [1n] }]);
+    grant(2n, 1000);
+    lessor.rest(false);
+    expect(clock.nextMs).toBe(2200);
+    // Whoever does not lead need not be there before whoever does.
+    term = null;
+    lessor.sync();
+    lessor.rest(true);
+    expect([clock.nextMs, lessor.nextDeadlineMs]).toEqual([null, 1100 + 1100 + 10_000]);
+  });
+
+  it("goes on in another life with the deadlines that it saved, a second later at most", () => {
+    grant(1n, 1000);
+    grant(2n, 60_000);
+    clock.moveTo(900);
+    lessor.renew(1n);
+    const saved = lessor.save();
+    // The next life has another monotonic clock; what both have is the wall clock.
+    clock = new ManualClock();
+    clock.wallOffsetMs = 1_000_000 + 1000;
+    leases.set(3n, { id: 3n, ttlMs: 1000, serial: ++serial, isPrivate: false });
+    term = null;
+    const later = nextLife(saved);
+    later.sync();
+    term = 2;
+    priorTerm = 1;
+    later.sync();
+    expect(later.look(1n)).toMatchObject({ type: "alive", remainingMs: 1000 });
+    clock.moveTo(2001);
+    expect(proposals.flatMap(({ ids }) => ids)).toEqual([1n, 3n]);
+    expect(later.look(2n)).toMatchObject({ remainingMs: 60_000 + 1000 - 1000 - 2001 });
+  });
+
+  it("gives every lease its whole time where what was saved may be wrong", () => {
+    grant(1n, 60_000);
+    const saved = lessor.save()!;
+    clock.moveTo(30_000);
+    const look = (): unknown => {
+      const later = nextLife(saved);
+      later.sync();
+      return later.look(1n);
+    };
+    term = 3;
+    priorTerm = 1;
+    expect(look()).toMatchObject({ remainingMs: 31_000 });
+    for (const other of [0, 2]) {
+      priorTerm = other;
+      expect(look()).toMatchObject({ remainingMs: 60_000 });
+    }
+    priorTerm = 1;
+    // A clock that was set back.
+    clock.wallOffsetMs -= 3_600_000;
+    expect(look()).toMatchObject({ remainingMs: 60_000 });
+    clock.wallOffsetMs += 3_600_000;
+    // Another lease of the same id.
+    remove(1n);
+    grant(1n, 60_000);
+    expect(look()).toMatchObject({ remainingMs: 60_000 });
+  });
+
+  it("says when what was saved is wrong", () => {
+    const changes = [
+      () => grant(1n, 1000),
+      () => lessor.renew(1n),
+      () => remove(1n),
+      () => ((term = 5), lessor.sync()),
+    ];
+    for (const change of changes) {
+      const { version } = lessor;
+      change();
+      expect(lessor.version).not.toBe(version);
+    }
+    term = null;
+    lessor.sync();
+    expect(lessor.save()).toBeNull();
   });
 
   it("tries again what the log refused, and only that", async () => {

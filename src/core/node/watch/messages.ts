@@ -80,6 +80,34 @@ export interface WatchStream extends AsyncIterable<WatchResponse> {
   close(): void;
 }
 
+/** Where a watch stands. */
+export interface SavedWatch {
+  readonly watchId: bigint;
+  /** As it was asked for, but for where it begins. */
+  readonly request: WatchCreateRequest;
+  /** The first revision that it has not been told of; null while it is told the state that it begins with. */
+  readonly nextRevision: Revision | null;
+}
+
+/** A stream as it stands after the last response that it has given: what outlasts the memory of its node. */
+export interface SavedWatches {
+  readonly requireLeader: boolean;
+  /** Progress was asked for, and that is not answered yet. */
+  readonly progressAsked: boolean;
+  /** The id that the stream chooses next, if it is free. */
+  readonly nextId: bigint;
+  readonly watches: readonly SavedWatch[];
+}
+
+/** A stream that can be gone on with, see `KvEngine.resumeWatch`. */
+export interface ResumableWatchStream extends WatchStream {
+  /**
+   * Where everything stands, but for answers to `create` and `cancel` that have not been read. Not while a revision has
+   * been told in part: after a response that is marked `fragment` and not `initial`.
+   */
+  save(): SavedWatches;
+}
+
 /** How many there are, for whoever looks after the node. */
 export interface WatchStats {
   readonly streams: number;

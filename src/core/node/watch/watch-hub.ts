@@ -11,7 +11,7 @@ import type {
 import type { ResponseHeader } from "../engine.ts";
 import type { Cancel, Clock, Random } from "../ports.ts";
 import { IntervalIndex } from "./interval-index.ts";
-import type { WatchStats, WatchStreamOptions } from "./messages.ts";
+import type { SavedWatches, WatchStats, WatchStreamOptions } from "./messages.ts";
 import { type Change, eventBytes, RecentChanges } from "./recent-changes.ts";
 import { HubStream } from "./watch-stream.ts";
 import type { Watcher, WatchPageLimits, WatchSource } from "./watcher.ts";
@@ -70,6 +70,7 @@ export class WatchHub implements WatchSource {
   #wakeTimer: Cancel | null = null;
   #progressTimer: Cancel | null = null;
   #leaderTimer: Cancel | null = null;
+  #resting = false;
   #watches = 0;
   #keyBytes = 0;
   /** Of the store's history when it was last looked at. */
@@ -100,6 +101,25 @@ export class WatchHub implements WatchSource {
     const stream = new HubStream(this, options);
     this.#streams.add(stream);
     return stream;
+  }
+
+  /** Goes on with a stream of an earlier life of this node. @throws EngineError `stopped`, `tooManyRequests`. */
+  resume(saved: SavedWatches): HubStream {
+    const stream = this.open({ requireLeader: saved.requireLeader }, true);
+    stream.resume(saved);
+    return stream;
+  }
+
+  /**
+   * While the node rests watches need no timer, which would keep its memory: no revision comes, and there need not be
+   * a leader.
+   */
+  rest(resting: boolean, hasLeader: boolean): void {
+    this.#resting = resting;
+    this.leaderChanged(hasLeader);
+    this.#progressTimer?.();
+    this.#progressTimer = null;
+    for (const stream of this.#streams) if (stream.wantsProgress) return this.#startProgressTimer();
   }
 
   /** Commands have been applied, and nothing that they changed has been freed. */
@@ -137,7 +157,7 @@ export class WatchHub implements WatchSource {
   leaderChanged(hasLeader: boolean): void {
     this.#leaderTimer?.();
     this.#leaderTimer = null;
-    if (hasLeader || this.#ended !== null) return;
+    if (hasLeader || this.#resting || this.#ended !== null) return;
     this.#leaderTimer = this.#options.clock.setTimer(this.#tuning.noLeaderPatienceMs, () => {
       for (const stream of this.#streams) {
         if (stream.requiresLeader) stream.fail(new EngineError("noLeader"));
@@ -287,6 +307,7 @@ export class WatchHub implements WatchSource {
   }
 
   #startProgressTimer(): void {
+    if (this.#resting) return;
     this.#progressTimer ??= this.#options.clock.setTimer(this.#tuning.progressIntervalMs, () => {
       this.#progressTimer = null;
       let anyone = false;

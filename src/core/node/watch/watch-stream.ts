@@ -1,6 +1,12 @@
 import { EngineError } from "../../errors/index.ts";
 import type { Revision } from "../../kv/index.ts";
-import type { WatchCreateRequest, WatchResponse, WatchStream, WatchStreamOptions } from "./messages.ts";
+import type {
+  ResumableWatchStream,
+  SavedWatches,
+  WatchCreateRequest,
+  WatchResponse,
+  WatchStreamOptions,
+} from "./messages.ts";
 import { intervalOf, Watcher, type WatchPage } from "./watcher.ts";
 import type { WatchHub } from "./watch-hub.ts";
 
@@ -19,8 +25,8 @@ interface Reader {
   readonly reject: (error: unknown) => void;
 }
 
-/** See {@link WatchStream}. Belongs to a hub. */
-export class HubStream implements WatchStream {
+/** See {@link ResumableWatchStream}. Belongs to a hub. */
+export class HubStream implements ResumableWatchStream {
   readonly requiresLeader: boolean;
   readonly #hub: WatchHub;
   readonly #watchers: Map<bigint, Watcher> = new Map();
@@ -74,12 +80,9 @@ export class HubStream implements WatchStream {
       this.#answer({ watchId: NO_WATCH, created: true, canceled: true, cancelReason: problem });
       return;
     }
-    const watcher = new Watcher(this.#idFor(request.watchId ?? 0n), request, this.#hub, this);
-    this.#hub.admitted(watcher);
-    this.#watchers.set(watcher.id, watcher);
-    if (watcher.progressNotify) this.#silent.add(watcher);
-    if (!watcher.isIdle) this.#ready.add(watcher);
-    this.#answer({ watchId: watcher.id, created: true });
+    const watchId = this.#idFor(request.watchId ?? 0n);
+    this.#begin(watchId, request);
+    this.#answer({ watchId, created: true });
   }
 
   cancel(watchId: bigint): void {
@@ -95,6 +98,12 @@ export class HubStream implements WatchStream {
     if (this.#progressAt === null) this.#progressAt = this.#hub.revision;
     else this.#progressAgainAt = this.#hub.revision;
     this.wake();
+  }
+
+  save(): SavedWatches {
+    const watches = Array.from(this.#watchers.values(), (watcher) => watcher.save());
+    const progressAsked = this.#progressAt !== null;
+    return { requireLeader: this.requiresLeader, progressAsked, nextId: this.#nextId, watches };
   }
 
   async room(): Promise<void> {
@@ -131,6 +140,21 @@ export class HubStream implements WatchStream {
   }
 
   // For the hub
+
+  /** Goes on with what was a stream of another life; there all of its watches have been created. */
+  resume({ nextId, watches, progressAsked }: SavedWatches): void {
+    this.#nextId = nextId;
+    for (const { watchId, request, nextRevision } of watches) {
+      if (nextRevision !== null) {
+        this.#begin(watchId, { ...request, startRevision: nextRevision, initialState: false });
+      } else {
+        // What has been told of the state is not known, and all of it again would be a surprise.
+        const cancelReason = "d-engine: interrupted while the present state was told: watch anew";
+        this.#answer({ watchId, canceled: true, cancelReason });
+      }
+    }
+    if (progressAsked) this.requestProgress();
+  }
 
   /** Ends it with an error. */
   fail(error: EngineError): void {
@@ -192,6 +216,14 @@ export class HubStream implements WatchStream {
     return this.#hub.isFull(this, request.key.length + (request.rangeEnd?.length ?? 0))
       ? "etcdserver: too many requests"
       : null;
+  }
+
+  #begin(watchId: bigint, request: WatchCreateRequest): void {
+    const watcher = new Watcher(watchId, request, this.#hub, this);
+    this.#hub.admitted(watcher);
+    this.#watchers.set(watchId, watcher);
+    if (watcher.progressNotify) this.#silent.add(watcher);
+    if (!watcher.isIdle) this.#ready.add(watcher);
   }
 
   #idFor(wanted: bigint): bigint {

@@ -12,7 +12,7 @@ import {
   type WatchEvent,
 } from "../../kv/index.ts";
 import type { Interval } from "./interval-index.ts";
-import type { WatchCreateRequest } from "./messages.ts";
+import type { SavedWatch, WatchCreateRequest } from "./messages.ts";
 import { type Change, eventBytes } from "./recent-changes.ts";
 import type { HubStream } from "./watch-stream.ts";
 
@@ -72,6 +72,7 @@ export class Watcher {
   readonly progressNotify: boolean;
   /** Bytes of its keys. */
   readonly keyBytes: number;
+  readonly #request: WatchCreateRequest;
   readonly #source: WatchSource;
   readonly #fragment: boolean;
   readonly #noPut: boolean;
@@ -87,6 +88,7 @@ export class Watcher {
     this.prevKv = request.prevKv === true;
     this.progressNotify = request.progressNotify === true;
     this.keyBytes = request.key.length + (request.rangeEnd?.length ?? 0);
+    this.#request = request;
     this.#source = source;
     this.#fragment = request.fragment === true;
     this.#noPut = request.filters?.includes("noPut") === true;
@@ -125,6 +127,22 @@ export class Watcher {
     return first === undefined ? this.#source.revision : first.revision - 1;
   }
 
+  /** What it takes to go on with it elsewhere. */
+  save(): SavedWatch {
+    return { watchId: this.id, request: this.#request, nextRevision: this.#nextRevision };
+  }
+
+  get #nextRevision(): Revision | null {
+    switch (this.#state.type) {
+      case "initial":
+        return null;
+      case "behind":
+        return this.#state.revision;
+      case "live":
+        return this.#state.waiting[0]?.revision ?? Math.max(this.#source.revision + 1, this.#startRevision);
+    }
+  }
+
   /** How many revisions it has not been told of; while it reads the keys as they were, those that came since. */
   get lag(): number {
     const told = this.#state.type === "initial" ? this.#state.revision : this.toldRevision;
@@ -149,8 +167,7 @@ export class Watcher {
   fallBehind(): void {
     const state = this.#state;
     assert(state.type === "live", "a watch falls behind that was not up to date");
-    const next = Math.max(this.#source.revision + 1, this.#startRevision);
-    const revision = state.waiting[0]?.revision ?? next;
+    const revision = this.#nextRevision!;
     this.#source.leave(this);
     this.#state = { type: "behind", revision, skip: state.skip };
   }

@@ -1,6 +1,7 @@
 import { encodeCommand, type KvCommand, KvStore } from "../../../../src/core/kv/index.ts";
 import {
   type Clock,
+  type ResumableWatchStream,
   type WatchResponse,
   type WatchStream,
   WatchHub,
@@ -100,7 +101,7 @@ export class HubFixture {
     this.hub.restored();
   }
 
-  open(requireLeader: boolean = false): WatchStream {
+  open(requireLeader: boolean = false): ResumableWatchStream {
     return this.hub.open({ requireLeader }, true);
   }
 

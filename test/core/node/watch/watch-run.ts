@@ -1,7 +1,11 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import fc from "fast-check";
 import { encodeCommand, type KvCommand, KvStore } from "../../../../src/core/kv/index.ts";
-import type { WatchCreateRequest, WatchResponse, WatchStream } from "../../../../src/core/node/index.ts";
+import type {
+  ResumableWatchStream,
+  WatchCreateRequest,
+  WatchResponse,
+} from "../../../../src/core/node/index.ts";
 import { bytes, text } from "../../kv/support.ts";
 import { HubFixture } from "./hub-fixture.ts";
 import { inRange, naive, type NaiveChange, NaiveHistory } from "./naive-history.ts";
@@ -60,6 +64,7 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ watch: wanted, stream: fc.nat(2) }) },
   { weight: 3, arbitrary: fc.record({ read: fc.integer({ min: 1, max: 4 }), stream: fc.nat(2) }) },
   { weight: 1, arbitrary: fc.record({ cancel: fc.nat(6), stream: fc.nat(2) }) },
+  { weight: 1, arbitrary: fc.record({ anotherLife: fc.integer({ min: 1, max: 4 }), stream: fc.nat(2) }) },
 );
 
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
@@ -167,7 +172,7 @@ export class WatchRun {
   readonly #leader = new KvStore();
   readonly #history = new NaiveHistory();
   readonly #streams: {
-    readonly stream: WatchStream;
+    stream: ResumableWatchStream;
     readonly watches: Map<bigint, Expected>;
     next: bigint;
   }[];
@@ -196,9 +201,28 @@ export class WatchRun {
     } else if ("cancel" in each) {
       const { stream, watches } = this.#streams[each.stream]!;
       if (watches.has(BigInt(each.cancel))) stream.cancel(BigInt(each.cancel));
+    } else if ("anotherLife" in each) {
+      await this.#resume(each.stream, each.anotherLife);
     } else {
       await this.#read(each.stream, each.read);
     }
+  }
+
+  /** After some responses, the reader goes on with a stream of another life, and notices nothing. */
+  async #resume(index: number, after: number): Promise<void> {
+    const target = this.#streams[index]!;
+    for (
+      let count = after, last = await this.#read(index, 1);
+      last !== null;
+      last = await this.#read(index, 1)
+    ) {
+      // All answers have been read, and no revision is told in part.
+      const isWhole = !last.created && last.events.length > 0 && (last.initial || !last.fragment);
+      if (isWhole && --count <= 0) break;
+    }
+    const saved = structuredClone(target.stream.save());
+    target.stream.close();
+    target.stream = this.#fixture.hub.resume(saved);
   }
 
   async finish(): Promise<void> {
@@ -235,13 +259,15 @@ export class WatchRun {
   }
 
   /** Each response is looked at, at the moment at which it is made. */
-  async #read(index: number, count: number): Promise<void> {
+  async #read(index: number, count: number): Promise<WatchResponse | null> {
     const { stream, watches } = this.#streams[index]!;
+    let response: WatchResponse | null = null;
     for (let i = 0; i < count; i++) {
-      const response = await this.#fixture.nextNow(stream);
-      if (response === null) return;
+      response = await this.#fixture.nextNow(stream);
+      if (response === null) break;
       if (response.created) continue;
       watches.get(response.watchId)!.hear(response, this.#history, this.#fixture.store.compactRevision);
     }
+    return response;
   }
 }
