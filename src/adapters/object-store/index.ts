@@ -17,3 +17,5 @@ export { openObjectStorage } from "./object-storage.ts";
 export type { ObjectStorage, ObjectStorageOptions } from "./object-storage.ts";
 export { openSharedSnapshot } from "./snapshot-reader.ts";
 export type { SharedSnapshot } from "./snapshot-reader.ts";
+export { openStoredLog } from "./stored-log.ts";
+export type { StoredLogOptions } from "./stored-log.ts";

@@ -43,6 +43,20 @@ export interface CallOptions {
 }
 
 export interface WriteOptions extends CallOptions {
+/** How old an answer is that comes from a copy which is brought up to date now and then. */
+export interface ReadAge {
+  /** Before so many milliseconds the copy had everything that was stored. */
+  readonly checkedMsAgo: number;
+  /** When the newest write that it shows was proposed, by the leader's clock, since the epoch; null: not known. */
+  readonly writtenAtMs: number | null;
+}
+
+/** An answer to a read. */
+export interface WithAge extends WithHeader {
+  /** Absent from answers of members, which hear of every write. */
+  readonly age?: ReadAge;
+}
+
   /**
    * Names the write: 1 to 64 printable ASCII characters without quotes and backslashes, never to be used for another.
    * A write that was done under its name is not done again, but answered with what it gave then, for at least
@@ -63,6 +77,11 @@ export interface ReadOptions extends CallOptions {
   /** Default: the engine's `defaultConsistency`. */
   readonly consistency?: Consistency;
 }
+  /**
+   * The least revision that the answer may be of: what an eventual read needs to see a write that is known of. Errors:
+   * `futureRevision`, when the group has not got there, and `revisionNotReached`, when a copy did not in time.
+   */
+  readonly minRevision?: Revision;
 
 /** A member as clients see it. */
 export interface Member {
@@ -153,7 +172,7 @@ export interface Engine {
   status(): EngineStatus;
   /** The header for a response made now. */
   header(): ResponseHeader;
-  range(request: RangeRequest, options?: ReadOptions): Promise<RangeResponse & WithHeader>;
+  range(request: RangeRequest, options?: ReadOptions): Promise<RangeResponse & WithAge>;
   put(request: PutRequest, options?: WriteOptions): Promise<PutResponse & WithReplay>;
   deleteRange(request: DeleteRangeRequest, options?: WriteOptions): Promise<DeleteRangeResponse & WithReplay>;
   /** A transaction that only reads is served like a range, under `consistency`. */

@@ -11,9 +11,11 @@ export type {
   Member,
   MemberAddRequest,
   ReadOptions,
+  ReadAge,
   ReplicaStatus,
   ResponseHeader,
   WithHeader,
+  WithAge,
   WithReplay,
   WriteOptions,
 } from "./engine.ts";
@@ -43,6 +45,9 @@ export type { AppliedCommand, StateMachine, StateSnapshot } from "./state-machin
 export type { SavedLease, SavedLeases } from "./lessor.ts";
 export type {
   ResumableWatchStream,
+export type { LogPosition, StoredBeginning, StoredLog, StoredStep, StoredSteps } from "./stored-log.ts";
+export { StoredReplica } from "./stored-replica.ts";
+export type { CatchUpLimits, StoredReplicaOptions } from "./stored-replica.ts";
   SavedWatch,
   SavedWatches,
   WatchCreateRequest,

@@ -185,7 +185,7 @@ export class KvEngine implements Engine {
 
   async range(request: RangeRequest, options: ReadOptions = {}): Promise<RangeResponse & WithHeader> {
     validateRange(request);
-    await this.replica.barrier(options);
+    await this.#barrier(options);
     const { store } = this.#machine;
     return { ...store.range(request), header: this.#header(store.revision) };
   }
@@ -212,8 +212,17 @@ export class KvEngine implements Engine {
     if (isReadOnly(request)) {
       if (options.idempotencyKey !== undefined) throw notNameable("a transaction that only reads");
       validateTxn(request, this.replica.tuning.maxTxnOps);
-      await this.replica.barrier(options);
+      await this.#barrier(options);
       const { store } = this.#machine;
+  async #barrier(options: ReadOptions): Promise<void> {
+    const { store } = this.#machine;
+    await this.replica.barrier(options);
+    if (options.minRevision === undefined || options.minRevision <= store.revision) return;
+    // Whatever anybody was told of is seen by a linearizable read.
+    await this.replica.barrier({ ...options, consistency: "linearizable" });
+    if (options.minRevision > store.revision) throw new EngineError("futureRevision");
+  }
+
       return { ...store.readTxn(request), header: this.#header(store.revision) };
     }
     const result = await this.#write({ type: "txn", request }, options);

@@ -79,9 +79,11 @@ const EXPOSED_HEADERS = [
   "ETag",
   REPLAYED_FIELD,
   "Retry-After",
+  "X-D-Engine-Checked-Ms-Ago",
   "X-D-Engine-Leader",
   "X-D-Engine-Leader-Urls",
   "X-D-Engine-Revision",
+  "X-D-Engine-Written-At",
 ];
 
 /**

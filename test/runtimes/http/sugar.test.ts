@@ -396,7 +396,10 @@ describe("GET /kv/", () => {
     ["consistency=%FF", "?consistency: not UTF-8"],
     ["prefix=%4", "?prefix: a % is not followed by two hex digits"],
     ["limit=1&limit=2", "?limit: given twice"],
-    ["sort=1", '?"sort": one of prefix, delimiter, after, limit, keys, rev, consistency was expected'],
+    [
+      "sort=1",
+      '?"sort": one of prefix, delimiter, after, limit, keys, rev, consistency, min_revision was expected',
+    ],
   ])("refuses ?%s", async (query, detail) => {
     expect(await complaint(app.request(`/kv/?${query}`))).toBe(`400 invalidArgument ${detail}`);
   });

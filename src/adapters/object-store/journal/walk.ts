@@ -59,21 +59,26 @@ export class JournalWalk {
     this.lastEpoch = options.lastEpoch;
   }
 
-  /** Reads up to the first free slot. */
-  async forward(): Promise<void> {
+  /** Reads up to the first free slot (true), or until it has read about `maxBytes`. */
+  async forward(maxBytes: number = Number.POSITIVE_INFINITY): Promise<boolean> {
     const { store, patience, journal } = this.#options;
+    let leftBytes = maxBytes;
     for (;;) {
       const startAfter = slotName(journal, this.next - 1);
       const page = await patience.ask(() => store.list(`${journal}/`, { startAfter, contents: true }));
       const seqs = page.objects.map(({ name }) => seqOf(journal, name, store.location));
       let run = 0;
-      while (run < seqs.length && seqs[run] === this.next + run) run++;
-      await this.#read(page.objects.slice(0, run));
-      if (run < seqs.length) {
-        if (await this.#isFree(seqs.slice(run))) return;
-      } else if (!page.more) {
-        return;
+      while (run < seqs.length && seqs[run] === this.next + run && leftBytes > 0) {
+        leftBytes -= page.objects[run++]!.size;
       }
+      const ended = run < seqs.length && seqs[run] !== this.next + run;
+      await this.#read(page.objects.slice(0, run));
+      if (ended) {
+        if (await this.#isFree(seqs.slice(run))) return true;
+      } else if (run === seqs.length && !page.more) {
+        return true;
+      }
+      if (leftBytes <= 0) return false;
     }
   }
 

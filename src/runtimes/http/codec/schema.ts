@@ -135,7 +135,7 @@ export function enumList<T extends string>(
   return { number, repeated: true, kind: enumKind(name, values) };
 }
 
-export function nested<T>(number: number, message: () => Message<T>): Field<T> {
+export function nested<T>(number: number | null, message: () => Message<T>): Field<T> {
   return { number, repeated: false, kind: { type: "message", message } };
 }
 

@@ -1,6 +1,7 @@
 import type { Context, Hono } from "hono";
 import { GrpcCode } from "../../../core/errors/index.ts";
-import type { Engine, Logger, WriteOptions } from "../../../core/node/index.ts";
+import type { Engine, Logger, ReadAge, WriteOptions } from "../../../core/node/index.ts";
+import { ageHeaders } from "../age-headers.ts";
 import type { Base64 } from "../base64.ts";
 import { readText } from "../body.ts";
 import type { Guard } from "../client-auth.ts";
@@ -71,12 +72,14 @@ function jsonHandler(
     const body = await readText(raw, maxRequestBytes);
     const request = decodeJsonBody(body, decode, method.root);
     const reply = await method.call(engine, request, context, call);
-    return new Response(encode(reply), wasReplayed(reply) ? REPLAYED_REPLY : JSON_REPLY);
+    return new Response(encode(reply), replyInit(reply));
   };
 }
 
-function wasReplayed(reply: unknown): boolean {
-  return (reply as { readonly replayed?: true }).replayed === true;
+function replyInit(reply: unknown): ResponseInit {
+  const { replayed, age } = reply as { readonly replayed?: true; readonly age?: ReadAge };
+  if (replayed === true) return REPLAYED_REPLY;
+  return age === undefined ? JSON_REPLY : { headers: { ...JSON_HEADERS, ...ageHeaders(age) } };
 }
 
 function jsonStreamHandler(

@@ -13,7 +13,7 @@ import type {
   SortTarget,
   TxnRequest,
 } from "../../../core/kv/index.ts";
-import type { Consistency, ResponseHeader } from "../../../core/node/index.ts";
+import type { Consistency, ReadAge, ResponseHeader } from "../../../core/node/index.ts";
 import {
   bigInt64,
   bigUint64,
@@ -43,6 +43,8 @@ export type RangeMessage = Omit<RangeRequest, "withoutCount"> & {
   readonly serializable?: boolean;
   /** Ours: the policy by name; wins over `serializable`. */
   readonly consistency?: Consistency;
+  /** Ours: see `ReadOptions.minRevision`. */
+  readonly minRevision?: number;
 };
 
 export type TxnMessage = TxnRequest & {
@@ -57,7 +59,7 @@ export interface CompactMessage {
 }
 
 export type PutReply = PutResponse & { readonly header: HeaderMessage };
-export type RangeReply = RangeResponse & { readonly header: HeaderMessage };
+export type RangeReply = RangeResponse & { readonly header: HeaderMessage; readonly age?: ReadAge };
 export type DeleteRangeReply = DeleteRangeResponse & { readonly header: HeaderMessage };
 
 export interface TxnReply {
@@ -141,13 +143,26 @@ export const rangeRequest: Message<RangeMessage> = message<RangeMessage>(
     minCreateRevision: int64(12),
     maxCreateRevision: int64(13),
     consistency,
+    minRevision: int64(null),
   },
 );
+
+/** Ours: of an answer from a copy that is brought up to date now and then. */
+const age: Message<ReadAge> = message<ReadAge>("ReadAge", () => ({ checkedMsAgo: 0, writtenAtMs: null }), {
+  checkedMsAgo: int64(null),
+  writtenAtMs: int64(null),
+});
 
 export const rangeReply: Message<RangeReply> = message<RangeReply>(
   "RangeResponse",
   () => ({ header: NO_HEADER, kvs: [], more: false, count: 0 }),
-  { header: nested(1, () => header), kvs: list(2, () => keyValue), more: bool(3), count: int64(4) },
+  {
+    header: nested(1, () => header),
+    kvs: list(2, () => keyValue),
+    more: bool(3),
+    count: int64(4),
+    age: nested(null, () => age),
+  },
 );
 
 export const putRequest: Message<PutRequest> = message<PutRequest>("PutRequest", () => ({ key: NO_BYTES }), {

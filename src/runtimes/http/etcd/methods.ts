@@ -1,8 +1,7 @@
 import { EngineError } from "../../../core/errors/index.ts";
-import type { CompactRequest, PutRequest, DeleteRangeRequest, RequestOp } from "../../../core/kv/index.ts";
+import type { CompactRequest, PutRequest, DeleteRangeRequest } from "../../../core/kv/index.ts";
 import {
   campaign,
-  type Consistency,
   type Engine,
   type EngineStatus,
   type LeaderKey,
@@ -10,7 +9,6 @@ import {
   lock,
   type MemberAddRequest,
   proclaim,
-  type ReadOptions,
   resign,
   type ResponseHeader,
   unlock,
@@ -21,6 +19,7 @@ import * as cluster from "./cluster-messages.ts";
 import * as kv from "./kv-messages.ts";
 import * as lease from "./lease-messages.ts";
 import * as locks from "./lock-messages.ts";
+import { readOptions, txnReadOptions } from "./read-policy.ts";
 import { txnReply } from "./txn-reply.ts";
 
 /** What a method may know besides its request. */
@@ -101,8 +100,7 @@ export const METHODS: readonly Method[] = [
     response: kv.txnReply,
     nameable: true,
     call: async (engine, request: kv.TxnMessage, _context, options) => {
-      const read = readOptions({ ...request, serializable: readsSerializably(request) });
-      const answer = await engine.txn(request, { ...read, ...options });
+      const answer = await engine.txn(request, { ...txnReadOptions(request), ...options });
       return { ...txnReply(answer), ...(answer.replayed === true ? { replayed: true } : {}) };
     },
   }),
@@ -305,32 +303,6 @@ function method<Req, Res>(definition: {
     root: definition.rpc.charAt(0).toLowerCase() + definition.rpc.slice(1),
     call: (engine, request, context, options) => definition.call(engine, request as Req, context, options),
   };
-}
-
-/** One object per policy, since every read on the hot path needs one. */
-const READ_OPTIONS: { readonly [C in Consistency]: ReadOptions } = {
-  linearizable: { consistency: "linearizable" },
-  lease: { consistency: "lease" },
-  eventual: { consistency: "eventual" },
-};
-
-function readOptions(request: {
-  readonly serializable?: boolean;
-  readonly consistency?: Consistency;
-}): ReadOptions {
-  if (request.consistency !== undefined) return READ_OPTIONS[request.consistency];
-  return request.serializable === true ? READ_OPTIONS.eventual : {};
-}
-
-/** As in etcd, a transaction reads without consensus when all its operations are serializable ranges. */
-function readsSerializably(request: kv.TxnMessage): boolean {
-  const ops = [...request.success, ...request.failure];
-  return ops.length > 0 && ops.every(isSerializableRange);
-}
-
-function isSerializableRange(op: RequestOp): boolean {
-  if (op.type === "txn") return readsSerializably(op.request);
-  return op.type === "range" && (op.request as kv.RangeMessage).serializable === true;
 }
 
 function leaderKeyOf(given: locks.LeaderKeyMessage | null): LeaderKey {

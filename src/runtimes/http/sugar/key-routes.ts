@@ -1,6 +1,7 @@
 import { EngineError, GrpcCode } from "../../../core/errors/index.ts";
-import type { PutRequest, RequestOp, ResponseOp } from "../../../core/kv/index.ts";
-import type { Engine, ReadOptions } from "../../../core/node/index.ts";
+import type { PutRequest, RequestOp, ResponseOp, Revision } from "../../../core/kv/index.ts";
+import type { Engine, ReadAge } from "../../../core/node/index.ts";
+import { ageHeaders } from "../age-headers.ts";
 import { readBytes } from "../body.ts";
 import { errorReply } from "../errors.ts";
 import { refuseKey, replayHeaders, writeOptions } from "../idempotency.ts";
@@ -15,15 +16,15 @@ import { Query } from "./query.ts";
  * `/../`: write their dots' slashes as `%2F`.) A key's ETag is its mod revision.
  */
 
-/** `GET /kv/:key`: the value as it is. `?rev=`, `?consistency=`; 304 when `If-None-Match` has it already. */
+/** `GET /kv/:key`: the value as it is. `?rev=`, `?consistency=`, `?min_revision=`; 304 when `If-None-Match` has it already. */
 export async function getKey(engine: Engine, request: Request): Promise<Response> {
   const key = keyOf(request);
   refuseKey(request.headers);
-  const query = new Query(request.url, ["rev", "consistency"]);
+  const query = new Query(request.url, ["rev", "consistency", "min_revision"]);
   const revision = query.integer("rev", 0, Number.MAX_SAFE_INTEGER) ?? 0;
-  const { kvs, header } = await engine.range({ key, revision }, readOptions(query));
+  const { kvs, header, age } = await engine.range({ key, revision }, query.readOptions());
   const kv = kvs[0];
-  if (kv === undefined) return keyMissing();
+  if (kv === undefined) return keyMissing(header.revision, age);
   const headers = {
     "Content-Type": "application/octet-stream",
     // The bytes are anybody's: no browser is to guess that they are a page.
@@ -33,6 +34,7 @@ export async function getKey(engine: Engine, request: Request): Promise<Response
     "X-D-Engine-Revision": String(header.revision),
     "X-D-Engine-Create-Revision": String(kv.createRevision),
     "X-D-Engine-Version": String(kv.version),
+    ...ageHeaders(age),
   };
   if (alreadyHas(request.headers, kv.modRevision)) return new Response(null, { status: 304, headers });
   return new Response(kv.value as Uint8Array<ArrayBuffer>, { status: 200, headers });
@@ -114,11 +116,6 @@ function encodedKey(request: Request): string {
   return rawPath(request).slice("/kv/".length);
 }
 
-function readOptions(query: Query): ReadOptions {
-  const consistency = query.consistency();
-  return consistency === undefined ? {} : { consistency };
-}
-
 /** What a put is told about how long the key lives. */
 function lifeOf(query: Query): Pick<PutRequest, "lease" | "ttlMs"> {
   const lease = query.int64("lease");
@@ -134,11 +131,12 @@ function presentRevision(response: ResponseOp | undefined): number | null {
   return response?.type === "range" ? (response.response.kvs[0]?.modRevision ?? null) : null;
 }
 
-function keyMissing(): Response {
+function keyMissing(revision: Revision, age: ReadAge | undefined): Response {
   return errorReply({
     message: "etcdserver: key not found",
     code: GrpcCode.notFound,
     reason: "keyNotFound",
+    headers: { "X-D-Engine-Revision": String(revision), ...ageHeaders(age) },
   });
 }
 

@@ -1,6 +1,7 @@
 import { compareBytes } from "../../../core/bytes/index.ts";
 import type { KeyValue, Revision } from "../../../core/kv/index.ts";
-import type { Consistency, Engine } from "../../../core/node/index.ts";
+import type { Engine, ReadAge, ReadOptions } from "../../../core/node/index.ts";
+import { ageHeaders } from "../age-headers.ts";
 import type { Base64 } from "../base64.ts";
 import { indexOfBytes, percentEncode, prefixEnd, utf8 } from "./key-text.ts";
 import { kvJson } from "./kv-json.ts";
@@ -20,7 +21,7 @@ interface Listing {
   readonly keysOnly: boolean;
   /** 0: the latest. */
   readonly revision: Revision;
-  readonly consistency: Consistency | undefined;
+  readonly policy: ReadOptions;
 }
 
 /** One line of a listing: a key, or the common prefix of many. */
@@ -33,10 +34,11 @@ interface Page {
   readonly revision: Revision;
   /** The last item's key or prefix when there is more; null at the end. */
   readonly cursor: Uint8Array | null;
+  readonly age: ReadAge | undefined;
 }
 
 /**
- * `GET /kv/?prefix=&delimiter=&after=&limit=&keys=1&rev=&consistency=`: keys in order, a page at a time.
+ * `GET /kv/?prefix=&delimiter=&after=&limit=&keys=1&rev=&consistency=&min_revision=`: keys in order, a page at a time.
  *
  * ```json
  * {"revision": 9, "kvs": [{"key": "a/b", "value": "…", "create_revision": 2, "mod_revision": 5, "version": 3}],
@@ -57,11 +59,12 @@ export async function listKeys(engine: Engine, request: Request, base64: Base64)
     "keys",
     "rev",
     "consistency",
+    "min_revision",
   ]);
   const listing = listingOf(query);
   const page = await readPage(engine, listing);
   return new Response(JSON.stringify(pageJson(listing, page, base64)), {
-    headers: { "Content-Type": "application/json" },
+    headers: { "Content-Type": "application/json", ...ageHeaders(page.age) },
   });
 }
 
@@ -74,7 +77,7 @@ function listingOf(query: Query): Listing {
     limit: query.integer("limit", 1, MAX_LIMIT) ?? DEFAULT_LIMIT,
     keysOnly: query.flag("keys"),
     revision: query.integer("rev", 0, Number.MAX_SAFE_INTEGER) ?? 0,
-    consistency: query.consistency(),
+    policy: query.readOptions(),
   };
 }
 
@@ -83,29 +86,30 @@ function listingOf(query: Query): Listing {
  * the first is under the caller's policy. It fixed the revision and this replica has it, so the others may be local.
  */
 async function readPage(engine: Engine, listing: Listing): Promise<Page> {
-  const { prefix, limit, keysOnly, consistency } = listing;
+  const { prefix, limit, keysOnly } = listing;
   const rangeEnd = prefixEnd(prefix);
   const items: Item[] = [];
   let { revision } = listing;
   let key = startOf(listing);
   let first = true;
+  let age: ReadAge | undefined;
   while (key !== null) {
-    const policy = first ? consistency : "eventual";
     const reply = await engine.range(
       { key, rangeEnd, limit: limit - items.length + 1, revision, keysOnly, withoutCount: true },
-      policy === undefined ? {} : { consistency: policy },
+      first ? listing.policy : { consistency: "eventual" },
     );
+    if (first) ({ age } = reply);
     first = false;
     if (revision === 0) ({ revision } = reply.header);
     const resumeAt = collect(listing, reply.kvs, items);
     if (items.length > limit) {
       items.length = limit;
-      return { items, revision, cursor: itemKey(items[limit - 1]!) };
+      return { items, revision, cursor: itemKey(items[limit - 1]!), age };
     }
     if (!reply.more) break;
     key = resumeAt;
   }
-  return { items, revision, cursor: null };
+  return { items, revision, cursor: null, age };
 }
 
 /** Turns keys into items and says where to read on; null: nothing can follow. */
@@ -153,7 +157,7 @@ function afterPrefix(prefix: Uint8Array): Uint8Array | null {
   return prefix.every((byte) => byte === 0xff) ? null : prefixEnd(prefix);
 }
 
-function pageJson(listing: Listing, { items, revision, cursor }: Page, base64: Base64): object {
+function pageJson(listing: Listing, { items, revision, cursor, age }: Page, base64: Base64): object {
   const kvs: object[] = [];
   const prefixes: string[] = [];
   const binaryPrefixes: string[] = [];
@@ -171,12 +175,16 @@ function pageJson(listing: Listing, { items, revision, cursor }: Page, base64: B
     kvs,
     ...(listing.delimiter === null ? {} : { prefixes }),
     ...(binaryPrefixes.length === 0 ? {} : { prefixes_base64: binaryPrefixes }),
+    ...(age === undefined
+      ? {}
+      : { age: { checked_ms_ago: age.checkedMsAgo, written_at_ms: age.writtenAtMs } }),
     ...(cursor === null ? {} : { next: nextPath(listing, cursor, revision) }),
   };
 }
 
 function nextPath(listing: Listing, cursor: Uint8Array, revision: Revision): string {
-  const { prefix, delimiter, limit, keysOnly, consistency } = listing;
+  const { prefix, delimiter, limit, keysOnly } = listing;
+  const { consistency } = listing.policy;
   const parameters = [`prefix=${percentEncode(prefix)}`];
   if (delimiter !== null) parameters.push(`delimiter=${percentEncode(delimiter)}`);
   parameters.push(`after=${percentEncode(cursor)}`, `limit=${limit}`);

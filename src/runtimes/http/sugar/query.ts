@@ -1,5 +1,5 @@
 import { EngineError } from "../../../core/errors/index.ts";
-import type { Consistency } from "../../../core/node/index.ts";
+import type { Consistency, ReadOptions } from "../../../core/node/index.ts";
 import { percentDecode, utf8 } from "./key-text.ts";
 
 /**
@@ -77,6 +77,16 @@ export class Query {
     const text = this.text("consistency");
     if (text === undefined || text === "linearizable" || text === "lease" || text === "eventual") return text;
     return refuse("consistency", "not linearizable, lease or eventual");
+  }
+
+  /** `consistency` and `min_revision`. */
+  readOptions(): ReadOptions {
+    const consistency = this.consistency();
+    const minRevision = this.integer("min_revision", 0, Number.MAX_SAFE_INTEGER) ?? 0;
+    return {
+      ...(consistency === undefined ? {} : { consistency }),
+      ...(minRevision === 0 ? {} : { minRevision }),
+    };
   }
 
   #add(pair: string, known: readonly string[]): void {
