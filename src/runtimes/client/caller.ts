@@ -1,6 +1,8 @@
 import { EngineError } from "../../core/errors/index.ts";
 import { Patience, reasonOf, sleep } from "../../core/node/client/index.ts";
-import type { CallOptions, Clock } from "../../core/node/index.ts";
+import type { Clock, WriteOptions } from "../../core/node/index.ts";
+// Not by the index: where nothing is bundled that would load the whole store.
+import { isIdempotencyKey } from "../../core/kv/idempotency.ts";
 import type { Call, Reply } from "./calls.ts";
 import type { Endpoints } from "./endpoints.ts";
 import type { Exchange } from "./exchange.ts";
@@ -21,8 +23,8 @@ const MIN_ATTEMPT_MS = 20;
 
 /**
  * Calls with as many attempts as their time allows. What does no harm when it is done twice is asked of one endpoint
- * after the other, as long as the error may pass. A write is sent again only after an error which says that it was not
- * applied and will not be.
+ * after the other, as long as the error may pass; and so is a write under an idempotency key. Any other write is sent
+ * again only after an error which says that it was not applied and will not be.
  */
 export class Caller {
   readonly #options: CallerOptions;
@@ -37,10 +39,12 @@ export class Caller {
   async call<Req, Res extends Reply>(
     call: Call<Req, Res>,
     request: Req,
-    options: CallOptions,
+    options: WriteOptions,
     repeatable: boolean = call.repeatable,
   ): Promise<Res> {
     const { clock, timeoutMs } = this.#options;
+    const headers = headersOf(options);
+    const named = options.idempotencyKey !== undefined;
     const body = call.encode(request);
     const limitMs = options.timeoutMs ?? timeoutMs;
     const deadlineMs = clock.nowMs() + limitMs;
@@ -50,7 +54,7 @@ export class Caller {
       if (!(await this.#turnstile.enter(patience.signal))) throw neverSent(patience.signal);
       try {
         const { signal } = patience;
-        return await this.#attempts({ call, request, body, repeatable, deadlineMs, signal });
+        return await this.#attempts({ call, request, body, headers, repeatable, named, deadlineMs, signal });
       } finally {
         this.#turnstile.leave();
       }
@@ -63,11 +67,13 @@ export class Caller {
     readonly call: Call<Req, Res>;
     readonly request: Req;
     readonly body: string;
+    readonly headers: Readonly<Record<string, string>>;
     readonly repeatable: boolean;
+    readonly named: boolean;
     readonly deadlineMs: number;
     readonly signal: AbortSignal;
   }): Promise<Res> {
-    const { call, request, body, repeatable, deadlineMs, signal } = work;
+    const { call, request, body, headers, repeatable, named, deadlineMs, signal } = work;
     const { endpoints, clock } = this.#options;
     for (let last: EngineError | null = null; ;) {
       const { url, restMs } = endpoints.choose();
@@ -79,8 +85,8 @@ export class Caller {
       if (signal.aborted) throw isTimeout(signal) ? (last ?? neverSent(signal)) : reasonOf(signal);
       const leftMs = Math.max(1, deadlineMs - clock.nowMs());
       try {
-        const timeoutMs = repeatable ? this.#attemptMs(leftMs) : leftMs;
-        const reply = await this.#attempt(url, call, { request, body }, { signal, timeoutMs });
+        const timeoutMs = repeatable || named ? this.#attemptMs(leftMs) : leftMs;
+        const reply = await this.#attempt(url, call, { request, body, headers }, { signal, timeoutMs });
         endpoints.worked(url);
         return reply;
       } catch (error) {
@@ -88,8 +94,9 @@ export class Caller {
         if (signal.aborted && !isTimeout(signal)) throw reasonOf(signal);
         if (!error.retryable) endpoints.worked(url);
         else endpoints.failed(url, error);
-        if (!error.retryable || (error.maybeApplied && !repeatable)) throw error;
-        last = error;
+        // What a later attempt met does not lift the doubt that an earlier one left.
+        if (!named || last?.maybeApplied !== true || error.maybeApplied) last = error;
+        if (!error.retryable || (error.maybeApplied && !repeatable && !named)) throw last;
       }
     }
   }
@@ -101,16 +108,25 @@ export class Caller {
     request: Req,
     limits: { readonly signal: AbortSignal; readonly timeoutMs: number },
   ): Promise<Res> {
-    return await this.#attempt(url, call, { request, body: call.encode(request) }, limits);
+    return await this.#attempt(url, call, { request, body: call.encode(request), headers: {} }, limits);
   }
 
   async #attempt<Req, Res extends Reply>(
     url: string,
     { path, decode }: Call<Req, Res>,
-    { request, body }: { readonly request: Req; readonly body: string },
+    {
+      request,
+      body,
+      headers,
+    }: {
+      readonly request: Req;
+      readonly body: string;
+      readonly headers: Readonly<Record<string, string>>;
+    },
     limits: { readonly signal: AbortSignal; readonly timeoutMs: number },
   ): Promise<Res> {
-    const reply = decode(await this.#options.exchange.post(`${url}/v3${path}`, body, limits), request);
+    const text = await this.#options.exchange.post(`${url}/v3${path}`, body, headers, limits);
+    const reply = decode(text, request);
     if (reply.header.memberId === undefined) {
       throw new EngineError("badReply", { detail: `${url} is no d-engine or etcd: its reply has no header` });
     }
@@ -122,6 +138,16 @@ export class Caller {
     if (this.#options.endpoints.all.length === 1) return leftMs;
     return Math.min(this.#options.attemptTimeoutMs, Math.max(MIN_ATTEMPT_MS, leftMs / 2));
   }
+}
+
+/** @throws EngineError `invalidArgument` for a key that could not be sent. */
+function headersOf({ idempotencyKey: key }: WriteOptions): Readonly<Record<string, string>> {
+  if (key === undefined) return {};
+  if (!isIdempotencyKey(key)) {
+    const detail = "an idempotency key is 1 to 64 printable ASCII characters without quotes and backslashes";
+    throw new EngineError("invalidArgument", { detail });
+  }
+  return { "Idempotency-Key": `"${key}"` };
 }
 
 function isTimeout(signal: AbortSignal): boolean {

@@ -40,10 +40,15 @@ export class Exchange {
   }
 
   /** The text of a reply that is no error. */
-  async post(url: string, body: string, limits: ExchangeLimits): Promise<string> {
+  async post(
+    url: string,
+    body: string,
+    headers: Readonly<Record<string, string>>,
+    limits: ExchangeLimits,
+  ): Promise<string> {
     const patience = new Patience(this.#options.clock, [limits.signal], limits.timeoutMs);
     try {
-      const response = await this.#fetch(url, body, {}, patience.signal);
+      const response = await this.#fetch(url, body, headers, patience.signal);
       return await this.#textOf(url, response, patience.signal);
     } finally {
       patience.end();

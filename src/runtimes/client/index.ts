@@ -35,7 +35,7 @@ export type {
   TypedScan,
   WatchOptions,
 } from "../../core/node/client/index.ts";
-export type { CallOptions, Consistency, Member, ReadOptions } from "../../core/node/index.ts";
+export type { CallOptions, Consistency, Member, ReadOptions, WriteOptions } from "../../core/node/index.ts";
 export type { KeyValue, Revision } from "../../core/kv/index.ts";
 export { EngineError, ERRORS } from "../../core/errors/index.ts";
 export type { ErrorCode } from "../../core/errors/index.ts";

@@ -27,6 +27,7 @@ import type {
   ResponseHeader,
   WatchStreamOptions,
   WithHeader,
+  WriteOptions,
 } from "../../core/node/index.ts";
 import type { Caller } from "./caller.ts";
 import type { Call, Calls, Reply } from "./calls.ts";
@@ -84,22 +85,25 @@ export class RemoteEngine implements ClientEngine {
     });
   }
 
-  async put(request: PutRequest, options: CallOptions = {}): Promise<PutResponse & WithHeader> {
+  async put(request: PutRequest, options: WriteOptions = {}): Promise<PutResponse & WithHeader> {
     return await this.#call(this.#calls.put, request, options);
   }
 
   async deleteRange(
     request: DeleteRangeRequest,
-    options: CallOptions = {},
+    options: WriteOptions = {},
   ): Promise<DeleteRangeResponse & WithHeader> {
     return await this.#call(this.#calls.deleteRange, request, options);
   }
 
-  async txn(request: TxnRequest, options: ReadOptions = {}): Promise<TxnResponse & WithHeader> {
+  async txn(
+    request: TxnRequest,
+    options: ReadOptions & WriteOptions = {},
+  ): Promise<TxnResponse & WithHeader> {
     const readOnly = isReadOnly(request);
     return await asOthersSee(options, async ({ consistency, ...call }) => {
       const policy = consistency === undefined || !readOnly ? {} : { consistency };
-      const reply = await this.#call(this.#calls.txn, { ...request, ...policy }, call, readOnly);
+      const reply = await this.#call(this.#calls.txn, { ...request, ...policy }, call, readOnly || undefined);
       return { ...reply, revision: reply.header.revision };
     });
   }
@@ -191,7 +195,7 @@ export class RemoteEngine implements ClientEngine {
   async #call<Req, Res extends Reply>(
     call: Call<Req, Res>,
     request: Req,
-    options: CallOptions,
+    options: WriteOptions,
     repeatable?: boolean,
   ): Promise<Omit<Res, "header"> & WithHeader> {
     this.#options.onCall();
@@ -206,7 +210,10 @@ export class RemoteEngine implements ClientEngine {
  * Later parts of a longer read may be asked of any replica, since what was at a revision never changes. The one that
  * is asked now may not have got so far: then the group is asked.
  */
-async function asOthersSee<T>(options: ReadOptions, read: (options: ReadOptions) => Promise<T>): Promise<T> {
+async function asOthersSee<T, O extends ReadOptions>(
+  options: O,
+  read: (options: O) => Promise<T>,
+): Promise<T> {
   try {
     return await read(options);
   } catch (error) {

@@ -152,6 +152,19 @@ export function clientContract(name: string, open: () => Promise<ContractSite>):
       expect(error.code === "compacted" && error.compactRevision).toBe(4);
     });
 
+    it("does a write under an idempotency key once, and answers it again", async () => {
+      const revision = await client.put("k", "v", { idempotencyKey: "put-1" });
+      expect(await client.put("k", "v", { idempotencyKey: "put-1" })).toBe(revision);
+      expect(await errorOf(client.put("k", "w", { idempotencyKey: "put-1" }))).toMatchObject({
+        code: "idempotencyKeyReused",
+      });
+      const swap = (): Promise<boolean> => client.compareAndSwap("k", "v", "w", { idempotencyKey: "swap-1" });
+      expect([await swap(), await swap()]).toEqual([true, true]);
+      const remove = (): Promise<number> => client.deletePrefix("", { idempotencyKey: "delete-1" });
+      expect([await remove(), await remove()]).toEqual([1, 1]);
+      expect(await client.status()).toMatchObject({ revision: 4 });
+    });
+
     it("tells what was wrong with a request, and changes nothing", async () => {
       expect(await errorOf(client.put("", "v"))).toMatchObject({ code: "emptyKey" });
       expect(await errorOf(client.put("k", "v", { lease: 404n }))).toMatchObject({ code: "leaseNotFound" });

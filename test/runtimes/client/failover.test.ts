@@ -163,6 +163,32 @@ describe("a group of three", () => {
     expect(await members[0]!.client().getText("k")).toBe("4");
   });
 
+  it("takes every write under an idempotency key once, while endpoints break and the leader dies", async () => {
+    const client = makeClient({ timeoutMs: 15_000 });
+    let over = false;
+    const writers = ["a", "b", "c", "d"].map(async (writer) => {
+      let count = 0;
+      while (!over) await client.put("count", writer, { idempotencyKey: `${writer}-${count++}` });
+      return count;
+    });
+    const settled = Promise.all(writers);
+    settled.catch(() => undefined);
+    for (const gate of gates) {
+      await sleep(100);
+      gate.cut();
+    }
+    gates[0]!.hang();
+    await sleep(600);
+    await gates[0]!.listen();
+    await killLeader();
+    await sleep(1000);
+    over = true;
+    const counts = await settled;
+    // The version counts the puts.
+    const entry = await client.getEntry("count");
+    expect(entry?.version).toBe(counts.reduce((sum, count) => sum + count, 0));
+  });
+
   it("keeps leases alive through the loss of the leader, and its keys with them", async () => {
     const client = makeClient();
     const lease = (await client.grantLease({ ttlMs: 4000 })).keepAlive();

@@ -170,6 +170,36 @@ describe("a write", () => {
     expect(asked.length).toBe(2);
   });
 
+  it.each(passing)("under an idempotency key is sent again after %s", async (_, { script }) => {
+    const { client, clock, asked } = scripted({ [A]: script, [B]: done });
+    expect(await clock.run(client.put("k", "v", { idempotencyKey: "a-1" }))).toBe(7);
+    expect(asked.map(({ url }) => url)).toEqual([A, B]);
+    expect(asked.map(({ headers }) => headers.get("Idempotency-Key"))).toEqual(['"a-1"', '"a-1"']);
+  });
+
+  it("under an idempotency key stays in doubt, whatever later attempts meet", async () => {
+    for (const later of [refused, (): Response => refusal("permissionDenied", 7, 403)]) {
+      const { client, clock, asked } = scripted({ [A]: broken, [B]: later });
+      const error = await clock.run(errorOf(client.put("k", "v", { idempotencyKey: "a-1", timeoutMs: 50 })));
+      expect(error).toMatchObject({ code: "connectionLost", maybeApplied: true });
+      expect(asked.length).toBeGreaterThan(1);
+    }
+    const certain = scripted({ [A]: refused, [B]: () => refusal("permissionDenied", 7, 403) });
+    const error = await certain.clock.run(errorOf(certain.client.delete("k", { idempotencyKey: "a-1" })));
+    expect(error).toMatchObject({ code: "permissionDenied", maybeApplied: false });
+  });
+
+  it.each(["", "a b", 'a"b', "ä", "a\n", "k".repeat(65)])(
+    "is not sent under %j, which is no idempotency key",
+    async (idempotencyKey) => {
+      const { client, clock, asked } = scripted({ [A]: done });
+      expect(await clock.run(errorOf(client.put("k", "v", { idempotencyKey })))).toMatchObject({
+        code: "invalidArgument",
+      });
+      expect(asked).toEqual([]);
+    },
+  );
+
   it("of a lease may be repeated, since the client has named it", async () => {
     let grants = 0;
     const { client, clock, asked } = scripted({

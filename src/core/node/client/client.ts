@@ -1,7 +1,7 @@
 import type { KeyValue, RangeRequest, RangeResponse, Revision, TxnRequest } from "../../kv/index.ts";
 import { EngineError } from "../../errors/index.ts";
 import type { NodeId } from "../../raft/index.ts";
-import type { CallOptions, Member, MemberAddRequest, ReadOptions } from "../engine.ts";
+import type { CallOptions, Member, MemberAddRequest, ReadOptions, WriteOptions } from "../engine.ts";
 import { NODE_DEFAULTS } from "../options.ts";
 import { type Bytes, prefixRange, toBytes, toText } from "./bytes.ts";
 import type { ClientEngine, MemberStatus } from "./client-engine.ts";
@@ -34,7 +34,7 @@ export interface GetOptions extends ReadOptions {
   readonly revision?: Revision;
 }
 
-export interface PutOptions extends CallOptions {
+export interface PutOptions extends WriteOptions {
   /** The key goes when this lease ends. */
   readonly lease?: bigint | Pick<Lease, "id">;
   /** The key goes after so many milliseconds, unless it is put anew. */
@@ -157,13 +157,13 @@ export class Client {
   }
 
   /** Removes a key; false when there was none. */
-  async delete(key: Bytes, options?: CallOptions): Promise<boolean> {
+  async delete(key: Bytes, options?: WriteOptions): Promise<boolean> {
     const { deleted } = await this.#engine.deleteRange({ key: toBytes(key) }, options);
     return deleted > 0;
   }
 
   /** Removes every key that begins with `prefix`, in one step; resolves with their number. */
-  async deletePrefix(prefix: Bytes, options?: CallOptions): Promise<number> {
+  async deletePrefix(prefix: Bytes, options?: WriteOptions): Promise<number> {
     const { deleted } = await this.#engine.deleteRange(prefixRange(toBytes(prefix)), options);
     return deleted;
   }
@@ -176,7 +176,7 @@ export class Client {
     key: Bytes,
     expected: Bytes | null,
     next: Bytes | null,
-    options?: CallOptions,
+    options?: WriteOptions,
   ): Promise<boolean> {
     const txn = this.txn();
     if (expected === null) txn.ifMissing(key);
@@ -235,8 +235,8 @@ export class Client {
   /** A transaction, collected by {@link TxnBuilder}... */
   txn(): TxnBuilder;
   /** ...or given in etcd's form, and run. */
-  txn(request: TxnRequest, options?: ReadOptions): Promise<TxnResult>;
-  txn(request?: TxnRequest, options?: ReadOptions): TxnBuilder | Promise<TxnResult> {
+  txn(request: TxnRequest, options?: ReadOptions & WriteOptions): Promise<TxnResult>;
+  txn(request?: TxnRequest, options?: ReadOptions & WriteOptions): TxnBuilder | Promise<TxnResult> {
     return request === undefined ? new TxnBuilder(this.#engine) : this.#runTxn(request, options);
   }
 
@@ -369,7 +369,7 @@ export class Client {
     }
   }
 
-  async #runTxn(request: TxnRequest, options?: ReadOptions): Promise<TxnResult> {
+  async #runTxn(request: TxnRequest, options?: ReadOptions & WriteOptions): Promise<TxnResult> {
     const { succeeded, responses, revision } = await this.#engine.txn(request, options);
     return { succeeded, responses, revision };
   }

@@ -1,6 +1,6 @@
 import type { Compare, CompareResult, RequestOp, ResponseOp, Revision, TxnRequest } from "../../kv/index.ts";
 import { type Bytes, prefixRange, toBytes } from "./bytes.ts";
-import type { ReadOptions } from "../engine.ts";
+import type { ReadOptions, WriteOptions } from "../engine.ts";
 import type { ClientEngine } from "./client-engine.ts";
 
 /** What a transaction did. */
@@ -120,7 +120,7 @@ export class TxnBuilder {
   }
 
   /** Runs it. A transaction that only reads is served under `consistency`, like any read. */
-  async commit(options?: ReadOptions): Promise<TxnResult> {
+  async commit(options?: ReadOptions & WriteOptions): Promise<TxnResult> {
     const { succeeded, responses, revision } = await this.#engine.txn(this.build(), options);
     return { succeeded, responses, revision };
   }

@@ -1,5 +1,5 @@
 import type { KeyValue, Revision } from "../../kv/index.ts";
-import type { CallOptions, ReadOptions } from "../engine.ts";
+import type { ReadOptions, WriteOptions } from "../engine.ts";
 import type { Bytes } from "./bytes.ts";
 import type { Client, GetOptions, PagesOptions, PutOptions } from "./client.ts";
 import { type Codec, decodeValue, encodeValue } from "./codec.ts";
@@ -56,7 +56,7 @@ export class TypedClient<T> {
     return entry === null ? null : this.#typed(entry);
   }
 
-  async delete(key: Bytes, options?: CallOptions): Promise<boolean> {
+  async delete(key: Bytes, options?: WriteOptions): Promise<boolean> {
     return await this.#client.delete(key, options);
   }
 
@@ -65,7 +65,7 @@ export class TypedClient<T> {
     key: Bytes,
     expected: T | null,
     next: T | null,
-    options?: CallOptions,
+    options?: WriteOptions,
   ): Promise<boolean> {
     const written = (value: T | null): Uint8Array | null => (value === null ? null : this.#encode(value));
     return await this.#client.compareAndSwap(key, written(expected), written(next), options);
