@@ -12,6 +12,7 @@ import type {
   TxnResponse,
 } from "../kv/index.ts";
 import type { LogIndex, NodeId, Role, Term } from "../raft/index.ts";
+import type { BackupPiece } from "./backup/index.ts";
 import type { WatchStats, WatchStream, WatchStreamOptions } from "./watch/messages.ts";
 
 /**
@@ -42,7 +43,6 @@ export interface CallOptions {
   readonly timeoutMs?: number;
 }
 
-export interface WriteOptions extends CallOptions {
 /** How old an answer is that comes from a copy which is brought up to date now and then. */
 export interface ReadAge {
   /** Before so many milliseconds the copy had everything that was stored. */
@@ -57,6 +57,7 @@ export interface WithAge extends WithHeader {
   readonly age?: ReadAge;
 }
 
+export interface WriteOptions extends CallOptions {
   /**
    * Names the write: 1 to 64 printable ASCII characters without quotes and backslashes, never to be used for another.
    * A write that was done under its name is not done again, but answered with what it gave then, for at least
@@ -76,12 +77,12 @@ export interface WithReplay extends WithHeader {
 export interface ReadOptions extends CallOptions {
   /** Default: the engine's `defaultConsistency`. */
   readonly consistency?: Consistency;
-}
   /**
    * The least revision that the answer may be of: what an eventual read needs to see a write that is known of. Errors:
    * `futureRevision`, when the group has not got there, and `revisionNotReached`, when a copy did not in time.
    */
   readonly minRevision?: Revision;
+}
 
 /** A member as clients see it. */
 export interface Member {
@@ -121,7 +122,7 @@ export interface EngineStatus extends ReplicaStatus {
   /** How many revisions the watch is behind that has been told least. Looks at all of them. */
   readonly watchLag: () => number;
   readonly leases: number;
-  /** Hash of the latest state at `revision`; equal on all members at the same revision. */
+  /** Hash of the latest state at `revision`; equal on all members at the same revision. At once: see `Engine.hash`. */
   readonly stateHash: () => string;
 }
 
@@ -165,6 +166,13 @@ export interface LeaseTimeToLiveResponse {
   readonly ttlMs: number;
   /** Ascending, if they were asked for. */
   readonly keys: readonly Uint8Array[];
+}
+
+export interface HashResponse {
+  /** 16 hexadecimal digits, of what a reader at `hashRevision` sees: equal on all members. */
+  readonly hash: string;
+  readonly hashRevision: Revision;
+  readonly compactRevision: Revision;
 }
 
 /** One node's door to the group: what the HTTP routes, the embedded client and later gRPC all call. */
@@ -214,6 +222,23 @@ export interface Engine {
     id: NodeId,
     options?: CallOptions,
   ): Promise<{ readonly members: readonly Member[] } & WithHeader>;
+  /**
+   * Hash of this member's state, now or at an earlier revision. The state is captured before this returns, and hashed
+   * bit by bit while the node goes on working.
+   *
+   * @throws EngineError `compacted`, `futureRevision`, `tooManyRequests`, `canceled`.
+   */
+  hash(
+    request: { readonly revision?: Revision },
+    options?: Pick<CallOptions, "signal">,
+  ): Promise<HashResponse & WithHeader>;
+  /**
+   * This member's state as a file to restore a cluster from, piece by piece; the last is the SHA-256 of all before it.
+   * The state is captured when the first is asked for, and writes go on.
+   *
+   * @throws EngineError `tooManyRequests`, `canceled`; `timeout` when the next piece is not asked for within a minute.
+   */
+  backup(options?: Pick<CallOptions, "signal">): AsyncGenerator<BackupPiece, void, undefined>;
   /** Hands leadership to a voter; resolves when it leads. */
   transferLeadership(target: NodeId, options?: CallOptions): Promise<void>;
   /** Calls back whenever the leader this node knows changes; returns the way to stop. */

@@ -3,6 +3,7 @@ export type {
   Consistency,
   Engine,
   EngineStatus,
+  HashResponse,
   LeaseGrantRequest,
   LeaseGrantResponse,
   LeaseKeepAliveResponse,
@@ -10,15 +11,17 @@ export type {
   LeaseTimeToLiveResponse,
   Member,
   MemberAddRequest,
-  ReadOptions,
   ReadAge,
+  ReadOptions,
   ReplicaStatus,
   ResponseHeader,
-  WithHeader,
   WithAge,
+  WithHeader,
   WithReplay,
   WriteOptions,
 } from "./engine.ts";
+export { BACKUP_VERSION_NAME, BackupReader } from "./backup/index.ts";
+export type { BackupHead, BackupPiece, BackupSummary } from "./backup/index.ts";
 export type { AutoCompaction } from "./auto-compactor.ts";
 export type { NodeOptions, NodeTuning } from "./options.ts";
 export type { Measurement, NodeObserver } from "./observer.ts";
@@ -42,12 +45,12 @@ export type {
   TransportHandler,
 } from "./ports.ts";
 export type { AppliedCommand, StateMachine, StateSnapshot } from "./state-machine.ts";
-export type { SavedLease, SavedLeases } from "./lessor.ts";
-export type {
-  ResumableWatchStream,
 export type { LogPosition, StoredBeginning, StoredLog, StoredStep, StoredSteps } from "./stored-log.ts";
 export { StoredReplica } from "./stored-replica.ts";
 export type { CatchUpLimits, StoredReplicaOptions } from "./stored-replica.ts";
+export type { SavedLease, SavedLeases } from "./lessor.ts";
+export type {
+  ResumableWatchStream,
   SavedWatch,
   SavedWatches,
   WatchCreateRequest,

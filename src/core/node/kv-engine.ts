@@ -24,10 +24,12 @@ import {
 } from "../kv/index.ts";
 import type { NodeId } from "../raft/index.ts";
 import { AutoCompactor } from "./auto-compactor.ts";
+import { backupOf, type BackupPiece, type Origin } from "./backup/index.ts";
 import type {
   CallOptions,
   Engine,
   EngineStatus,
+  HashResponse,
   LeaseGrantRequest,
   LeaseGrantResponse,
   LeaseKeepAliveResponse,
@@ -48,6 +50,7 @@ import type { NodeOptions } from "./options.ts";
 import { withOwnLeases } from "./own-leases.ts";
 import type { SnapshotInfo } from "./ports.ts";
 import { Replica } from "./replica.ts";
+import { StateWalks } from "./state-walks.ts";
 import type { SavedLeases } from "./lessor.ts";
 import type { ResumableWatchStream, SavedWatches, WatchStreamOptions } from "./watch/messages.ts";
 import { WatchHub } from "./watch/watch-hub.ts";
@@ -62,6 +65,8 @@ export class KvEngine implements Engine {
   readonly #leases: LeaseOperations;
   readonly #watches: WatchHub;
   readonly #window: IdempotencyWindow;
+  readonly #walks: StateWalks;
+  readonly #wallMs: () => number;
 
   /** Recovers the node from its stores and starts it. It may be some time until there is a leader: see `ready`. */
   static async start(options: NodeOptions): Promise<KvEngine> {
@@ -73,6 +78,8 @@ export class KvEngine implements Engine {
     this.replica = replica;
     this.#machine = machine;
     const { clock, random } = options;
+    this.#walks = new StateWalks(machine.store, clock, () => machine.freeCompacted());
+    this.#wallMs = () => clock.wallMs();
     this.#window = new IdempotencyWindow(clock, replica.tuning.idempotencyWindowMs);
     const write = (command: KvCommand, call: CallOptions): Promise<KvResult> => this.#write(command, call);
     this.#leases = new LeaseOperations(replica, machine.store, options, write);
@@ -181,6 +188,23 @@ export class KvEngine implements Engine {
     };
   }
 
+  async hash(
+    { revision = 0 }: { readonly revision?: Revision },
+    options: Pick<CallOptions, "signal"> = {},
+  ): Promise<HashResponse & WithHeader> {
+    const hashed = await this.#walks.hash(revision, options.signal);
+    return { ...hashed, header: this.header() };
+  }
+
+  backup(options: Pick<CallOptions, "signal"> = {}): AsyncGenerator<BackupPiece, void, undefined> {
+    const origin = (): Origin => {
+      const { clusterId, nodeId, groupId } = this.replica.identity;
+      const createdMs = Math.max(0, Math.trunc(this.#wallMs()));
+      return { clusterId, memberId: nodeId, groupId, term: this.replica.term, createdMs };
+    };
+    return backupOf(this.#walks, origin, (revision) => this.#header(revision), options);
+  }
+
   // Key-value
 
   async range(request: RangeRequest, options: ReadOptions = {}): Promise<RangeResponse & WithHeader> {
@@ -188,6 +212,15 @@ export class KvEngine implements Engine {
     await this.#barrier(options);
     const { store } = this.#machine;
     return { ...store.range(request), header: this.#header(store.revision) };
+  }
+
+  async #barrier(options: ReadOptions): Promise<void> {
+    const { store } = this.#machine;
+    await this.replica.barrier(options);
+    if (options.minRevision === undefined || options.minRevision <= store.revision) return;
+    // Whatever anybody was told of is seen by a linearizable read.
+    await this.replica.barrier({ ...options, consistency: "linearizable" });
+    if (options.minRevision > store.revision) throw new EngineError("futureRevision");
   }
 
   async put(request: PutRequest, options: WriteOptions = {}): Promise<PutResponse & WithReplay> {
@@ -214,15 +247,6 @@ export class KvEngine implements Engine {
       validateTxn(request, this.replica.tuning.maxTxnOps);
       await this.#barrier(options);
       const { store } = this.#machine;
-  async #barrier(options: ReadOptions): Promise<void> {
-    const { store } = this.#machine;
-    await this.replica.barrier(options);
-    if (options.minRevision === undefined || options.minRevision <= store.revision) return;
-    // Whatever anybody was told of is seen by a linearizable read.
-    await this.replica.barrier({ ...options, consistency: "linearizable" });
-    if (options.minRevision > store.revision) throw new EngineError("futureRevision");
-  }
-
       return { ...store.readTxn(request), header: this.#header(store.revision) };
     }
     const result = await this.#write({ type: "txn", request }, options);

@@ -32,20 +32,30 @@ export class KvStateMachine implements StateMachine<KvResult> {
     const results = this.store.applyChunk(commands, () => this.observer?.applied());
     if (this.store.compactRevision !== this.#compacted) {
       this.#compacted = this.store.compactRevision;
-      this.#freeCompacted();
+      this.freeCompacted();
     }
     return results;
   }
 
-  /** What compaction has hidden is freed bit by bit, also when no further command comes to do it in passing. */
-  #freeCompacted(): void {
+  /**
+   * What compaction has hidden is freed bit by bit, also when no further command comes to do it in passing. To be called
+   * again when a snapshot has been released, since nothing is freed while there is one.
+   */
+  freeCompacted(): void {
     this.#clock.setTimer(0, () => {
-      if (this.store.compactStep(COMPACTED_PER_TURN)) this.#freeCompacted();
+      if (this.store.compactStep(COMPACTED_PER_TURN)) this.freeCompacted();
     });
   }
 
   snapshot(): StateSnapshot {
-    return this.store.snapshot();
+    const snapshot = this.store.snapshot();
+    return {
+      chunks: () => snapshot.chunks(),
+      release: () => {
+        snapshot.release();
+        this.freeCompacted();
+      },
+    };
   }
 
   async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {

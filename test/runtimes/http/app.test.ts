@@ -41,15 +41,13 @@ describe("about the server", () => {
     expect(await response.json()).toMatchObject(expected as object);
   });
 
-  it("hashes the state only when asked", async () => {
-    let hashed = false;
-    const stateHash = () => {
-      hashed = true;
-      return "";
-    };
-    const { app } = testApp(fakeEngine({ status: () => ({ ...STATUS, stateHash }) }));
+  it("hashes the state only when asked, and then not all at once", async () => {
+    const stateHash = (): never => expect.fail("it is not hashed at once");
+    const fake = fakeEngine({ status: () => ({ ...STATUS, stateHash }) });
+    const { app } = testApp(fake);
     expect(await (await app.request("/status")).json()).not.toHaveProperty("stateHash");
-    expect(hashed).toBe(false);
+    await app.request("/status?hash=1");
+    expect(fake.calls.map(({ method }) => method)).toEqual(["status", "status", "hash"]);
   });
 
   it("has no leader to show when it knows of none", async () => {

@@ -75,6 +75,10 @@ export function fakeEngine(answers: Answers = {}): FakeEngine {
     memberRemove: answer("memberRemove"),
     memberUpdate: answer("memberUpdate"),
     memberPromote: answer("memberPromote"),
+    hash: answer("hash", () =>
+      Promise.resolve({ header: HEADER, hash: "cafe", hashRevision: 7, compactRevision: 1 }),
+    ),
+    backup: answer("backup"),
     transferLeadership: answer("transferLeadership"),
     onLeaderChange: answer("onLeaderChange"),
     onMembershipChange: answer("onMembershipChange"),

@@ -44,6 +44,8 @@ interface Case {
   readonly reply: string;
 }
 
+const HASHED = { header: HEADER, hash: "00000000fedcba98", hashRevision: 6, compactRevision: 4 };
+
 const range = (body: string, ...call: unknown[]): Case => ({
   path: "/kv/range",
   body,
@@ -227,6 +229,27 @@ const CASES: readonly Case[] = [
     reply: `{${HEADER_JSON}}`,
   },
   {
+    path: "/maintenance/hash",
+    body: "",
+    engine: { hash: () => Promise.resolve(HASHED) },
+    call: ["hash", {}],
+    reply: `{${HEADER_JSON},"hash":4275878552}`,
+  },
+  {
+    path: "/maintenance/hashkv",
+    body: '{"revision":"6"}',
+    engine: { hash: () => Promise.resolve(HASHED) },
+    call: ["hash", { revision: 6 }],
+    reply: `{${HEADER_JSON},"hash":4275878552,"compact_revision":"4","hash_revision":"6"}`,
+  },
+  {
+    path: "/maintenance/defragment",
+    body: "{}",
+    engine: {},
+    call: ["header"],
+    reply: `{${HEADER_JSON},"note":"nothing to do: what compaction frees is used again, and memory moved together, while the member runs"}`,
+  },
+  {
     path: "/maintenance/status",
     body: "{}",
     engine: {},
@@ -267,7 +290,48 @@ describe("the gateway's methods", () => {
     const paths = METHODS.filter(({ service }) => service.startsWith("etcdserverpb.")).map(
       ({ path }) => path,
     );
-    expect(new Set(CASES.map(({ path }) => path))).toEqual(new Set(paths));
+    // It has no reply but an error.
+    const answered = paths.filter((path) => path !== "/maintenance/downgrade");
+    expect(new Set(CASES.map(({ path }) => path))).toEqual(new Set(answered));
+  });
+
+  it("says what a downgrade is here", async () => {
+    const response = await post(
+      testApp(fakeEngine()).app,
+      "/v3/maintenance/downgrade",
+      '{"action":"VALIDATE"}',
+    );
+    expect(response.status).toBe(501);
+    expect(await response.json()).toMatchObject({
+      code: 12,
+      message: expect.stringContaining("there is no cluster version to lower") as string,
+    });
+  });
+
+  it("refuses at once whoever will have a leader, when there is none", async () => {
+    const fake = fakeEngine({
+      status: () => ({ ...STATUS, leaderId: null }),
+      range: () => Promise.resolve({ header: HEADER, kvs: [], more: false, count: 0 }),
+    });
+    const { app } = testApp(fake);
+    const get = (path: string, headers: Record<string, string>): Promise<Response> =>
+      post(app, path, '{"key":"YQ=="}', headers);
+    expect((await get("/v3/kv/range", {})).status).toBe(200);
+    expect((await get("/v3/kv/range", { hasleader: "false" })).status).toBe(200);
+    for (const name of ["hasleader", "Grpc-Metadata-hasleader"]) {
+      for (const path of ["/v3/kv/range", "/v3/lease/keepalive", "/v3/maintenance/snapshot"]) {
+        const response = await get(path, { [name]: "true" });
+        expect([response.status, await response.json()]).toMatchObject([
+          503,
+          { code: 14, message: "etcdserver: no leader" },
+        ]);
+      }
+    }
+    expect(fake.calls.filter(({ method }) => method === "range")).toHaveLength(2);
+    const led = testApp(
+      fakeEngine({ range: () => Promise.resolve({ header: HEADER, kvs: [], more: false, count: 0 }) }),
+    );
+    expect((await post(led.app, "/v3/kv/range", '{"key":"YQ=="}', { hasleader: "true" })).status).toBe(200);
   });
 });
 

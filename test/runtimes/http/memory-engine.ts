@@ -16,6 +16,8 @@ import {
   type WatchStats,
   type WatchTuning,
 } from "../../../src/core/node/index.ts";
+import { backupOf } from "../../../src/core/node/backup/index.ts";
+import { StateWalks } from "../../../src/core/node/state-walks.ts";
 import { withOwnLeases } from "../../../src/core/node/own-leases.ts";
 import { webClock } from "../../../src/runtimes/client/web-clock.ts";
 import { webRandom } from "../../../src/runtimes/http/web-random.ts";
@@ -43,6 +45,8 @@ export function memoryEngine(
     tuning: watchTuning,
   });
 
+  const walks = new StateWalks(store, webClock, () => {});
+  const headerAt = (revision: number): ResponseHeader => ({ ...HEADER, revision });
   let lastLease = 1000n;
   const apply = <T extends Exclude<KvCommand["type"], "once">>(
     command: KvCommand & { readonly type: T },
@@ -121,6 +125,15 @@ export function memoryEngine(
     memberRemove: noMember,
     memberUpdate: noMember,
     memberPromote: noMember,
+    hash: async ({ revision = 0 }, { signal } = {}) => ({
+      ...(await walks.hash(revision, signal)),
+      header: header(),
+    }),
+    backup(options) {
+      const { clusterId, memberId, raftTerm: term } = HEADER;
+      const origin = { clusterId, memberId, groupId: "default", term, createdMs: 0 };
+      return backupOf(walks, () => origin, headerAt, options);
+    },
     transferLeadership: () => Promise.reject(new EngineError("badLeaderTransferee")),
     onLeaderChange: () => () => undefined,
     onMembershipChange: () => () => undefined,

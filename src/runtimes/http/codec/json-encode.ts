@@ -76,6 +76,7 @@ export class JsonEncoders {
         return (value) => (value === true ? "true" : "");
       case "int64":
       case "uint64":
+        if (kind.short === true) return encodeShortNumber;
         return kind.as === "number" ? encodeNumber : encodeBigint();
       case "enum": {
         const { names, values } = kind.enumeration;
@@ -128,6 +129,10 @@ function encodeBytes(base64: Base64): Encode {
 
 function encodeText(value: unknown): string {
   return value === "" ? "" : JSON.stringify(value);
+}
+
+function encodeShortNumber(value: unknown): string {
+  return value === 0 ? "" : String(value);
 }
 
 function encodeNumber(value: unknown): string {

@@ -7,7 +7,12 @@
 /** What a field holds. 64-bit integers say whether they are numbers (revisions, counts) or bigints (ids) inside. */
 export type Kind =
   | { readonly type: "bytes" | "string" | "bool" }
-  | { readonly type: "int64" | "uint64"; readonly as: "number" | "bigint" }
+  | {
+      readonly type: "int64" | "uint64";
+      readonly as: "number" | "bigint";
+      /** It has 32 bits, and so is a number in JSON, where 64 bits are a string. */
+      readonly short?: true;
+    }
   | { readonly type: "enum"; readonly enumeration: Enumeration }
   /** A function, because messages may contain themselves. */
   | { readonly type: "message"; readonly message: () => MessageInfo };
@@ -109,6 +114,10 @@ export function bigInt64(number: number | null, name?: string): Field<bigint> {
 /** A uint64 that the engine keeps as a safe integer. */
 export function uint64(number: number, name?: string): Field<number> {
   return named({ number, repeated: false, kind: { type: "uint64", as: "number" } }, name);
+}
+
+export function uint32(number: number): Field<number> {
+  return { number, repeated: false, kind: { type: "uint64", as: "number", short: true } };
 }
 
 /** A uint64 of which every bit counts. */

@@ -2,6 +2,7 @@ import type { Member, MemberAddRequest } from "../../../core/node/index.ts";
 import {
   bigUint64,
   bool,
+  bytes,
   int64,
   list,
   type Message,
@@ -9,6 +10,7 @@ import {
   nested,
   text,
   texts,
+  uint32,
   uint64,
 } from "../codec/schema.ts";
 import { header, type HeaderMessage } from "./kv-messages.ts";
@@ -54,6 +56,33 @@ export interface StatusReply {
 
 export interface MoveLeaderMessage {
   readonly targetId: bigint;
+}
+
+export interface HashKvMessage {
+  readonly revision: number;
+}
+
+export interface HashReply {
+  readonly header: HeaderMessage;
+  readonly hash: number;
+}
+
+export interface HashKvReply extends HashReply {
+  readonly compactRevision: number;
+  readonly hashRevision: number;
+}
+
+export interface DefragmentReply {
+  readonly header: HeaderMessage;
+  /** Ours: why there was nothing to do. */
+  readonly note: string;
+}
+
+export interface SnapshotReply {
+  readonly header: HeaderMessage;
+  readonly remainingBytes: number;
+  readonly blob: Uint8Array;
+  readonly version: string;
 }
 
 /** A message without fields that we look at. */
@@ -149,5 +178,45 @@ export const moveLeaderRequest: Message<MoveLeaderMessage> = message<MoveLeaderM
   () => ({ targetId: 0n }),
   {
     targetId: bigUint64(1, "targetID"),
+  },
+);
+
+export const hashKvRequest: Message<HashKvMessage> = message<HashKvMessage>(
+  "HashKVRequest",
+  () => ({ revision: 0 }),
+  { revision: int64(1) },
+);
+
+export const hashReply: Message<HashReply> = message<HashReply>(
+  "HashResponse",
+  () => ({ header: {}, hash: 0 }),
+  { header: nested(1, () => header), hash: uint32(2) },
+);
+
+export const hashKvReply: Message<HashKvReply> = message<HashKvReply>(
+  "HashKVResponse",
+  () => ({ header: {}, hash: 0, compactRevision: 0, hashRevision: 0 }),
+  {
+    header: nested(1, () => header),
+    hash: uint32(2),
+    compactRevision: int64(3),
+    hashRevision: int64(4),
+  },
+);
+
+export const defragmentReply: Message<DefragmentReply> = message<DefragmentReply>(
+  "DefragmentResponse",
+  () => ({ header: {}, note: "" }),
+  { header: nested(1, () => header), note: text(null) },
+);
+
+export const snapshotReply: Message<SnapshotReply> = message<SnapshotReply>(
+  "SnapshotResponse",
+  () => ({ header: {}, remainingBytes: 0, blob: new Uint8Array(0), version: "" }),
+  {
+    header: nested(1, () => header),
+    remainingBytes: uint64(2),
+    blob: bytes(3),
+    version: text(4),
   },
 );

@@ -10,7 +10,7 @@ import { errorReply } from "../errors.ts";
 import { refuseKey, replayHeaders, writeOptions } from "../idempotency.ts";
 import { jsonMessages, jsonReplies } from "./json-stream.ts";
 import { type Method, type MethodContext, METHODS } from "./methods.ts";
-import { PREFIXES, requiresLeader, streamPaths } from "./stream-call.ts";
+import { PREFIXES, refuseWithoutLeader, requiresLeader, streamPaths } from "./stream-call.ts";
 import { STREAM_METHODS, type StreamMethod } from "./stream-methods.ts";
 
 const JSON_HEADERS = { "Content-Type": "application/json" };
@@ -66,6 +66,7 @@ function jsonHandler(
     // Asked for only where it is needed, since it makes the platform build a whole request; and before that is read.
     const signal = method.waits === true ? raw.signal : undefined;
     const { headers } = raw;
+    if (requiresLeader(headers)) refuseWithoutLeader(engine);
     if (method.nameable !== true) refuseKey(headers);
     const call =
       method.nameable === true ? writeOptions(headers) : signal === undefined ? NO_OPTIONS : { signal };
@@ -93,12 +94,14 @@ function jsonStreamHandler(
   return async ({ req: { raw } }) => {
     const refusal = guard(raw);
     if (refusal !== null) return refusal;
+    const requireLeader = requiresLeader(raw.headers);
+    if (requireLeader) refuseWithoutLeader(engine);
     const over = new AbortController();
     const end = (): void => over.abort();
     // Before the first reply there is no stream yet whose end would tell that the client has gone.
     raw.signal.addEventListener("abort", end, { once: true });
     const requests = jsonMessages(raw.body, messages, over.signal);
-    const call = { signal: over.signal, requireLeader: requiresLeader(raw.headers) };
+    const call = { signal: over.signal, requireLeader };
     return await jsonReplies(method.open(engine, requests, call), encode, logger, end);
   };
 }

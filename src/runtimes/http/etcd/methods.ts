@@ -2,8 +2,6 @@ import { EngineError } from "../../../core/errors/index.ts";
 import type { CompactRequest, PutRequest, DeleteRangeRequest } from "../../../core/kv/index.ts";
 import {
   campaign,
-  type Engine,
-  type EngineStatus,
   type LeaderKey,
   leaderOf,
   lock,
@@ -12,57 +10,17 @@ import {
   resign,
   type ResponseHeader,
   unlock,
-  type WriteOptions,
 } from "../../../core/node/index.ts";
-import type { Message, MessageInfo } from "../codec/index.ts";
 import * as cluster from "./cluster-messages.ts";
 import * as kv from "./kv-messages.ts";
 import * as lease from "./lease-messages.ts";
 import * as locks from "./lock-messages.ts";
+import { MAINTENANCE_METHODS } from "./maintenance-methods.ts";
+import { type Method, method } from "./method.ts";
 import { readOptions, txnReadOptions } from "./read-policy.ts";
 import { txnReply } from "./txn-reply.ts";
 
-/** What a method may know besides its request. */
-export interface MethodContext {
-  /** The etcd version whose API this is. */
-  readonly etcdVersion: string;
-}
-
-/** One unary RPC, whatever carries it: JSON takes it from here, and so can gRPC. */
-export interface Method {
-  /** The protobuf service. */
-  readonly service:
-    | "etcdserverpb.KV"
-    | "etcdserverpb.Lease"
-    | "etcdserverpb.Cluster"
-    | "etcdserverpb.Maintenance"
-    | "v3lockpb.Lock"
-    | "v3electionpb.Election";
-  readonly rpc: string;
-  /** The gateway's path below `/v3`. */
-  readonly path: string;
-  /** Another path, by which it was once called. */
-  readonly oldPath?: string;
-  /** Names the request in complaints about it. */
-  readonly root: string;
-  readonly request: MessageInfo;
-  readonly response: MessageInfo;
-  /** It takes as long as it takes, and is to be told when nobody waits for its answer any more. */
-  readonly waits?: boolean;
-  /** It is a write that takes an idempotency key; a reply then says `replayed` if it is one. */
-  readonly nameable?: boolean;
-  /**
-   * Takes what `request` describes and gives what `response` describes.
-   *
-   * @param options a signal for a method that waits, an idempotency key for one that can be named.
-   */
-  readonly call: (
-    engine: Engine,
-    request: unknown,
-    context: MethodContext,
-    options: WriteOptions,
-  ) => Promise<unknown>;
-}
+export type { Method, MethodContext } from "./method.ts";
 
 /** The methods of etcd's v3 API that the engine has. */
 export const METHODS: readonly Method[] = [
@@ -204,26 +162,7 @@ export const METHODS: readonly Method[] = [
     response: cluster.membersReply,
     call: async (engine, { id }: cluster.MemberIdMessage) => withoutRevision(await engine.memberPromote(id)),
   }),
-  method({
-    service: "etcdserverpb.Maintenance",
-    rpc: "Status",
-    path: "/maintenance/status",
-    request: cluster.emptyRequest,
-    response: cluster.statusReply,
-    call: (engine, _request: object, context) =>
-      Promise.resolve(statusReply(engine.status(), engine.header(), context.etcdVersion)),
-  }),
-  method({
-    service: "etcdserverpb.Maintenance",
-    rpc: "MoveLeader",
-    path: "/maintenance/transfer-leadership",
-    request: cluster.moveLeaderRequest,
-    response: kv.headerReply,
-    call: async (engine, { targetId }: cluster.MoveLeaderMessage) => {
-      await engine.transferLeadership(targetId);
-      return { header: engine.header() };
-    },
-  }),
+  ...MAINTENANCE_METHODS,
   method({
     service: "v3lockpb.Lock",
     rpc: "Lock",
@@ -281,30 +220,6 @@ export const METHODS: readonly Method[] = [
   }),
 ];
 
-/** Checks a method's parts against each other, and then forgets their types so that methods fit into one table. */
-function method<Req, Res>(definition: {
-  readonly service: Method["service"];
-  readonly rpc: string;
-  readonly path: string;
-  readonly oldPath?: string;
-  readonly request: Message<Req>;
-  readonly response: Message<Res>;
-  readonly waits?: boolean;
-  readonly nameable?: boolean;
-  readonly call: (
-    engine: Engine,
-    request: Req,
-    context: MethodContext,
-    options: WriteOptions,
-  ) => Promise<Res>;
-}): Method {
-  return {
-    ...definition,
-    root: definition.rpc.charAt(0).toLowerCase() + definition.rpc.slice(1),
-    call: (engine, request, context, options) => definition.call(engine, request as Req, context, options),
-  };
-}
-
 function leaderKeyOf(given: locks.LeaderKeyMessage | null): LeaderKey {
   if (given === null) throw new EngineError("leaderNotGiven");
   const { name, key, rev: revision, lease: id } = given;
@@ -314,21 +229,6 @@ function leaderKeyOf(given: locks.LeaderKeyMessage | null): LeaderKey {
 /** Cluster replies of etcd carry no revision. */
 function withoutRevision<R extends { readonly header: ResponseHeader }>(reply: R): R {
   return { ...reply, header: { ...reply.header, revision: 0 } };
-}
-
-function statusReply(status: EngineStatus, header: ResponseHeader, version: string): cluster.StatusReply {
-  return {
-    header,
-    version,
-    dbSize: status.dbSize,
-    leader: status.leaderId ?? 0n,
-    raftIndex: status.commitIndex,
-    raftTerm: status.term,
-    raftAppliedIndex: status.appliedIndex,
-    errors: status.leaderId === null ? ["etcdserver: no leader"] : [],
-    dbSizeInUse: status.dbSize,
-    isLearner: status.isLearner,
-  };
 }
 
 /** etcd's rule (client/pkg/types.NewURLs), except that a port may be left to the scheme: http or https, no path. */

@@ -1,5 +1,6 @@
-import { type Engine, observe } from "../../../core/node/index.ts";
+import { BACKUP_VERSION_NAME, type Engine, observe } from "../../../core/node/index.ts";
 import type { Message, MessageInfo } from "../codec/index.ts";
+import { emptyRequest, snapshotReply, type SnapshotReply } from "./cluster-messages.ts";
 import * as lease from "./lease-messages.ts";
 import * as locks from "./lock-messages.ts";
 import { watchReply, watchRequest } from "./watch-messages.ts";
@@ -16,7 +17,11 @@ export interface StreamCall {
 /** One RPC that takes a stream of requests and gives a stream of replies, whatever carries them. */
 export interface StreamMethod {
   /** The protobuf service. */
-  readonly service: "etcdserverpb.Lease" | "etcdserverpb.Watch" | "v3electionpb.Election";
+  readonly service:
+    | "etcdserverpb.Lease"
+    | "etcdserverpb.Maintenance"
+    | "etcdserverpb.Watch"
+    | "v3electionpb.Election";
   readonly rpc: string;
   /** The gateway's path below `/v3`. */
   readonly path: string;
@@ -61,6 +66,14 @@ export const STREAM_METHODS: readonly StreamMethod[] = [
     response: locks.leaderReply,
     open: observeOne,
   }),
+  streamMethod({
+    service: "etcdserverpb.Maintenance",
+    rpc: "Snapshot",
+    path: "/maintenance/snapshot",
+    request: emptyRequest,
+    response: snapshotReply,
+    open: snapshot,
+  }),
 ];
 
 /** A reply for each request, one after the other. */
@@ -81,6 +94,22 @@ async function* observeOne(
   { signal }: StreamCall,
 ): AsyncGenerator<locks.LeaderReply, void, undefined> {
   for await (const { name } of requests) return yield* observe(engine, name, signal);
+}
+
+/**
+ * This member's state, as in etcd without asking the others. What it consists of is d-engine's own (core/node/backup),
+ * and no bbolt database.
+ */
+async function* snapshot(
+  engine: Engine,
+  requests: AsyncIterable<object>,
+  { signal }: StreamCall,
+): AsyncGenerator<SnapshotReply, void, undefined> {
+  // There is one, and it says nothing.
+  for await (const _request of requests) break;
+  for await (const { header, bytes: blob, remainingBytes } of engine.backup({ signal })) {
+    yield { header, remainingBytes, blob, version: BACKUP_VERSION_NAME };
+  }
 }
 
 /** As `method` in methods.ts: checks the parts against each other, and then forgets their types. */

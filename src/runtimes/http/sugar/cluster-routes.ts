@@ -32,15 +32,17 @@ export async function showLeader(engine: Engine, request: Request): Promise<Resp
  * `GET /status`: where this member stands. `?hash=1` adds a hash of its state, equal on all members at the same
  * revision; it walks the whole state, so it is for tests and for doubt.
  */
-export function showStatus(engine: Engine, request: Request): Response {
+export async function showStatus(engine: Engine, request: Request): Promise<Response> {
   const query = new Query(request.url, ["hash"]);
-  const { stateHash, clusterId, nodeId, leaderId, ...status } = engine.status();
+  const { clusterId, nodeId, leaderId, stateHash: _atOnce, ...status } = engine.status();
+  // In the same turn: the hash is of the state whose revision is shown.
+  const hashed = query.flag("hash") ? await engine.hash({}) : null;
   return json({
     clusterId: clusterId.toString(),
     nodeId: nodeId.toString(),
     leaderId: leaderId?.toString() ?? null,
     ...status,
-    ...(query.flag("hash") ? { stateHash: stateHash() } : {}),
+    ...(hashed === null ? {} : { stateHash: hashed.hash }),
   });
 }
 

@@ -1,0 +1,80 @@
+import { Sha256, SHA256_BYTES } from "../../bytes/index.ts";
+import type { CallOptions, ResponseHeader } from "../engine.ts";
+import type { StateWalk, StateWalks } from "../state-walks.ts";
+import { backupBytes, type BackupHead, encodeHead, paddingBytes } from "./backup-format.ts";
+
+/** A part of a backup. */
+export interface BackupPiece {
+  readonly header: ResponseHeader;
+  readonly bytes: Uint8Array;
+  /** What is to come after this one. */
+  readonly remainingBytes: number;
+}
+
+/** What the backup is to say of its origin, at the revision that was captured. */
+export type Origin = Omit<BackupHead, "contentBytes" | "revision">;
+
+/**
+ * The state of this moment as a backup, in pieces of at most 256 KiB, each made when it is asked for; the last is the
+ * SHA-256 of all before it. Writes go on meanwhile.
+ *
+ * @throws EngineError `tooManyRequests`, `canceled`; `timeout` when nobody asked for the next piece for a minute.
+ */
+export async function* backupOf(
+  walks: StateWalks,
+  originNow: () => Origin,
+  headerAt: (revision: number) => ResponseHeader,
+  { signal }: Pick<CallOptions, "signal"> = {},
+): AsyncGenerator<BackupPiece, void, undefined> {
+  const walk = walks.begin();
+  try {
+    const { revision } = walk.state;
+    const origin = originNow();
+    const header = headerAt(revision);
+    const contentBytes = await sizeOf(walk, signal);
+    const head = encodeHead({ ...origin, revision, contentBytes });
+    let remainingBytes = backupBytes(head.length, contentBytes);
+    const hash = new Sha256();
+    for await (const bytes of bodyOf(walk, head, contentBytes, signal)) {
+      hash.update(bytes);
+      remainingBytes -= bytes.length;
+      const stopWaiting = walk.awaitReader();
+      try {
+        yield { header, bytes, remainingBytes };
+      } finally {
+        stopWaiting();
+      }
+    }
+    const digest = hash.digest();
+    yield { header, bytes: digest, remainingBytes: remainingBytes - SHA256_BYTES };
+  } finally {
+    walk.end();
+  }
+}
+
+/** Written once to be measured, since whoever receives the first piece is told how much will come. */
+async function sizeOf(walk: StateWalk, signal: AbortSignal | undefined): Promise<number> {
+  let size = 0;
+  for (const chunk of walk.state.chunks()) {
+    size += chunk.length;
+    await walk.turn(signal);
+  }
+  return size;
+}
+
+async function* bodyOf(
+  walk: StateWalk,
+  head: Uint8Array,
+  contentBytes: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  yield head;
+  const chunks = walk.state.chunks()[Symbol.iterator]();
+  // Asked whether it is still there before each: it may have ended while the reader was away.
+  for (let next = chunks.next(); next.done !== true; void walk.state, next = chunks.next()) {
+    yield next.value;
+    await walk.turn(signal);
+  }
+  const padding = paddingBytes(head.length, contentBytes);
+  if (padding > 0) yield new Uint8Array(padding);
+}
