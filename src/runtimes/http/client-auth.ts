@@ -1,9 +1,24 @@
 import { EngineError, GrpcCode } from "../../core/errors/index.ts";
-import { errorReply } from "./errors.ts";
+import { type ErrorReply, errorReply } from "./errors.ts";
 import type { ClientAuth, CorsOptions } from "./options.ts";
 
 /** Lets a request pass (null), or gives the reply that refuses it. */
 export type Guard = (request: Request) => Response | null;
+
+/** What a request says beside its body: `Headers`, or gRPC's metadata. */
+export interface RequestHeaders {
+  /** The value under a name, whatever its case; null when there is none. */
+  get(name: string): string | null;
+}
+
+/** {@link clientCheck} for requests over HTTP. */
+export function clientGuard(auth: ClientAuth, cors: CorsOptions | undefined): Guard {
+  const check = clientCheck(auth, cors);
+  return ({ headers }) => {
+    const refusal = check(headers);
+    return refusal === null ? null : errorReply(refusal);
+  };
+}
 
 /**
  * Decides who may call the client routes.
@@ -15,7 +30,10 @@ export type Guard = (request: Request) => Response | null;
  *
  * @throws EngineError `invalidConfig` for a token that no client could send.
  */
-export function clientGuard(auth: ClientAuth, cors: CorsOptions | undefined): Guard {
+export function clientCheck(
+  auth: ClientAuth,
+  cors: CorsOptions | undefined,
+): (headers: RequestHeaders) => ErrorReply | null {
   const { clientToken, allowInsecure } = auth;
   if (clientToken !== undefined) {
     if (!/^[\x21-\x7e]+$/.test(clientToken)) {
@@ -23,12 +41,12 @@ export function clientGuard(auth: ClientAuth, cors: CorsOptions | undefined): Gu
         detail: "the client token must be of visible ASCII characters, without spaces, and not empty",
       });
     }
-    return (request) => (presents(request.headers, clientToken) ? null : wrongToken());
+    return (headers) => (presents(headers, clientToken) ? null : wrongToken());
   }
   if (!allowInsecure) return () => noTokenConfigured(auth);
   const origins = new Set(cors?.origins);
   const hosts = auth.hosts === undefined ? null : new Set(auth.hosts.map((host) => host.toLowerCase()));
-  return ({ headers }) => {
+  return (headers) => {
     const origin = headers.get("Origin");
     if (origin !== null && !origins.has(origin) && !origins.has("*")) return foreignOrigin();
     const host = headers.get("Host");
@@ -44,7 +62,7 @@ function isOwnHost(host: string, names: ReadonlySet<string>): boolean {
   return name === "localhost" || names.has(name) || ADDRESS.test(name);
 }
 
-function presents(headers: Headers, token: string): boolean {
+function presents(headers: RequestHeaders, token: string): boolean {
   const authorization = headers.get("Authorization");
   const presented = authorization === null ? headers.get("Token") : authorization.replace(/^Bearer +/i, "");
   return presented !== null && sameSecret(presented, token);
@@ -59,36 +77,36 @@ function sameSecret(presented: string, secret: string): boolean {
   return difference === 0;
 }
 
-function wrongToken(): Response {
-  return errorReply({
+function wrongToken(): ErrorReply {
+  return {
     message: "etcdserver: invalid auth token",
     code: GrpcCode.unauthenticated,
     reason: "unauthenticated",
     detail: "send the client token as: Authorization: Bearer <token>",
     headers: { "WWW-Authenticate": "Bearer" },
-  });
+  };
 }
 
-function noTokenConfigured({ howToSetToken }: ClientAuth): Response {
-  return errorReply({
+function noTokenConfigured({ howToSetToken }: ClientAuth): ErrorReply {
+  return {
     message: `d-engine: no client token is configured, so every request is refused: ${howToSetToken ?? "configure a client token, or allow insecure access in so many words"}`,
     code: GrpcCode.unauthenticated,
     reason: "unauthenticated",
-  });
+  };
 }
 
-function foreignHost(): Response {
-  return errorReply({
+function foreignHost(): ErrorReply {
+  return {
     message: "d-engine: without a client token, requests under unknown host names are refused",
     code: GrpcCode.permissionDenied,
     reason: "permissionDenied",
-  });
+  };
 }
 
-function foreignOrigin(): Response {
-  return errorReply({
+function foreignOrigin(): ErrorReply {
+  return {
     message: "d-engine: without a client token, web pages of other origins are refused",
     code: GrpcCode.permissionDenied,
     reason: "permissionDenied",
-  });
+  };
 }

@@ -1,5 +1,6 @@
 import { EngineError } from "../../core/errors/index.ts";
 import type { WriteOptions } from "../../core/node/index.ts";
+import type { RequestHeaders } from "./client-auth.ts";
 
 /*
  * The header field of draft-ietf-httpapi-idempotency-key-header: a quoted string; the quotes may be left out, as many
@@ -12,7 +13,7 @@ export const REPLAYED_FIELD = "Idempotent-Replayed";
 const NONE: WriteOptions = {};
 
 /** What the header says. The engine refuses a key that is none. @throws EngineError `invalidArgument`. */
-export function writeOptions(headers: Headers): WriteOptions {
+export function writeOptions(headers: RequestHeaders): WriteOptions {
   const value = headers.get(FIELD);
   if (value === null) return NONE;
   const [, quoted] = /^"(.*)"$/.exec(value) ?? [];
@@ -25,8 +26,8 @@ export function hasIdempotencyKey(headers: Headers): boolean {
 }
 
 /** For what takes no key: whoever gives one would rely on it. @throws EngineError `invalidArgument`. */
-export function refuseKey(headers: Headers): void {
-  if (!headers.has(FIELD)) return;
+export function refuseKey(headers: RequestHeaders): void {
+  if (headers.get(FIELD) === null) return;
   throw new EngineError("invalidArgument", {
     detail: `${FIELD}: only put, deleterange, a txn that writes, and PUT and DELETE of a key take one`,
   });

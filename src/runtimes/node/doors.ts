@@ -4,11 +4,15 @@ import type { AppOptions } from "../http/index.ts";
 import { APP_LIMITS, createApp, createSockets } from "../http/index.ts";
 import type { PeerHandler } from "../http/peer/index.ts";
 import type { ServerConfig } from "./config/server-config.ts";
+import { type CallHandler, grpcCalls, startingCalls } from "./grpc/calls.ts";
 import { Listener } from "./listener.ts";
 import { peerListener } from "./peer-route.ts";
 import { type ConnectionTaker, peerStreams } from "./peer-stream-route.ts";
 import { WEB_SOCKET_LIMITS } from "./web-socket/web-socket.ts";
 import { webSockets } from "./web-socket/web-socket-route.ts";
+
+/** What a gRPC message may have beside what the engine counts (etcd: server/etcdserver/api/v3rpc/grpc.go). */
+const GRPC_OVERHEAD = 512 << 10;
 
 export interface DoorsOptions {
   readonly config: ServerConfig;
@@ -33,6 +37,7 @@ export class Doors {
   #clients: RequestListener = starting;
   #peers: RequestListener = starting;
   #both: RequestListener = starting;
+  #calls: CallHandler = startingCalls;
   #streams: ConnectionTaker | null = null;
   #webSockets: ConnectionTaker | null = null;
 
@@ -43,11 +48,12 @@ export class Doors {
   static async open(options: DoorsOptions): Promise<Doors> {
     const doors = new Doors(options);
     const { listenClientUrls, listenPeerUrls, clientTls, peerTls } = options.config;
+    const calls: CallHandler = (exchange) => doors.#calls(exchange);
     try {
       for (const url of listenClientUrls.filter((each) => !listenPeerUrls.includes(each))) {
         const handle: RequestListener = (request, response) => doors.#clients(request, response);
         const connections = takenBy(() => [doors.#webSockets]);
-        doors.#forClients.push(await Listener.open({ url, tls: clientTls, handle, connections }));
+        doors.#forClients.push(await Listener.open({ url, tls: clientTls, handle, connections, calls }));
       }
       for (const url of listenPeerUrls) {
         const isForBoth = listenClientUrls.includes(url);
@@ -55,7 +61,8 @@ export class Doors {
           ? (request, response) => doors.#both(request, response)
           : (request, response) => doors.#peers(request, response);
         const connections = takenBy(() => [doors.#streams, isForBoth ? doors.#webSockets : null]);
-        doors.#forPeers.push(await Listener.open({ url, tls: peerTls, handle, connections }));
+        const shared = isForBoth ? { calls } : {};
+        doors.#forPeers.push(await Listener.open({ url, tls: peerTls, handle, connections, ...shared }));
       }
     } catch (error) {
       await doors.close(0);
@@ -83,6 +90,10 @@ export class Doors {
     const listener = getRequestListener(app.fetch, { overrideGlobalObjects: replaceGlobals });
     this.#clients = (request, response) => void listener(request, response);
     const maxMessageBytes = options.limits?.maxRequestBytes ?? APP_LIMITS.maxRequestBytes;
+    this.#calls = grpcCalls({
+      ...options,
+      maxMessageBytes: this.#options.config.maxRequestBytes + GRPC_OVERHEAD,
+    });
     this.#webSockets = webSockets(createSockets(options), { ...WEB_SOCKET_LIMITS, maxMessageBytes });
   }
 

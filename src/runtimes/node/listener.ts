@@ -4,11 +4,16 @@ import {
   type Server,
   type ServerOptions,
 } from "node:http";
-import { createServer as createHttpsServer } from "node:https";
+import { createServer as createHttpsServer, Server as HttpsServer } from "node:https";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
 import { EngineError } from "../../core/errors/index.ts";
 import type { TlsConfig } from "./config/server-config.ts";
 import { hostAndPort, isHttps } from "./config/urls.ts";
+import type { CallHandler } from "./grpc/calls.ts";
+import { tellProtocols } from "./grpc/preface.ts";
+import { GrpcSessions } from "./grpc/sessions.ts";
 import type { ConnectionTaker } from "./peer-stream-route.ts";
 
 export interface ListenerOptions {
@@ -18,6 +23,8 @@ export interface ListenerOptions {
   readonly handle: RequestListener;
   /** Takes over connections that are to change their protocol; absent: none does. */
   readonly connections?: ConnectionTaker;
+  /** Answers calls of gRPC; absent: HTTP/2 is not spoken. */
+  readonly calls?: CallHandler;
 }
 
 /** Sockets that one listener holds at the same time. */
@@ -42,10 +49,15 @@ export class Listener {
   readonly #server: Server;
   /** Connections that are no longer the HTTP server's. */
   readonly #takenOver = new Set<Duplex>();
+  /** Connections that have not said yet what they speak. */
+  readonly #silent = new Set<Duplex>();
+  readonly #grpc: GrpcSessions | null;
 
-  private constructor({ url, connections }: ListenerOptions, server: Server) {
+  private constructor({ url, connections, calls }: ListenerOptions, server: Server) {
     this.url = url;
     this.#server = server;
+    this.#grpc = calls === undefined ? null : new GrpcSessions(calls);
+    if (this.#grpc !== null) this.#divert(this.#grpc);
     if (connections === undefined) return;
     server.on("upgrade", (request, connection, head) => {
       this.#takenOver.add(connection);
@@ -58,6 +70,7 @@ export class Listener {
   static async open(options: ListenerOptions): Promise<Listener> {
     const server = createServer(options);
     server.maxConnections = MAX_CONNECTIONS;
+    const listener = new Listener(options, server);
     const { host, port } = hostAndPort(options.url);
     await new Promise<void>((resolve, reject) => {
       server.once("error", (error) => reject(cannotListen(options.url, error)));
@@ -69,24 +82,46 @@ export class Listener {
         resolve();
       });
     });
-    return new Listener(options, server);
+    return listener;
   }
 
   /** Takes no more connections, lets requests under way finish for up to `graceMs`, then drops the rest. */
   async close(graceMs: number): Promise<void> {
     if (!this.#server.listening) return;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const connection of this.#takenOver) connection.destroy();
+    for (const connection of [...this.#takenOver, ...this.#silent]) connection.destroy();
+    const callsClosed = this.#grpc?.close(graceMs);
     // A connection falls idle when its last answer is out, and would then be kept for the next request.
     const idle = setInterval(() => this.#server.closeIdleConnections(), IDLE_CHECK_MS);
     const rest = setTimeout(() => this.#server.closeAllConnections(), graceMs);
-    await closed;
+    await Promise.all([closed, callsClosed]);
     clearInterval(idle);
     clearTimeout(rest);
   }
+
+  /** Stands between the server and its connections: those that speak HTTP/2 are not for it. */
+  #divert(grpc: GrpcSessions): void {
+    const server = this.#server;
+    const event = server instanceof HttpsServer ? "secureConnection" : "connection";
+    const http1 = server.listeners(event) as ((socket: Socket) => void)[];
+    const takers = {
+      http1: (socket: Socket) => {
+        for (const listener of http1) listener.call(server, socket);
+      },
+      http2: (socket: Socket) => grpc.take(socket),
+    };
+    server.removeAllListeners(event);
+    server.on(event, (socket: Socket) => {
+      const { alpnProtocol } = socket as Partial<TLSSocket>;
+      if (alpnProtocol === "h2") return takers.http2(socket);
+      if (event === "secureConnection") return takers.http1(socket);
+      this.#silent.add(socket);
+      tellProtocols(socket, takers, () => this.#silent.delete(socket));
+    });
+  }
 }
 
-function createServer({ url, tls, handle, connections }: ListenerOptions): Server {
+function createServer({ url, tls, handle, connections, calls }: ListenerOptions): Server {
   const options: ServerOptions =
     connections === undefined
       ? LIMITS
@@ -94,7 +129,8 @@ function createServer({ url, tls, handle, connections }: ListenerOptions): Serve
   if (!isHttps(url)) return createHttpServer(options, handle);
   if (tls === null) throw new EngineError("invalidConfig", { detail: `${url} has no certificate` });
   try {
-    return createHttpsServer({ ...options, ...serverTls(tls) }, handle);
+    const ALPNProtocols = calls === undefined ? ["http/1.1"] : ["h2", "http/1.1"];
+    return createHttpsServer({ ...options, ...serverTls(tls), ALPNProtocols }, handle);
   } catch (cause) {
     const detail = `${url}: the certificate or its key is unusable: ${(cause as Error).message}`;
     throw new EngineError("invalidConfig", { detail, cause });

@@ -1,0 +1,89 @@
+import { EngineError, GrpcCode } from "../../../core/errors/index.ts";
+import { type AppOptions, ETCD_VERSION } from "../../http/index.ts";
+import { clientCheck } from "../../http/client-auth.ts";
+import type { CallContext } from "./call-context.ts";
+import type { CallEvents, Exchange } from "./exchange.ts";
+import { ReceiveBudget } from "./message-reader.ts";
+import { endpoints } from "./methods.ts";
+import { StreamCall } from "./stream-call.ts";
+import { GrpcProblem, statusOf } from "./status.ts";
+import { UnaryCall } from "./unary-call.ts";
+
+/** Answers calls. */
+export type CallHandler = (exchange: Exchange) => void;
+
+export type GrpcOptions = Pick<AppOptions, "engine" | "auth" | "cors" | "logger"> & {
+  /** Of one request, in bytes. */
+  readonly maxMessageBytes: number;
+};
+
+/** Calls under way over all connections, and bytes of requests that have not come whole. */
+const MAX_CALLS = 100_000;
+const MAX_RECEIVING_BYTES = 256 << 20;
+
+/** The methods of the table, for whoever may call them. */
+export function grpcCalls({ engine, auth, cors, logger, maxMessageBytes }: GrpcOptions): CallHandler {
+  const table = endpoints();
+  // No host names: gRPC's clients call by names of their own making, and web pages, which must be kept from calling
+  // under a name that was made to point here, cannot speak it.
+  const { hosts: _hosts, ...anyHost } = auth;
+  const check = clientCheck(anyHost, cors);
+  const context: CallContext = {
+    engine,
+    methodContext: { etcdVersion: ETCD_VERSION },
+    maxMessageBytes,
+    budget: new ReceiveBudget(MAX_RECEIVING_BYTES),
+    statusOf: (error) => statusOf(error, logger),
+  };
+  let underWay = 0;
+
+  const callOf = (exchange: Exchange): CallEvents => {
+    const encoding = exchange.get("grpc-encoding");
+    if (encoding !== null && encoding !== "identity") throw unknownEncoding(encoding);
+    const refusal = check(exchange);
+    if (refusal !== null) throw new GrpcProblem(refusal.code, refusal.message);
+    const endpoint = table.get(exchange.path);
+    if (endpoint === undefined) throw unknownMethod(exchange.path);
+    if (underWay >= MAX_CALLS) throw new EngineError("tooManyRequests");
+    if (exchange.get("hasleader") === "true" && engine.status().leaderId === null)
+      throw new EngineError("noLeader");
+    return endpoint.type === "unary"
+      ? new UnaryCall(exchange, endpoint, context)
+      : new StreamCall(exchange, endpoint, context);
+  };
+
+  return (exchange) => {
+    try {
+      const call = callOf(exchange);
+      underWay++;
+      exchange.listen({
+        received: (chunk) => call.received(chunk),
+        ended: () => call.ended(),
+        closed: () => {
+          underWay--;
+          call.closed();
+        },
+      });
+    } catch (error) {
+      exchange.finish(context.statusOf(error), { "grpc-accept-encoding": "identity" });
+    }
+  };
+}
+
+function unknownEncoding(encoding: string): GrpcProblem {
+  const shown = JSON.stringify(encoding.slice(0, 100));
+  return new GrpcProblem(
+    GrpcCode.unimplemented,
+    `grpc: Decompressor is not installed for grpc-encoding ${shown}`,
+  );
+}
+
+function unknownMethod(path: string): GrpcProblem {
+  const [, service = "", rpc = ""] = /^\/([^/]*)\/(.*)$/.exec(path.slice(0, 200)) ?? [];
+  return new GrpcProblem(GrpcCode.unimplemented, `unknown method ${rpc} for service ${service}`);
+}
+
+/** Until there is somebody to answer. */
+export const startingCalls: CallHandler = (exchange) => {
+  exchange.finish({ code: GrpcCode.unavailable, message: "d-engine: this member is starting" });
+};

@@ -1,0 +1,36 @@
+import type { GrpcStatus } from "./status.ts";
+
+/** What happens to a call; one method at a time. */
+export interface CallEvents {
+  /** More of the request. */
+  received(chunk: Uint8Array): void;
+  /** The client has said all that it had to say. */
+  ended(): void;
+  /** Nobody listens any more: answered, reset, or the connection is gone. */
+  closed(): void;
+}
+
+/** One call as the protocol below carries it: its head, and the ways to answer. */
+export interface Exchange {
+  readonly path: string;
+  /** A request header, or metadata; null when there is none. */
+  get(name: string): string | null;
+  /** From now on what comes is told. */
+  listen(events: CallEvents): void;
+  /** Lets the client send no more than what it has been allowed already, or more again. */
+  pause(): void;
+  resume(): void;
+  /**
+   * Sends a message, prefix and all; the response's head goes before the first. Its bytes are no longer the caller's.
+   *
+   * @param metadata for the head.
+   * @returns false when the client does not keep up: `drained` tells when it does.
+   */
+  send(message: Uint8Array, metadata?: Metadata): boolean;
+  /** Resolves when there is room for more, or nobody listens any more. */
+  drained(): Promise<void>;
+  /** Ends the call. What the client still sends is not read. */
+  finish(status: GrpcStatus, metadata?: Metadata): void;
+}
+
+export type Metadata = Readonly<Record<string, string>>;
