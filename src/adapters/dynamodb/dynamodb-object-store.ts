@@ -8,9 +8,11 @@ import {
   type ListingPage,
   type ListOptions,
   type ObjectCallOptions,
+  type ObjectReader,
   ObjectRequests,
   type ObjectStore,
   type ObjectVersion,
+  prefixBeside,
   type PutOutcome,
   type StoredObject,
 } from "../object-store/index.ts";
@@ -69,14 +71,13 @@ export async function dynamoDbObjectStore(options: DynamoDbObjectStoreOptions): 
   try {
     if (createTable === true) await ensureTable(connection, table);
     const { region } = connection;
-    const location = `dynamodb://${table}/${prefix}`;
     const requests = new ObjectRequests({
-      location,
+      location: `dynamodb://${table}/${prefix}`,
       explain: (error) => explain(error, { table, region }),
       timeoutMs,
     });
-    const recorded = await agreeOnShards({ connection, requests, table, prefix }, shards);
-    return new DynamoDbObjectStore({ connection, requests, table, prefix, location, shards: recorded });
+    const site: Site = { connection, requests, table, prefix };
+    return new DynamoDbObjectStore(site, await agreeOnShards(site, shards));
   } catch (error) {
     connection.close();
     throw error;
@@ -100,19 +101,21 @@ interface Site {
   readonly prefix: string;
 }
 
+/** An item as it is now: a read that may be stale would take over a log without its end. */
+async function getItem(site: Site, key: Item, { signal }: ObjectCallOptions = {}): Promise<Item | null> {
+  const { connection, requests, table } = site;
+  const { sdk, client } = connection;
+  return await requests.read(async (abortSignal) => {
+    const command = new sdk.GetItemCommand({ TableName: table, Key: key, ConsistentRead: true });
+    return (await client.send(command, { abortSignal })).Item ?? null;
+  }, signal);
+}
+
 /** Writes down how many shards the prefix has, or finds it written. */
 async function agreeOnShards(site: Site, wanted: number | undefined): Promise<number> {
   const { connection, requests, table, prefix } = site;
   const { sdk, client } = connection;
-  const read = (): Promise<Item | null> =>
-    requests.read(async (signal) => {
-      const command = new sdk.GetItemCommand({
-        TableName: table,
-        Key: shapeKey(prefix),
-        ConsistentRead: true,
-      });
-      return (await client.send(command, { abortSignal: signal })).Item ?? null;
-    });
+  const read = (): Promise<Item | null> => getItem(site, shapeKey(prefix));
   let item = await read();
   if (item === null) {
     const shape = shapeItem(prefix, wanted ?? DEFAULT_SHARDS);
@@ -140,37 +143,37 @@ function ifAbsent(table: string, item: Item): PutItemCommandInput {
 class DynamoDbObjectStore implements ObjectStore {
   readonly maxObjectBytes = MAX_BODY_BYTES;
   readonly location: string;
-  readonly #connection: Connection;
-  readonly #requests: ObjectRequests;
-  readonly #table: string;
-  readonly #prefix: string;
+  readonly #site: Site;
   readonly #shards: number;
 
-  constructor(site: Site & { readonly location: string; readonly shards: number }) {
-    this.location = site.location;
-    this.#connection = site.connection;
-    this.#requests = site.requests;
-    this.#table = site.table;
-    this.#prefix = site.prefix;
-    this.#shards = site.shards;
+  constructor(site: Site, shards: number) {
+    this.location = site.requests.location;
+    this.#site = site;
+    this.#shards = shards;
   }
 
-  async get(name: string, options: ObjectCallOptions = {}): Promise<StoredObject | null> {
-    const { sdk, client } = this.#connection;
-    return await this.#requests.read(async (signal) => {
-      const command = new sdk.GetItemCommand({
-        TableName: this.#table,
-        Key: this.#key(name),
-        // A read that may be stale would take over a log without its end.
-        ConsistentRead: true,
-      });
-      const { Item: item } = await client.send(command, { abortSignal: signal });
-      return item === undefined ? null : storedObject(item);
-    }, options.signal);
+  async get(name: string, options?: ObjectCallOptions): Promise<StoredObject | null> {
+    const item = await getItem(this.#site, this.#key(name), options);
+    return item === null ? null : storedObject(item);
+  }
+
+  beside(location: string): ObjectReader | null {
+    const prefix = prefixBeside({ location: this.location, prefix: this.#site.prefix }, location);
+    if (prefix === null) return null;
+    return {
+      location,
+      get: async (name, options) => {
+        const shape = await getItem(this.#site, shapeKey(prefix), options);
+        if (shape === null) return null;
+        const key = objectKey(prefix, shardsOf(shape, MAX_SHARDS), name);
+        const item = await getItem(this.#site, key, options);
+        return item === null ? null : storedObject(item);
+      },
+    };
   }
 
   putIfAbsent(name: string, body: Uint8Array, options: ObjectCallOptions = {}): Promise<PutOutcome> {
-    return this.#put(name, body, options, (item) => ifAbsent(this.#table, item));
+    return this.#put(name, body, options, (item) => ifAbsent(this.#site.table, item));
   }
 
   putIfMatch(
@@ -180,7 +183,7 @@ class DynamoDbObjectStore implements ObjectStore {
     options: ObjectCallOptions = {},
   ): Promise<PutOutcome> {
     return this.#put(name, body, options, (item) => ({
-      TableName: this.#table,
+      TableName: this.#site.table,
       Item: item,
       ConditionExpression: "v = :version",
       ExpressionAttributeValues: { ":version": { S: version } },
@@ -211,13 +214,13 @@ class DynamoDbObjectStore implements ObjectStore {
   }
 
   close(): Promise<void> {
-    this.#requests.close();
-    this.#connection.close();
+    this.#site.requests.close();
+    this.#site.connection.close();
     return Promise.resolve();
   }
 
   #key(name: string): Item {
-    return objectKey(this.#prefix, this.#shards, name);
+    return objectKey(this.#site.prefix, this.#shards, name);
   }
 
   async #put(
@@ -226,11 +229,11 @@ class DynamoDbObjectStore implements ObjectStore {
     { signal }: ObjectCallOptions,
     conditional: (item: Item) => PutItemCommandInput,
   ): Promise<PutOutcome> {
-    const { sdk, client } = this.#connection;
+    const { sdk, client } = this.#site.connection;
     checkBody(body, this.maxObjectBytes);
     const version = randomUUID();
     const input = conditional(objectItem(this.#key(name), body, version));
-    return await this.#requests.put(async (abortSignal) => {
+    return await this.#site.requests.put(async (abortSignal) => {
       await client.send(new sdk.PutItemCommand(input), { abortSignal });
       return version;
     }, signal);
@@ -244,20 +247,20 @@ class DynamoDbObjectStore implements ObjectStore {
     limit: number,
     { contents, signal }: ListOptions,
   ): Promise<ListingPage> {
-    const { sdk, client } = this.#connection;
+    const { sdk, client } = this.#site.connection;
     const input: QueryCommandInput = {
-      TableName: this.#table,
+      TableName: this.#site.table,
       ConsistentRead: true,
       KeyConditionExpression: "pk = :shard AND sk BETWEEN :from AND :to",
       ExpressionAttributeValues: {
-        ":shard": { S: shardKey(this.#prefix, shard) },
+        ":shard": { S: shardKey(this.#site.prefix, shard) },
         ":from": { S: from },
         ":to": { S: to },
       },
       ProjectionExpression: contents === true ? "pk, sk, n, b, v" : "pk, sk, n",
       Limit: limit,
     };
-    const page = await this.#requests.read(async (abortSignal) => {
+    const page = await this.#site.requests.read(async (abortSignal) => {
       const { Items = [], LastEvaluatedKey } = await client.send(new sdk.QueryCommand(input), {
         abortSignal,
       });
@@ -271,12 +274,12 @@ class DynamoDbObjectStore implements ObjectStore {
   }
 
   async #deleteBatch(keys: readonly Item[], signal: AbortSignal | undefined): Promise<void> {
-    const { sdk, client } = this.#connection;
+    const { sdk, client } = this.#site.connection;
     let left = keys.map((Key) => ({ DeleteRequest: { Key } }));
-    await this.#requests.read(async (abortSignal) => {
-      const command = new sdk.BatchWriteItemCommand({ RequestItems: { [this.#table]: left } });
+    await this.#site.requests.read(async (abortSignal) => {
+      const command = new sdk.BatchWriteItemCommand({ RequestItems: { [this.#site.table]: left } });
       const { UnprocessedItems } = await client.send(command, { abortSignal });
-      const unprocessed = UnprocessedItems?.[this.#table] ?? [];
+      const unprocessed = UnprocessedItems?.[this.#site.table] ?? [];
       left = unprocessed.flatMap(({ DeleteRequest: request }) =>
         request?.Key === undefined ? [] : [{ DeleteRequest: { Key: request.Key } }],
       );

@@ -8,9 +8,11 @@ import {
   keyPrefix,
   type ListingPage,
   type ObjectCallOptions,
+  type ObjectReader,
   ObjectRequests,
   type ObjectStore,
   type ObjectVersion,
+  prefixBeside,
   type PutOutcome,
   readBody,
   type StoredObject,
@@ -63,8 +65,18 @@ class GcsObjectStore implements ObjectStore {
     this.location = requests.location;
   }
 
-  async get(name: string, options: ObjectCallOptions = {}): Promise<StoredObject | null> {
-    const path = `/download/storage/v1${this.#object(keyOf(this.#prefix, name))}?alt=media`;
+  async get(name: string, options?: ObjectCallOptions): Promise<StoredObject | null> {
+    return await this.#get(keyOf(this.#prefix, name), options);
+  }
+
+  beside(location: string): ObjectReader | null {
+    const prefix = prefixBeside({ location: this.location, prefix: this.#prefix }, location);
+    if (prefix === null) return null;
+    return { location, get: async (name, options) => await this.#get(keyOf(prefix, name), options) };
+  }
+
+  async #get(key: string, options: ObjectCallOptions = {}): Promise<StoredObject | null> {
+    const path = `/download/storage/v1${this.#object(key)}?alt=media`;
     return await this.#requests.read(async (signal) => {
       const { headers, body } = await gcsFetch(this.#client, { method: "GET", path }, signal);
       const version = headers.get("x-goog-generation");

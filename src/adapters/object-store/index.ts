@@ -1,11 +1,12 @@
 export { firstPage } from "./first-page.ts";
 export type { StorePage } from "./first-page.ts";
-export { checkBody, keyOf, keyPrefix, readBody } from "./object-names.ts";
+export { checkBody, keyOf, keyPrefix, prefixBeside, readBody } from "./object-names.ts";
 export type {
   ListingPage,
   ListOptions,
   ObjectCallOptions,
   ObjectListing,
+  ObjectReader,
   ObjectStore,
   ObjectVersion,
   PutOutcome,

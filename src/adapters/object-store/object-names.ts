@@ -3,6 +3,7 @@ import { EngineError } from "../../core/errors/index.ts";
 const NAME = /^[a-z0-9/._-]{1,200}$/;
 /** S3, GCS and R2 take keys of up to 1,024 bytes. */
 const MAX_PREFIX_LENGTH = 800;
+const MAX_LOCATION_LENGTH = 1100;
 
 /**
  * The prefix that all keys of a store begin with: "" or something that ends in one "/". Slashes around what was given
@@ -18,6 +19,22 @@ export function keyPrefix(prefix: string): string {
     });
   }
   return `${trimmed}/`;
+}
+
+/**
+ * The prefix of the neighbour at this location, see `ObjectStore.beside`; null if it is none. What it says comes from
+ * outside, so it is compared and never interpreted.
+ */
+export function prefixBeside(
+  own: { readonly location: string; readonly prefix: string },
+  location: string,
+): string | null {
+  if (own.prefix === "" || location.length > MAX_LOCATION_LENGTH) return null;
+  const parent = own.prefix.slice(0, own.prefix.lastIndexOf("/", own.prefix.length - 2) + 1);
+  const shared = own.location.slice(0, -own.prefix.length) + parent;
+  const last = location.slice(shared.length);
+  if (!location.startsWith(shared) || !/^[A-Za-z0-9_.=-]+\/$/.test(last)) return null;
+  return last === "./" || last === "../" ? null : parent + last;
 }
 
 /** The key of a name of the port; refuses others. */

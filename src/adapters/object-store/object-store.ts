@@ -54,15 +54,25 @@ export type PutOutcome =
   | { readonly type: "refused" }
   | { readonly type: "unknown"; readonly cause: unknown };
 
-/** Names are relative to a prefix that the store was opened with: `[a-z0-9/._-]`, at most 200 characters. */
-export interface ObjectStore {
-  /** The most bytes that one object may have (DynamoDB: under 400 KB). */
-  readonly maxObjectBytes: number;
-  /** For messages: `s3://bucket/prefix` and the like; no credentials. */
+/** What others may do in a node's store. */
+export interface ObjectReader {
+  /** For messages, and to tell others: `s3://bucket/prefix/` and the like; no credentials. */
   readonly location: string;
-
   /** The content and its version; `null` when there is none. */
   get(name: string, options?: ObjectCallOptions): Promise<StoredObject | null>;
+}
+
+/** Names are relative to a prefix that the store was opened with: `[a-z0-9/._-]`, at most 200 characters. */
+export interface ObjectStore extends ObjectReader {
+  /** The most bytes that one object may have (DynamoDB: under 400 KB). */
+  readonly maxObjectBytes: number;
+
+  /**
+   * The objects of a neighbour: of a store in the same bucket or table whose prefix differs from this one's in its last
+   * part alone, as those of the nodes of one group do. Null for every other location, whatever it says. Whether the
+   * credentials reach so far shows when something is read. Absent: it has no neighbours.
+   */
+  beside?(location: string): ObjectReader | null;
   /** Creates the object, or is refused because one of this name exists. Never repeated blindly. */
   putIfAbsent(name: string, body: Uint8Array, options?: ObjectCallOptions): Promise<PutOutcome>;
   /** Replaces the object if it still has this version. Stores allow about one such write a second to a name. */

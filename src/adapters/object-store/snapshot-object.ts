@@ -18,6 +18,8 @@ const FORMAT_VERSION = 1;
 const CRC_BYTES = 4;
 /** Half of a SHA-256: enough to name what nobody forges. */
 export const HASH_BYTES = 16;
+/** Two or three of them are in memory at a time. */
+export const MAX_CHUNK_BYTES: number = 4 << 20;
 export const DESCRIPTIONS = "snapshots/";
 export const CHUNKS = "chunks/";
 
@@ -51,7 +53,7 @@ export function chunkName(meta: SnapshotMeta, number: number, hash: Uint8Array):
   return `${CHUNKS}${positionName(meta)}/${String(number).padStart(8, "0")}-${hex(hash)}`;
 }
 
-function hex(bytes: Uint8Array): string {
+export function hex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 

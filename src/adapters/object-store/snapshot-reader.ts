@@ -2,7 +2,7 @@ import { equalBytes } from "../../core/bytes/index.ts";
 import { EngineError } from "../../core/errors/index.ts";
 import type { Clock, Random, SnapshotInfo } from "../../core/node/index.ts";
 import { Patience } from "./journal/patience.ts";
-import type { ObjectStore } from "./object-store.ts";
+import type { ObjectReader } from "./object-store.ts";
 import {
   chunkName,
   corrupt,
@@ -14,7 +14,7 @@ import {
 
 /** The content from byte `offset`, chunk by chunk; the next is on its way while one is being used. */
 export async function* readChunks(
-  store: ObjectStore,
+  store: ObjectReader,
   patience: Patience,
   { info, chunkBytes, hashes }: SnapshotDescription,
   offset: number,
@@ -55,13 +55,12 @@ export interface SharedSnapshot {
 }
 
 /**
- * Opens a snapshot by its object's name, as `ObjectSnapshotStore.nameOf` tells it: so that a member that can read the
- * same bucket is sent the name and not the bytes. Null: it has been dropped.
+ * Opens a snapshot by its description's name within the store. Null: it has been dropped.
  *
  * @throws EngineError `invalidArgument` for other names, `storageCorrupt`.
  */
 export async function openSharedSnapshot(
-  store: ObjectStore,
+  store: ObjectReader,
   name: string,
   clock: Clock,
   random: Random,

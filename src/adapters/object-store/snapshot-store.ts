@@ -11,15 +11,15 @@ import {
   descriptionName,
   DESCRIPTIONS,
   encodeDescription,
+  MAX_CHUNK_BYTES,
   parseDescriptionName,
   positionName,
   type SnapshotDescription,
 } from "./snapshot-object.ts";
 import { readChunks } from "./snapshot-reader.ts";
+import { readShared, sharedName } from "./shared-snapshot.ts";
 import { ObjectSnapshotWriter } from "./snapshot-writer.ts";
 
-/** Two or three of them are in memory at a time. */
-const MAX_CHUNK_BYTES = 4 << 20;
 /** How often the snapshots are listed because one of them has gone meanwhile. */
 const MAX_ATTEMPTS = 8;
 
@@ -94,9 +94,13 @@ export class ObjectSnapshotStore implements SnapshotStore {
     await patience.ask(() => store.delete(names));
   }
 
-  /** The name by which others that can read the store open this snapshot: see openSharedSnapshot. */
   async nameOf(info: SnapshotInfo): Promise<string> {
-    return (await this.#find(info)).name;
+    const { name, description } = await this.#find(info);
+    return await sharedName(this.#options.store, name, description);
+  }
+
+  readShared(name: string, info: SnapshotInfo, offset: number): AsyncIterable<Uint8Array> {
+    return readShared(this.#options, name, info, offset);
   }
 
   /** Abandons unfinished writes. */

@@ -6,9 +6,11 @@ import {
   keyPrefix,
   type ListingPage,
   type ObjectCallOptions,
+  type ObjectReader,
   ObjectRequests,
   type ObjectStore,
   type ObjectVersion,
+  prefixBeside,
   type PutOutcome,
   type StoredObject,
 } from "../object-store/index.ts";
@@ -56,14 +58,23 @@ class R2ObjectStore implements ObjectStore {
     this.location = requests.location;
   }
 
-  async get(name: string, { signal }: ObjectCallOptions = {}): Promise<StoredObject | null> {
-    const key = keyOf(this.#prefix, name);
+  async get(name: string, options?: ObjectCallOptions): Promise<StoredObject | null> {
+    return await this.#get(keyOf(this.#prefix, name), options);
+  }
+
+  beside(location: string): ObjectReader | null {
+    const prefix = prefixBeside({ location: this.location, prefix: this.#prefix }, location);
+    if (prefix === null) return null;
+    return { location, get: async (name, options) => await this.#get(keyOf(prefix, name), options) };
+  }
+
+  async #get(key: string, { signal }: ObjectCallOptions = {}): Promise<StoredObject | null> {
     return await this.#requests.read(async () => {
       const found = await this.#bucket.get(key);
       if (found === null) return null;
       if (found.size > MAX_OBJECT_BYTES) {
         throw new EngineError("storageCorrupt", {
-          detail: `${this.location}: ${name} has ${found.size} bytes`,
+          detail: `${this.location}: ${key} has ${found.size} bytes`,
         });
       }
       const body = new Uint8Array(await found.arrayBuffer());

@@ -26,6 +26,7 @@ export function demandConditions(store: ObjectStore): ObjectStore {
     maxObjectBytes: store.maxObjectBytes,
     location: store.location,
     get: (...args) => store.get(...args),
+    beside: (location) => store.beside?.(location) ?? null,
     list: (...args) => store.list(...args),
     delete: (...args) => store.delete(...args),
     close: () => store.close(),

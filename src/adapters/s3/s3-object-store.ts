@@ -8,9 +8,11 @@ import {
   keyPrefix,
   type ListingPage,
   type ObjectCallOptions,
+  type ObjectReader,
   ObjectRequests,
   type ObjectStore,
   type ObjectVersion,
+  prefixBeside,
   type PutOutcome,
   readBody,
   type StoredObject,
@@ -89,8 +91,17 @@ class S3ObjectStore implements ObjectStore {
     this.location = requests.location;
   }
 
-  async get(name: string, options: ObjectCallOptions = {}): Promise<StoredObject | null> {
-    const key = keyOf(this.#prefix, name);
+  async get(name: string, options?: ObjectCallOptions): Promise<StoredObject | null> {
+    return await this.#get(keyOf(this.#prefix, name), options);
+  }
+
+  beside(location: string): ObjectReader | null {
+    const prefix = prefixBeside({ location: this.location, prefix: this.#prefix }, location);
+    if (prefix === null) return null;
+    return { location, get: async (name, options) => await this.#get(keyOf(prefix, name), options) };
+  }
+
+  async #get(key: string, options: ObjectCallOptions = {}): Promise<StoredObject | null> {
     return await this.#requests.read(async (abortSignal) => {
       const command = new this.#sdk.GetObjectCommand({ Bucket: this.#bucket, Key: key });
       const reply = await sendOnce(command, () => this.#client.send(command, { abortSignal }));

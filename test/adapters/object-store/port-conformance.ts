@@ -79,6 +79,32 @@ export function objectStoreConformance(name: string, { site }: PortConformanceOp
       expect(await store.get("head")).toBeNull();
     });
 
+    it("reads a neighbour's objects, and nobody else's", async () => {
+      const group = `conformance/${process.pid}-${prefixes++}`;
+      const neighbour = await open(`${group}/n1`);
+      const store = await open(`${group}/n2`);
+      const version = await create(neighbour, "snapshots/1", "theirs");
+      await create(store, "snapshots/1", "mine");
+      const beside = store.beside?.(neighbour.location);
+      expect(beside?.location).toBe(neighbour.location);
+      expect(await beside?.get("snapshots/1")).toEqual({ body: text("theirs"), version });
+      expect(await beside?.get("snapshots/2")).toBeNull();
+      expect(await rejection(beside!.get("../n2/SNAPSHOTS"))).toBe("invalidArgument");
+      const unused = store.beside?.(neighbour.location.replace("/n1/", "/n3/"));
+      expect(await unused?.get("snapshots/1")).toBeNull();
+      for (const location of [
+        neighbour.location.replace("/n1/", "/n1"),
+        neighbour.location.replace("/n1/", "/"),
+        neighbour.location.replace("/n1/", "/../"),
+        neighbour.location.replace("/n1/", "/n1/n2/"),
+        neighbour.location.replace(group, "elsewhere"),
+        neighbour.location.replace("://", "://other-"),
+      ]) {
+        expect([location, store.beside?.(location)]).toEqual([location, null]);
+      }
+      expect(await content(store, "snapshots/1")).toBe("mine");
+    });
+
     it("lets one of many create an object", { timeout: 60_000 }, async () => {
       const stores = await Promise.all([open("rivals/a"), open("rivals/a"), open("rivals/a")]);
       for (let round = 0; round < 10; round++) {
