@@ -37,6 +37,9 @@ export type ErrorCode =
   | "leaseNotFound"
   | "leaseExists"
   | "leaseTtlTooLarge"
+  | "tooManyLeases"
+  | "tooManyAlarms"
+  | "noSpace"
   | "idempotencyKeyReused"
   | "resultNotKept"
   | "sessionExpired"
@@ -125,6 +128,9 @@ export const ERRORS: Readonly<Record<ErrorCode, readonly [GrpcCode, string]>> = 
   leaseNotFound: [5, "etcdserver: requested lease not found"],
   leaseExists: [9, "etcdserver: lease already exists"],
   leaseTtlTooLarge: [11, "etcdserver: too large lease TTL"],
+  noSpace: [8, "etcdserver: mvcc: database space exceeded"],
+  tooManyLeases: [8, "d-engine: there are too many leases"],
+  tooManyAlarms: [8, "d-engine: there are too many alarms"],
   // Writes that are done once (ours)
   idempotencyKeyReused: [3, "d-engine: the idempotency key belongs to a different request"],
   resultNotKept: [6, "d-engine: the write was done before, but its result was too large to be kept"],

@@ -2,6 +2,7 @@ import { ByteReader, ByteWriter } from "../bytes/index.ts";
 import { assert, assertNever } from "../errors/index.ts";
 import { readAuthCommand, readCaller, writeAuthCommand, writeCaller } from "./auth/auth-codec.ts";
 import { indexIn, NOTHING, pick, readFlags, readKey, readWhole, writeKey } from "./codec-fields.ts";
+import { readAlarmCommand, writeAlarmCommand } from "./alarm-codec.ts";
 import { FINGERPRINT_LENGTH, isFingerprint, isIdempotencyKey } from "./idempotency.ts";
 import { MAX_IDEMPOTENCY_KEY_LENGTH, MAX_LEASE_TTL_MS, MAX_TXN_DEPTH } from "./limits.ts";
 import type {
@@ -29,7 +30,7 @@ import type {
  *
  *   command     version u8 = 1, operation
  *   operation   kind u8 (1 put, 2 deleteRange, 3 txn, 4 compact, 5 range, 6 leaseGrant, 7 leaseRevoke,
- *               8 leaseExpire, 9 once, 11 auth, 12 as), body
+ *               8 leaseExpire, 9 once, 10 alarm, 11 auth, 12 as), body
  *   put         flags u8, key, [value] unless ignoreValue, [lease i64] if flagged, [ttlMs uint] if flagged
  *   deleteRange flags u8, key, [rangeEnd]
  *   range       flags u16, key, [rangeEnd], [limit], [revision], [4 filters] as flagged, order u8, target u8
@@ -42,6 +43,7 @@ import type {
  *   once        key, fingerprint, forgetTo uint, operation: put, deleteRange or txn
  *   auth        a change, see auth-codec.ts
  *   as          a caller, see there; operation
+ *   alarm       see alarm-codec.ts
  *
  * Numbers are f64, since a request may carry any 64-bit number, negative ones too; they are refused unless whole.
  * What a request leaves out and what it gives as zero are written the same way.
@@ -61,6 +63,7 @@ const KIND = {
   once: 9,
   auth: 11,
   as: 12,
+  alarm: 10,
 } as const;
 
 const PUT_PREV_KV = 1;
@@ -143,6 +146,9 @@ function writeCommand(writer: ByteWriter, command: KvCommand): void {
       writer.u8(KIND.as);
       writeCaller(writer, command.request.caller);
       return writeCommand(writer, command.request.command);
+    case "alarm":
+      writer.u8(KIND.alarm);
+      return writeAlarmCommand(writer, command.request);
     default:
       return writeOperation(writer, command);
   }
@@ -164,6 +170,8 @@ function readCommand(reader: ByteReader, kind: number): KvCommand {
       return { type: "auth", request: readAuthCommand(reader) };
     case KIND.as:
       return { type: "as", request: readCommandOf(reader) };
+    case KIND.alarm:
+      return { type: "alarm", request: readAlarmCommand(reader) };
     default:
       return readWrite(reader, kind);
   }

@@ -76,7 +76,7 @@ export class Compactor {
   #freeTombstone(handle: RecordHandle): void {
     const { heap, tree } = this.#keyspace;
     const key = heap.keyView(handle);
-    if (tree.get(key) !== handle) return;
+    if (tree.get(key) !== handle) return heap.hide(handle);
     tree.delete(key);
     heap.free(handle);
   }

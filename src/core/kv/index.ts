@@ -1,5 +1,8 @@
 export type {
   CommandOf,
+  Alarm,
+  AlarmCommand,
+  AlarmType,
   CompactRequest,
   Compare,
   CompareResult,
@@ -62,3 +65,4 @@ export type {
   Role,
   User,
 } from "./auth/types.ts";
+export { growthOf } from "./size.ts";

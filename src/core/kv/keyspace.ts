@@ -1,5 +1,6 @@
 import { assert } from "../errors/index.ts";
 import { type AuthState, AuthStore } from "./auth/auth-store.ts";
+import { AlarmTable } from "./alarm-table.ts";
 import { ChangeLog } from "./change-log.ts";
 import { CowTree } from "./cow-tree.ts";
 import type { KeyRange } from "./key.ts";
@@ -9,7 +10,7 @@ import { LeaseTable } from "./lease-table.ts";
 import type { Lease } from "./lease-table.ts";
 import { NO_RECORD, RecordHeap } from "./record-heap.ts";
 import type { NewRecord, RecordHandle } from "./record-heap.ts";
-import type { Revision } from "./types.ts";
+import type { Alarm, Revision } from "./types.ts";
 
 /** What a store without any write is at. */
 export const FIRST_REVISION: Revision = 1;
@@ -30,6 +31,7 @@ export interface KeyspaceView {
   /** Number of named writes ever done. */
   readonly lastWriteSerial: number;
   readonly auth: AuthState;
+  readonly alarms: readonly Alarm[];
 }
 
 /** The version that a reader at `revision` sees of a key, given its newest; NO_RECORD when the key was not there. */
@@ -54,6 +56,7 @@ export class Keyspace {
   readonly leases: LeaseTable;
   readonly writes: IdempotencyTable = new IdempotencyTable();
   readonly auth: AuthStore = new AuthStore();
+  readonly alarms: AlarmTable = new AlarmTable();
   /** Revision of the last committed transaction. */
   revision: Revision = FIRST_REVISION;
   /** Reads below it are refused. 0: never compacted. */
@@ -167,6 +170,7 @@ export class Keyspace {
       writes: [...this.writes.all()],
       lastWriteSerial: this.writes.lastSerial,
       auth: this.auth.state(),
+      alarms: this.alarms.all,
     };
   }
 

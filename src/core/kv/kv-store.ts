@@ -20,6 +20,7 @@ import { StateHasher } from "./state-hash.ts";
 import { Refused, executeDeleteRange, executePut, executeTxn } from "./txn.ts";
 import type {
   CommandOf,
+  Alarm,
   KvCommand,
   KvErrorCode,
   KvResult,
@@ -34,6 +35,7 @@ import type {
   TxnResponse,
 } from "./types.ts";
 import { isReadOnly } from "./request-shape.ts";
+import { LEASE_BYTES, growthOf } from "./size.ts";
 
 /** A committed command, as far as the store looks at it. */
 export interface KvEntry {
@@ -71,9 +73,11 @@ export interface KvRestorer {
 
 /** Keys that each applied command compacts besides: more than it can add, so that compaction catches up. */
 const COMPACTED_KEYS_PER_COMMAND = 8;
+/** What is done even where something is corrupt. A lease must end: somebody waits for what it holds. */
+const GO_ON: ReadonlySet<KvCommand["type"]> = new Set(["alarm", "auth", "leaseExpire"]);
 const HASHED_KEYS_PER_STEP = 1 << 16;
-/** What a lease is counted as in the size of the store. */
-const LEASE_BYTES = 256;
+/** What keeps a write from being done now, and not for ever: its name stays free, so that it can be tried again. */
+const PASSING: ReadonlySet<KvErrorCode> = new Set(["noSpace", "corrupt", "tooManyLeases"]);
 
 /**
  * etcd's key-value store: multi-version, ordered by key, all in memory. Deterministic: the same commands in the same
@@ -111,10 +115,18 @@ export class KvStore {
     return this.#keyspace.tree.size;
   }
 
-  /** Bytes of keys, values, leases and remembered results in memory, history included. What compaction has yet to free counts. */
+  /**
+   * Bytes that the state takes, history included, as size.ts counts them. What compaction has yet to free counts; once
+   * it has, the size is the same on all members.
+   */
   get sizeBytes(): number {
     const { heap, leases, writes, auth } = this.#keyspace;
     return heap.contentBytes + leases.size * LEASE_BYTES + writes.sizeBytes + auth.sizeBytes;
+  }
+
+  /** Those that have been raised and not disarmed. */
+  get alarms(): readonly Alarm[] {
+    return this.#keyspace.alarms.all;
   }
 
   get leaseCount(): number {
@@ -212,6 +224,19 @@ export class KvStore {
     return hashAll(new StateHasher(this.#keyspace, revision));
   }
 
+  /**
+   * Hash of the whole present state: of the keys, of leases, alarms and of what has been compacted. Equal on all members
+   * that have applied the same.
+   */
+  stateHash(): string {
+    const view = this.#keyspace.openView();
+    const hasher = new StateHasher(view, view.revision);
+    while (hasher.step(HASHED_KEYS_PER_STEP));
+    hasher.addRest(view);
+    this.#keyspace.closeView();
+    return hasher.digest();
+  }
+
   /** Captures the state now, at next to no cost. */
   snapshot(): KvSnapshot {
     return new Snapshot(this.#keyspace);
@@ -262,7 +287,7 @@ export class KvStore {
     const known = writes.get(key);
     if (known === undefined) {
       const result = this.#attempt(command, 0);
-      writes.remember(key, fingerprint, result);
+      if (result.type !== "error" || !PASSING.has(result.code)) writes.remember(key, fingerprint, result);
       return result;
     }
     return known.fingerprint === fingerprint
@@ -283,6 +308,7 @@ export class KvStore {
 
   #execute(command: DirectCommand, term: number): KvResult {
     const keyspace = this.#keyspace;
+    this.#heedAlarms(command);
     switch (command.type) {
       case "put": {
         const response = executePut(keyspace, command.request);
@@ -317,9 +343,22 @@ export class KvStore {
         const expired = executeLeaseExpire(keyspace, command.request, term);
         return { type: "leaseExpire", expired, revision: keyspace.revision };
       }
+      case "alarm": {
+        const alarms = keyspace.alarms.execute(command.request);
+        if (alarms === null) throw new Refused("tooManyAlarms");
+        return { type: "alarm", alarms, revision: keyspace.revision };
+      }
       default:
         return assertNever(command, "command");
     }
+  }
+
+  /** @throws Refused what alarms forbid: the same everywhere, whatever the size of this replica. */
+  #heedAlarms(command: DirectCommand): void {
+    const { alarms } = this.#keyspace;
+    if (alarms.all.length === 0) return;
+    if (alarms.has("corrupt") && !GO_ON.has(command.type)) throw new Refused("corrupt");
+    if (alarms.has("noSpace") && growthOf(command) > 0) throw new Refused("noSpace");
   }
 
   /** Hides what is older; the compactor frees it by and by. */

@@ -2,9 +2,10 @@ import type { Keyspace } from "./keyspace.ts";
 import { Refused } from "./txn.ts";
 import type { LeaseExpireCommand, LeaseGrantCommand, LeaseRevokeRequest } from "./types.ts";
 
-/** @throws Refused `leaseExists`. */
+/** @throws Refused `leaseExists`, `tooManyLeases`. */
 export function executeLeaseGrant({ leases }: Keyspace, { id, ttlMs }: LeaseGrantCommand): void {
   if (leases.has(id)) throw new Refused("leaseExists");
+  if (leases.isFull) throw new Refused("tooManyLeases");
   leases.grant(id, ttlMs, false);
 }
 

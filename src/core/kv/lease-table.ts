@@ -1,4 +1,5 @@
 import { assert } from "../errors/index.ts";
+import { MAX_LEASES } from "./limits.ts";
 import { NO_RECORD } from "./record-heap.ts";
 import type { RecordHandle, RecordHeap } from "./record-heap.ts";
 
@@ -38,6 +39,11 @@ export class LeaseTable {
 
   get size(): number {
     return this.#leases.size;
+  }
+
+  /** There may be no more of them. */
+  get isFull(): boolean {
+    return this.#leases.size >= MAX_LEASES;
   }
 
   /** Number of leases ever granted. */
@@ -109,7 +115,7 @@ export class LeaseTable {
   /** From a snapshot, in the order of their serials. Returns whether it can be. */
   restore(lease: Lease): boolean {
     const { id, serial } = lease;
-    if (id === 0n || this.#leases.has(id) || serial <= this.#lastSerial) return false;
+    if (this.isFull || id === 0n || this.#leases.has(id) || serial <= this.#lastSerial) return false;
     this.#leases.set(id, lease);
     this.#lastSerial = serial;
     return true;

@@ -8,6 +8,11 @@ export const MAX_TXN_DEPTH = 128;
 export const MAX_LEASE_TTL_SECONDS = 9_000_000_000;
 export const MAX_LEASE_TTL_MS: number = MAX_LEASE_TTL_SECONDS * 1000;
 
+/** Leases at one time; etcd has no such limit. Each takes memory that no quota frees. The same on all members. */
+export const MAX_LEASES: number = 1 << 18;
+/** Alarms at one time. A member raises one of each kind, but anybody who may can raise one for any number. */
+export const MAX_ALARMS = 256;
+
 /** Longest name that a write can be given so that it is done once. */
 export const MAX_IDEMPOTENCY_KEY_LENGTH = 64;
 /** Results of named writes that are kept, at most: the oldest go first. The same on all members, or they would differ. */

@@ -1,4 +1,5 @@
 import { assert } from "../errors/index.ts";
+import { ATTACHMENT_BYTES, VERSION_BYTES } from "./size.ts";
 import { headOf } from "./tree-node.ts";
 import type { KeyValue, Revision } from "./types.ts";
 
@@ -30,8 +31,10 @@ const MAX_SHARED_BYTES: number = SLAB_BYTES / 8;
 const TOLERATED_WASTE_BYTES: number = 16 * SLAB_BYTES;
 
 const HEADER_BYTES = 40;
-const LEASE_BYTES = 8;
+const LEASE_FIELD_BYTES = 8;
 const HAS_LEASE = 1;
+/** It counts no more in `contentBytes`. */
+const IS_HIDDEN = 2;
 
 /** Where fields lie, in units of their size from the record's first byte. */
 const F64 = { mod: 0, create: 1, version: 2 } as const;
@@ -78,7 +81,7 @@ export class RecordHeap {
   #liveBytes = 0;
   #contentBytes = 0;
 
-  /** Bytes of keys and values. */
+  /** Bytes of keys and values, and what each version counts besides (size.ts), but for those that are hidden. */
   get contentBytes(): number {
     return this.#contentBytes;
   }
@@ -86,7 +89,7 @@ export class RecordHeap {
   /** Copies key and value. */
   create(record: NewRecord): RecordHandle {
     const { key, value, lease } = record;
-    const keyAt = lease === 0n ? HEADER_BYTES : HEADER_BYTES + LEASE_BYTES;
+    const keyAt = lease === 0n ? HEADER_BYTES : HEADER_BYTES + LEASE_FIELD_BYTES;
     const handle = this.#allocate(keyAt + key.length + value.length);
     const { bytes, u32, f64 } = this.#slabOf(handle);
     const base = baseOf(handle);
@@ -105,7 +108,7 @@ export class RecordHeap {
     }
     bytes.set(key, base + keyAt);
     bytes.set(value, base + keyAt + key.length);
-    this.#contentBytes += key.length + value.length;
+    this.#contentBytes += contentOf(key.length, value.length, lease !== 0n);
     return handle;
   }
 
@@ -117,10 +120,19 @@ export class RecordHeap {
     // So that whoever uses the handle all the same does not go far.
     slab.f64[modAt] = Number.NaN;
     const size = roundUp(this.#sizeOf(handle));
-    this.#contentBytes -= this.keyLength(handle) + this.valueLength(handle);
+    this.#contentBytes -= this.#contentOf(handle);
     this.#liveBytes -= size;
     slab.liveBytes -= size;
     if (slab.liveBytes === 0 && slab !== this.#filling) this.#dropSlab(handle >>> SLOT_BITS, slab);
+  }
+
+  /**
+   * Nobody can ever read the record again, though a newer one that stays still names it: it does not count from now
+   * on, since whoever was restored from a snapshot does not have it at all.
+   */
+  hide(handle: RecordHandle): void {
+    this.#contentBytes -= this.#contentOf(handle);
+    this.#slabOf(handle).u32[(baseOf(handle) >>> 2) + U32.flags]! |= IS_HIDDEN;
   }
 
   modRevision(handle: RecordHandle): Revision {
@@ -140,7 +152,7 @@ export class RecordHeap {
   }
 
   lease(handle: RecordHandle): bigint {
-    if (this.#field(handle, U32.flags) !== HAS_LEASE) return 0n;
+    if (!this.#hasLease(handle)) return 0n;
     const high = BigInt(this.#field(handle, U32.leaseHigh));
     return BigInt.asIntN(64, (high << 32n) | BigInt(this.#field(handle, U32.leaseLow)));
   }
@@ -228,8 +240,17 @@ export class RecordHeap {
     const copy = this.#allocate(size);
     const from = baseOf(handle);
     this.#slabOf(copy).bytes.set(this.#slabOf(handle).bytes.subarray(from, from + size), baseOf(copy));
-    this.#contentBytes += this.keyLength(handle) + this.valueLength(handle);
+    this.#contentBytes += this.#contentOf(copy);
     return copy;
+  }
+
+  #contentOf(handle: RecordHandle): number {
+    if ((this.#field(handle, U32.flags) & IS_HIDDEN) !== 0) return 0;
+    return contentOf(this.keyLength(handle), this.valueLength(handle), this.#hasLease(handle));
+  }
+
+  #hasLease(handle: RecordHandle): boolean {
+    return (this.#field(handle, U32.flags) & HAS_LEASE) !== 0;
   }
 
   #slabOf(handle: RecordHandle): Slab {
@@ -241,7 +262,7 @@ export class RecordHeap {
   }
 
   #keyStart(handle: RecordHandle): number {
-    return baseOf(handle) + HEADER_BYTES + (this.#field(handle, U32.flags) === HAS_LEASE ? LEASE_BYTES : 0);
+    return baseOf(handle) + HEADER_BYTES + (this.#hasLease(handle) ? LEASE_FIELD_BYTES : 0);
   }
 
   #sizeOf(handle: RecordHandle): number {
@@ -289,6 +310,10 @@ export class RecordHeap {
 /** Offset in its slab. */
 function baseOf(handle: RecordHandle): number {
   return (handle & (SLOTS_PER_SLAB - 1)) * SLOT_BYTES;
+}
+
+function contentOf(keyLength: number, valueLength: number, hasLease: boolean): number {
+  return VERSION_BYTES + (hasLease ? ATTACHMENT_BYTES : 0) + keyLength + valueLength;
 }
 
 function roundUp(size: number): number {

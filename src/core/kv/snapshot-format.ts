@@ -14,7 +14,7 @@ import type { NewRecord, RecordHandle, RecordHeap } from "./record-heap.ts";
  *
  *   frame    length u32 of the payload, checksum u32, payload
  *   payload  kind u8 (with MORE_FOLLOWS: the next frame continues this one), content
- *   header   magic u32, version u8, revision, compactRevision
+ *   header   magic u32, version u8, revision, compactRevision, alarms (alarm-codec.ts)
  *   leases   (flags u8, id i64, ttlMs, serial) each, in the order of their serials
  *   writes   (serial, key, fingerprint, result) each, in the order of their serials
  *   auth     head; see auth-codec.ts
@@ -31,8 +31,9 @@ import type { NewRecord, RecordHandle, RecordHeap } from "./record-heap.ts";
  */
 
 export const SNAPSHOT_MAGIC = 0x56_4b_45_44; // "DEKV"
-/** Version 1 had no leases, version 2 no named writes, version 3 no users. */
-export const SNAPSHOT_VERSION = 4;
+/** Version 1 had no leases, version 2 no named writes, version 3 no users, version 4 no alarms. */
+export const SNAPSHOT_VERSION = 5;
+export const VERSION_WITHOUT_ALARMS = 4;
 export const VERSION_WITHOUT_USERS = 3;
 export const VERSION_WITHOUT_WRITES = 2;
 export const VERSION_WITHOUT_LEASES = 1;

@@ -3,6 +3,7 @@ import { EngineError } from "../errors/index.ts";
 import { readAuthHead, readRole, readUser } from "./auth/auth-codec.ts";
 import type { AuthState } from "./auth/auth-store.ts";
 import type { Role, User } from "./auth/types.ts";
+import { readAlarms } from "./alarm-codec.ts";
 import { FIRST_REVISION, Keyspace } from "./keyspace.ts";
 import { NO_RECORD } from "./record-heap.ts";
 import type { NewRecord, RecordHandle } from "./record-heap.ts";
@@ -13,6 +14,7 @@ import {
   MORE_FOLLOWS,
   SNAPSHOT_MAGIC,
   SNAPSHOT_VERSION,
+  VERSION_WITHOUT_ALARMS,
   VERSION_WITHOUT_LEASES,
   VERSION_WITHOUT_USERS,
   VERSION_WITHOUT_WRITES,
@@ -138,9 +140,16 @@ export class SnapshotReader {
     if (this.#revision < FIRST_REVISION || compactRevision > this.#revision) {
       reader.fail(`revision ${this.#revision}, compacted ${compactRevision}`);
     }
+    if (this.#version > VERSION_WITHOUT_ALARMS) this.#addAlarms(reader);
     this.#keyspace.compactRevision = compactRevision;
     this.#lastModRevision = Math.max(compactRevision - 1, FIRST_REVISION);
     this.#stage = this.#version === VERSION_WITHOUT_LEASES ? "base" : "leases";
+  }
+
+  #addAlarms(reader: ByteReader): void {
+    for (const alarm of readAlarms(reader)) {
+      if (!this.#keyspace.alarms.restore(alarm)) reader.fail("alarms contradict each other");
+    }
   }
 
   #addLease(reader: ByteReader): void {

@@ -1,6 +1,7 @@
 import { ByteWriter, crc32 } from "../bytes/index.ts";
 import { writeAuthHead, writeRole, writeUser } from "./auth/auth-codec.ts";
 import type { AuthState } from "./auth/auth-store.ts";
+import { writeAlarms } from "./alarm-codec.ts";
 import { visibleAt } from "./keyspace.ts";
 import type { KeyspaceView } from "./keyspace.ts";
 import { NO_RECORD } from "./record-heap.ts";
@@ -32,6 +33,7 @@ const LEASES_PER_FRAME = 4096;
 export function* writeSnapshot(view: KeyspaceView): Generator<Uint8Array, void, undefined> {
   const frames = new FrameWriter();
   frames.content.u32(SNAPSHOT_MAGIC).u8(SNAPSHOT_VERSION).uint(view.revision).uint(view.compactRevision);
+  writeAlarms(frames.content, view.alarms);
   yield frames.take(FRAME.header);
   yield* writeLeases(frames, view);
   yield* writeWrites(frames, view);

@@ -1,9 +1,12 @@
 import { ByteWriter } from "../bytes/index.ts";
+import { writeAlarms } from "./alarm-codec.ts";
+import { writeAuthHead, writeRole, writeUser } from "./auth/auth-codec.ts";
 import { Hash64 } from "./hash64.ts";
 import { visibleAt } from "./keyspace.ts";
 import type { KeyspaceView } from "./keyspace.ts";
 import { NO_RECORD } from "./record-heap.ts";
 import type { RecordHandle, RecordHeap } from "./record-heap.ts";
+import { writeLease } from "./snapshot-format.ts";
 import type { TreeCursor } from "./tree-cursor.ts";
 import type { Revision } from "./types.ts";
 
@@ -40,6 +43,23 @@ export class StateHasher {
       this.#more = this.#cursor.next();
     }
     return this.#more;
+  }
+
+  /** Besides, all that is of no revision. Once, at the end. */
+  addRest(view: Omit<KeyspaceView, "heap" | "tree" | "log" | "revision">): void {
+    const record = this.#record.clear();
+    writeAlarms(record, view.alarms);
+    record.uint(view.compactRevision).uint(view.lastLeaseSerial).uint(view.leases.length);
+    record.uint(view.lastWriteSerial).uint(view.writes.length);
+    this.#hash.add(record.view());
+    for (const lease of view.leases) {
+      writeLease(record.clear(), lease);
+      this.#hash.add(record.view());
+    }
+    writeAuthHead(record.clear(), view.auth);
+    for (const user of view.auth.users) writeUser(record, user);
+    for (const role of view.auth.roles) writeRole(record, role);
+    this.#hash.add(record.view());
   }
 
   /** 16 hexadecimal digits. Call it after `step` has returned false. */

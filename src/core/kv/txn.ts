@@ -122,7 +122,7 @@ function checkLease({ leases }: Keyspace, { lease = 0n, ttlMs = 0 }: PutRequest)
   if (ttlMs === 0 && !leases.has(lease)) throw new Refused("leaseNotFound");
 }
 
-/** @throws Refused before any effect. */
+/** @throws Refused before any effect of its own. */
 export function executePut(keyspace: Keyspace, request: PutRequest): PutResponse {
   const { heap } = keyspace;
   // Again inside a transaction: a deletion that came earlier in it may have taken the key away.
@@ -130,7 +130,11 @@ export function executePut(keyspace: Keyspace, request: PutRequest): PutResponse
   const prevKv = request.prevKv && previous !== NO_RECORD ? heap.toKeyValue(previous) : null;
   const value = request.ignoreValue ? heap.valueView(previous) : (request.value ?? NOTHING);
   const lease = request.ignoreLease ? heap.lease(previous) : (request.lease ?? 0n);
-  if ((request.ttlMs ?? 0) > 0) keyspace.leases.grant(lease, request.ttlMs!, true);
+  if ((request.ttlMs ?? 0) > 0) {
+    // Here, and not where the plan is checked: an earlier put of the same transaction may have taken the last place.
+    if (keyspace.leases.isFull) throw new Refused("tooManyLeases");
+    keyspace.leases.grant(lease, request.ttlMs!, true);
+  }
   keyspace.put(request.key, value, lease);
   return prevKv === null ? NO_PREVIOUS : { prevKv };
 }

@@ -181,6 +181,26 @@ export interface CommandOf {
   readonly command: Exclude<KvCommand, { readonly type: "as" }>;
 }
 
+/**
+ * What a member has warned of.
+ *
+ * - `noSpace`: a store has outgrown its quota. What lets it grow is refused on all members; deletions, compaction and
+ *   the end of leases go on.
+ * - `corrupt`: what a member holds cannot be trusted. Every change is refused, but for the end of leases by time.
+ */
+export type AlarmType = "noSpace" | "corrupt";
+
+export interface Alarm {
+  readonly type: AlarmType;
+  /** Of the member that it is about. */
+  readonly memberId: bigint;
+}
+
+export interface AlarmCommand {
+  readonly action: "activate" | "deactivate";
+  readonly alarm: Alarm;
+}
+
 /** What goes through the log. */
 export type KvCommand =
   | NamedWrite
@@ -190,13 +210,18 @@ export type KvCommand =
   | { readonly type: "compact"; readonly request: CompactRequest }
   | { readonly type: "leaseGrant"; readonly request: LeaseGrantCommand }
   | { readonly type: "leaseRevoke"; readonly request: LeaseRevokeRequest }
-  | { readonly type: "leaseExpire"; readonly request: LeaseExpireCommand };
+  | { readonly type: "leaseExpire"; readonly request: LeaseExpireCommand }
+  | { readonly type: "alarm"; readonly request: AlarmCommand };
 
 /** Why a command had no effect. The names are those of the engine's error table. */
 export type KvErrorCode =
   | "keyNotFound"
   | "leaseNotFound"
   | "leaseExists"
+  | "tooManyLeases"
+  | "tooManyAlarms"
+  | "noSpace"
+  | "corrupt"
   | "compacted"
   | "futureRevision"
   | "idempotencyKeyReused"
@@ -228,4 +253,6 @@ export type KvResult =
   | { readonly type: "leaseGrant"; readonly revision: Revision }
   | { readonly type: "leaseRevoke"; readonly revision: Revision }
   /** `expired`: the leases that it ended. */
-  | { readonly type: "leaseExpire"; readonly expired: readonly bigint[]; readonly revision: Revision };
+  | { readonly type: "leaseExpire"; readonly expired: readonly bigint[]; readonly revision: Revision }
+  /** `alarms`: those that it raised, found raised, or disarmed. */
+  | { readonly type: "alarm"; readonly alarms: readonly Alarm[]; readonly revision: Revision };

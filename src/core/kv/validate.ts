@@ -93,6 +93,8 @@ export function validateCommand(command: KvCommand, maxTxnOps: number = DEFAULT_
       return validateCommand(command.request.command, maxTxnOps);
     case "auth":
       return validateAuthCommand(command.request);
+    case "alarm":
+      return requireUint64(command.request.alarm.memberId, "memberID");
     case "leaseExpire":
       return;
     default:
@@ -162,6 +164,10 @@ function requireInt64(value: bigint | undefined, name: string): void {
   if (value !== undefined && BigInt.asIntN(64, value) !== value) {
     refuse("invalidArgument", `${name} does not fit into 64 bits`);
   }
+}
+
+function requireUint64(value: bigint, name: string): void {
+  if (BigInt.asUintN(64, value) !== value) refuse("invalidArgument", `${name} does not fit into 64 bits`);
 }
 
 function requireLeaseId(id: bigint): void {

@@ -2,8 +2,8 @@ import fc from "fast-check";
 import type { Compare, KvCommand, RangeRequest, RequestOp } from "../../../src/core/kv/index.ts";
 import { bytes } from "./support.ts";
 
-/** What has no name: named writes have tests of their own. */
-export type DirectCommand = Exclude<KvCommand, { readonly type: "once" }>;
+/** Named writes, alarms and what has to do with users have tests of their own. */
+export type DirectCommand = Exclude<KvCommand, { readonly type: "once" | "as" | "auth" | "alarm" }>;
 
 /** Few keys, so that commands meet. */
 const key = fc.constantFrom("a", "aa", "ab", "b", "ba", "c", "d", "zz").map(bytes);
@@ -109,6 +109,17 @@ const leaseCommands: fc.Arbitrary<DirectCommand> = fc.oneof(
     }),
   }),
 );
+
+export const alarmCommands: fc.Arbitrary<KvCommand> = fc.record({
+  type: fc.constant("alarm" as const),
+  request: fc.record({
+    action: fc.constantFrom("activate", "deactivate"),
+    alarm: fc.record({
+      type: fc.constantFrom("noSpace", "noSpace", "corrupt"),
+      memberId: fc.constantFrom(1n, 2n, 2n ** 64n - 1n),
+    }),
+  }),
+});
 
 export const commands: fc.Arbitrary<DirectCommand> = fc.oneof(
   { weight: 4, arbitrary: leaseCommands },

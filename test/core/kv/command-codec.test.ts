@@ -3,8 +3,10 @@ import { describe, expect, it } from "vitest";
 import { AssertionError, EngineError } from "../../../src/core/errors/index.ts";
 import { decodeCommand, encodeCommand } from "../../../src/core/kv/index.ts";
 import type { KvCommand, RequestOp, TxnRequest } from "../../../src/core/kv/index.ts";
-import { commands, operations } from "./arbitraries.ts";
+import { alarmCommands, commands as mostCommands, operations } from "./arbitraries.ts";
 import { bytes, codeOf, putRequest } from "./support.ts";
+
+const commands = fc.oneof({ weight: 9, arbitrary: mostCommands }, alarmCommands);
 
 const EXAMPLE: KvCommand = {
   type: "txn",
@@ -153,6 +155,8 @@ describe("hostile bytes", () => {
     ["an unknown compare result", [1, 3, 1, 4, 0, 1, 0x61, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]],
     ["an unknown compare target", [1, 3, 1, 0, 5, 1, 0x61, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]],
     ["an unknown sort order", [1, 3, 0, 1, 5, 0, 0, 1, 0x61, 3, 0, 0]],
+    ["an unknown action on an alarm", [1, 10, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0]],
+    ["an unknown alarm", [1, 10, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0]],
     ["a compact revision that is not whole", [1, 4, ...notANumber]],
     ["a compact revision that is not a number", [1, 4, 0, 0, 0, 0, 0, 0, 0xf8, 0x7f]],
   ])("%s", (_name, input) => {

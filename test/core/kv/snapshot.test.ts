@@ -22,8 +22,26 @@ function frames(...payloads: readonly Uint8Array[]): Uint8Array {
   return writer.finish();
 }
 
-function header(revision: number, compactRevision: number, version = 1): Uint8Array {
-  return new ByteWriter().u8(1).u32(0x564b4544).u8(version).uint(revision).uint(compactRevision).finish();
+/** Since version 5 with alarms: type and member each. */
+function header(
+  revision: number,
+  compactRevision: number,
+  version = 1,
+  ...alarms: readonly (readonly [number, number])[]
+): Uint8Array {
+  const writer = new ByteWriter().u8(1).u32(0x564b4544).u8(version).uint(revision).uint(compactRevision);
+  if (version >= 5) writer.uint(alarms.length);
+  for (const [type, memberId] of alarms) writer.u8(type).u64(BigInt(memberId));
+  return writer.finish();
+}
+
+/** Nobody's permission is asked. */
+function auth(): Uint8Array {
+  return new ByteWriter().u8(8).uint(1).bool(false).finish();
+}
+
+function alarmsOf(count: number): [number, number][] {
+  return Array.from({ length: count }, (_, i) => [0, i]);
 }
 
 /** A named write that was a put. */
@@ -253,6 +271,8 @@ describe("a snapshot that contradicts itself", () => {
     ["compacted at a tombstone", [header(9, 9), changes(gone(9)), end(0, 1)]],
     ["version 2", [header(1, 0, 2), end(0, 0, 0, 0)]],
     ["version 3", [header(1, 0, 3), remembered(1, "k"), end(0, 0, 0, 0, 1, 2)]],
+    ["version 4", [header(1, 0, 4), auth(), end(0, 0, 0, 0, 0, 0, 0, 0)]],
+    ["version 5", [header(1, 0, 5, [1, 7], [0, 7], [0, 8]), auth(), end(0, 0, 0, 0, 0, 0, 0, 0)]],
     ["empty frames", [header(2, 0), base(), base(), changes(), changes(putAt(2)), end(0, 1)]],
   ])("no contradiction: %s", (_name, payloads) => {
     expect(restore(frames(...payloads))).toBe("no error");
@@ -262,7 +282,11 @@ describe("a snapshot that contradicts itself", () => {
     ["nothing but a header", [header(1, 0)]],
     ["no header", [end(0, 0)]],
     ["two headers", [header(1, 0), header(1, 0), end(0, 0)]],
-    ["another version", [header(1, 0, 4), end(0, 0, 0, 0, 0, 0)]],
+    ["another version", [header(1, 0, 6), auth(), end(0, 0, 0, 0, 0, 0, 0, 0)]],
+    ["an alarm twice", [header(1, 0, 5, [0, 7], [0, 7]), auth(), end(0, 0, 0, 0, 0, 0, 0, 0)]],
+    ["an unknown alarm", [header(1, 0, 5, [2, 7]), auth(), end(0, 0, 0, 0, 0, 0, 0, 0)]],
+    ["too many alarms", [header(1, 0, 5, ...alarmsOf(257)), auth(), end(0, 0, 0, 0, 0, 0, 0, 0)]],
+    ["alarms that break off", [header(1, 0, 5, [0, 7]).slice(0, -1), auth(), end(0, 0, 0, 0, 0, 0, 0, 0)]],
     ["named writes that are missing", [header(1, 0, 3), end(0, 0, 0, 0, 1, 1)]],
     ["named writes before there were any", [header(1, 0, 2), remembered(1, "k"), end(0, 0, 0, 0)]],
     ["a name twice", [header(1, 0, 3), remembered(1, "k"), remembered(2, "k"), end(0, 0, 0, 0, 2, 2)]],
@@ -271,7 +295,7 @@ describe("a snapshot that contradicts itself", () => {
       [header(1, 0, 3), remembered(2, "k"), remembered(1, "l"), end(0, 0, 0, 0, 2, 2)],
     ],
     ["a serial that is less than the last", [header(1, 0, 3), remembered(2, "k"), end(0, 0, 0, 0, 1, 1)]],
-    ["a name that is none", [header(1, 0, 3), remembered(1, "a \"b"), end(0, 0, 0, 0, 1, 1)]],
+    ["a name that is none", [header(1, 0, 3), remembered(1, 'a "b'), end(0, 0, 0, 0, 1, 1)]],
     ["something else", [new ByteWriter().u8(1).u32(7).u8(1).uint(1).uint(0).finish(), end(0, 0)]],
     ["revision 0", [header(0, 0), end(0, 0)]],
     ["compacted in the future", [header(2, 3), changes(putAt(2)), end(0, 1)]],

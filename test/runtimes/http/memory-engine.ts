@@ -48,7 +48,7 @@ export function memoryEngine(
   const walks = new StateWalks(store, webClock, () => {});
   const headerAt = (revision: number): ResponseHeader => ({ ...HEADER, revision });
   let lastLease = 1000n;
-  const apply = <T extends Exclude<KvCommand["type"], "once">>(
+  const apply = <T extends Exclude<KvCommand["type"], "once" | "as">>(
     command: KvCommand & { readonly type: T },
   ): Result<T> => {
     validateCommand(command);

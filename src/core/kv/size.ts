@@ -1,0 +1,53 @@
+import type { KvCommand, PutRequest, RequestOp } from "./types.ts";
+
+/*
+ * What things count in the size of the store, which its quota bounds: bytes of keys and values as they are, and for
+ * what keeps them a flat sum that is about right. The same on every member, so that their sizes can be compared.
+ */
+
+/** A version of a key besides its key and value: header, padding, its places in the tree and in the change log. */
+export const VERSION_BYTES = 64;
+/** A version with a lease besides: its place among the keys of the lease. */
+export const ATTACHMENT_BYTES = 64;
+/** A lease, and what a leader keeps for it. */
+export const LEASE_BYTES = 256;
+
+/**
+ * By how much a command can let the store grow; 0: it cannot, and is done even when space has run out. Deletions count
+ * as none, though they are remembered until compaction: they are the way out. As in etcd, a transaction counts with
+ * the larger of its branches, whichever will be taken (server/storage/quota.go).
+ */
+export function growthOf(command: KvCommand): number {
+  switch (command.type) {
+    case "put":
+    case "txn":
+      return growthOfOp(command);
+    case "leaseGrant":
+      return LEASE_BYTES;
+    case "once":
+    case "as":
+      return growthOf(command.request.command);
+    default:
+      return 0;
+  }
+}
+
+function growthOfOp(op: RequestOp): number {
+  switch (op.type) {
+    case "put":
+      return growthOfPut(op.request);
+    case "txn":
+      return Math.max(sumOf(op.request.success), sumOf(op.request.failure));
+    default:
+      return 0;
+  }
+}
+
+function sumOf(ops: readonly RequestOp[]): number {
+  return ops.reduce((sum, op) => sum + growthOfOp(op), 0);
+}
+
+function growthOfPut({ key, value, lease = 0n, ttlMs = 0 }: PutRequest): number {
+  const attached = lease !== 0n || ttlMs > 0 ? ATTACHMENT_BYTES : 0;
+  return VERSION_BYTES + attached + (ttlMs > 0 ? LEASE_BYTES : 0) + key.length + (value?.length ?? 0);
+}
