@@ -1,12 +1,10 @@
 // Three server processes and etcd's JSON gateway, under the same load for every system, in turn.
 
 import { httpLoad, postRequest } from "./http-load.ts";
-import { type Measured, medianOf } from "./measure.ts";
 import type { Report } from "./report.ts";
+import { compare } from "./rounds.ts";
 import { type Program, ServerCluster } from "./servers.ts";
 import { CALLERS, keyOf, KEYS, type Operation, OPERATIONS, type Pace, VALUE } from "./workload.ts";
-
-type Target = "leader" | "follower" | "all three";
 
 /** The first program is compared with the others. */
 export async function benchHttp(report: Report, pace: Pace, programs: readonly Program[]): Promise<void> {
@@ -25,52 +23,20 @@ export async function benchHttp(report: Report, pace: Pace, programs: readonly P
       for (const callers of CALLERS) {
         // One connection cannot be spread.
         for (const target of ["leader", callers === 1 ? "follower" : "all three"] as const) {
-          const row = { operation, callers, target };
-          if (pace.selects(row)) await compare(report, pace, clusters, row);
+          const row = { section: "http", operation, callers, target };
+          if (!pace.selects(row)) continue;
+          const requests = REQUESTS.get(operation)!;
+          const expect = operation === "put" ? '"revision"' : '"value"';
+          const { warmupMs, durationMs } = pace;
+          await compare(report, pace, clusters, row, (urls, serverPids) =>
+            httpLoad({ urls, connections: callers, requests, expect, warmupMs, durationMs, serverPids }),
+          );
         }
       }
     }
   } finally {
     await Promise.all(clusters.map((cluster) => cluster.stop()));
   }
-}
-
-interface Case {
-  readonly operation: Operation;
-  readonly callers: number;
-  readonly target: Target;
-}
-
-/** Rounds take turns, so that whatever else the machine does meets everyone alike. */
-async function compare(
-  report: Report,
-  pace: Pace,
-  clusters: readonly ServerCluster[],
-  { operation, callers, target }: Case,
-): Promise<void> {
-  const able = clusters.filter(({ name }) => operation !== "lease" || name !== "etcd");
-  const results = new Map<ServerCluster, Measured[]>(able.map((cluster) => [cluster, []]));
-  const requests = REQUESTS.get(operation)!;
-  for (let round = 0; round < pace.rounds; round++) {
-    for (const cluster of able) {
-      const leader = await cluster.leader();
-      const followers = cluster.urls.filter((url) => url !== leader);
-      const urls = { leader: [leader], follower: followers.slice(0, 1), "all three": cluster.urls }[target];
-      const { warmupMs, durationMs } = pace;
-      const expect = operation === "put" ? '"revision"' : '"value"';
-      const load = { urls, connections: callers, requests, expect, warmupMs, durationMs };
-      results.get(cluster)!.push(await httpLoad({ ...load, serverPids: cluster.pids }));
-    }
-  }
-  const medians = able.map((cluster) => ({ name: cluster.name, measured: medianOf(results.get(cluster)!) }));
-  const first = medians[0]!.measured;
-  const other = medians[1];
-  medians.forEach(({ name, measured }, i) => {
-    const row = { section: "http", system: name, target, operation, callers, measured };
-    if (i > 0 || other === undefined) return report.row(row);
-    const throughput = first.perSecond / other.measured.perSecond;
-    report.row({ ...row, ratio: { to: other.name, throughput } });
-  });
 }
 
 const base64 = (bytes: string | Uint8Array): string => Buffer.from(bytes as Uint8Array).toString("base64");
@@ -85,7 +51,7 @@ const REQUESTS: ReadonlyMap<Operation, readonly Buffer[]> = new Map<Operation, r
   ["eventual", keys.map((key) => postRequest("/v3/kv/range", { key, serializable: true }))],
 ]);
 
-async function fill(cluster: ServerCluster): Promise<void> {
+export async function fill(cluster: ServerCluster): Promise<void> {
   const url = await cluster.leader();
   for (let from = 0; from < KEYS; from += 100) {
     const success = keys.slice(from, from + 100).map((key) => ({ request_put: { key, value } }));

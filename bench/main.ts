@@ -1,7 +1,7 @@
 // What the engine does in a second, and how long a caller waits:
 //
 //     npm run bench                             everything, some three minutes
-//     npm run bench -- embedded http            some sections: embedded, http, etcd, memory, metrics
+//     npm run bench -- embedded http            some sections: embedded, http, etcd, grpc, memory, metrics
 //     npm run bench -- http --only "put 64"     some rows
 //     npm run bench -- http --versus ../other   against another checkout of d-engine
 //
@@ -12,6 +12,7 @@
 import { parseArgs } from "node:util";
 import { fileURLToPath } from "node:url";
 import { benchEmbedded } from "./embedded.ts";
+import { benchGrpc } from "./grpc.ts";
 import { benchHttp } from "./http.ts";
 import { benchMemory } from "./memory.ts";
 import { benchMetrics } from "./metrics.ts";
@@ -19,7 +20,7 @@ import { Report } from "./report.ts";
 import { engineProgram, etcdProgram, type Program } from "./servers.ts";
 import { type Pace, selector } from "./workload.ts";
 
-const SECTIONS = ["embedded", "http", "etcd", "memory", "metrics"];
+const SECTIONS = ["embedded", "http", "etcd", "grpc", "memory", "metrics"];
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
@@ -50,6 +51,7 @@ async function main(): Promise<void> {
   if (wants("http") || wants("etcd")) {
     await benchHttp(report, pace, programs(report, wants("etcd"), values.versus));
   }
+  if (wants("grpc")) await benchGrpc(report, pace, programs(report, true, values.versus));
   if (wants("memory")) await benchMemory(report);
   if (wants("metrics")) await benchMetrics(report, pace);
   if (values.json !== undefined) report.save(values.json);
