@@ -6,7 +6,7 @@ import { LEADER_NODE_HEADER } from "./object-host.ts";
 import { stubOf } from "./object-poster.ts";
 import type { ObjectNamespace, ObjectStub, WorkersEnv } from "./platform.ts";
 import { NOT_SERVED_HEADER } from "./raft-object.ts";
-import { type Patience, patienceWith } from "./patience.ts";
+import { type Patience, patienceWith } from "../http/front/patience.ts";
 import { raftNamespace, type WorkersConfig } from "./workers-config.ts";
 
 /** A client's request, ready to be asked more than once. */

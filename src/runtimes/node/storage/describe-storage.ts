@@ -10,7 +10,10 @@ export function describeStorage(config: ServerConfig): string {
 }
 
 /** The prefix under which a node keeps its objects. */
-export function objectPrefix({ prefix }: ObjectLocation, config: ServerConfig): string {
+export function objectPrefix(
+  { prefix }: ObjectLocation,
+  config: Pick<ServerConfig, "initialClusterToken" | "groupId" | "name">,
+): string {
   return prefix === "" ? namespaceOf(config) : `${prefix}/${namespaceOf(config)}`;
 }
 

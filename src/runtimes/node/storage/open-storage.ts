@@ -1,5 +1,5 @@
 import { MemoryStorage } from "../../../adapters/memory/index.ts";
-import { type ObjectStore, openObjectStorage } from "../../../adapters/object-store/index.ts";
+import { openObjectStorage } from "../../../adapters/object-store/index.ts";
 import { openSqliteStorage } from "../../../adapters/sqlite/index.ts";
 import { bundleStorage, type Logger, type StorageEngine } from "../../../core/node/index.ts";
 import type { ServerConfig } from "../config/server-config.ts";
@@ -7,6 +7,7 @@ import type { ObjectLocation, StorageLocation } from "../config/storage-url.ts";
 import { nodeClock } from "../node-clock.ts";
 import { nodeRandom } from "../node-random.ts";
 import { objectPrefix } from "./describe-storage.ts";
+import { openObjectStore } from "./open-object-store.ts";
 
 /**
  * Opens the stores that the configuration names. Adapters of the cloud, and their SDKs, are loaded only here, when
@@ -45,7 +46,7 @@ async function openObjects(
   logger: Logger,
 ): Promise<StorageEngine> {
   const { lingerMs } = location;
-  const store = await objectStore(location, objectPrefix(location, config));
+  const store = await openObjectStore(location, objectPrefix(location, config));
   try {
     return await openObjectStorage({
       store,
@@ -57,39 +58,5 @@ async function openObjects(
   } catch (error) {
     await store.close();
     throw error;
-  }
-}
-
-async function objectStore(location: ObjectLocation, prefix: string): Promise<ObjectStore> {
-  const { type, container, endpoint, region, account, shards, createTable } = location;
-  const at = {
-    prefix,
-    ...(endpoint === undefined ? {} : { endpoint }),
-    ...(region === undefined ? {} : { region }),
-  };
-  switch (type) {
-    case "s3": {
-      const { s3ObjectStore } = await import("../../../adapters/s3/index.ts");
-      return await s3ObjectStore({ bucket: container, ...at });
-    }
-    case "r2": {
-      // From outside of Workers R2 is reached by its S3 API.
-      const { s3ObjectStore } = await import("../../../adapters/s3/index.ts");
-      const r2 = { region: "auto", endpoint: `https://${account}.r2.cloudflarestorage.com` };
-      return await s3ObjectStore({ bucket: container, ...r2, ...at });
-    }
-    case "gs": {
-      const { gcsObjectStore } = await import("../../../adapters/gcs/index.ts");
-      return await gcsObjectStore({ bucket: container, ...at });
-    }
-    case "dynamodb": {
-      const { dynamoDbObjectStore } = await import("../../../adapters/dynamodb/index.ts");
-      return await dynamoDbObjectStore({
-        table: container,
-        ...at,
-        ...(shards === undefined ? {} : { shards }),
-        ...(createTable === undefined ? {} : { createTable }),
-      });
-    }
   }
 }

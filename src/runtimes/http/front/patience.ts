@@ -1,8 +1,8 @@
-import { hasIdempotencyKey } from "../http/idempotency.ts";
-import { MAX_POLL_MS } from "../http/sugar/watch-route.ts";
-import { waitsForOthers } from "../http/etcd/waiting-paths.ts";
+import { hasIdempotencyKey } from "../idempotency.ts";
+import { MAX_POLL_MS } from "../sugar/watch-route.ts";
+import { waitsForOthers } from "../etcd/waiting-paths.ts";
 
-/** What a call allows: how often it may be asked, and how long its answer may take. */
+/** What a call allows a front that passes it on: how often it may be asked, and how long its answer may take. */
 export interface Patience {
   /** Whether it changes nothing. */
   readonly read: boolean;
@@ -17,14 +17,14 @@ export interface Patience {
   readonly probeAfterMs: number | null;
 }
 
-/** How much longer than the object's own patience an answer may take. */
+/** How much longer than the node's own patience an answer may take. */
 const GRACE_MS = 2000;
-/** A read is asked of another voter after this long, or half of the object's own patience. */
+/** A read is asked of another voter after this long, or half of the node's own patience. */
 const READ_PATIENCE_MS = 4000;
 /** The longest that a lock or an election is waited for with one request. */
 const MAX_WAIT_MS = 600_000;
 
-/** @param requestTimeoutMs the object's own patience with a request. */
+/** @param requestTimeoutMs the node's own patience with a request. */
 export function patienceWith(request: Request, url: string, requestTimeoutMs: number): Patience {
   const { pathname, searchParams } = new URL(url);
   const patientMs = requestTimeoutMs + GRACE_MS;
@@ -46,7 +46,7 @@ export function patienceWith(request: Request, url: string, requestTimeoutMs: nu
   return { read: false, repeatable, answerMs: patientMs, probeAfterMs: null };
 }
 
-/** As the objects read it; what they will refuse is not worth waiting for. */
+/** As the nodes read it; what they will refuse is not worth waiting for. */
 function durationMs(text: string | null): number {
   const [, digits, unit] = /^([0-9]{1,9})(ms|s)$/.exec(text ?? "") ?? [];
   const value = Number(digits ?? 0) * (unit === "s" ? 1000 : 1);
