@@ -20,6 +20,7 @@ export type {
   WithReplay,
   WriteOptions,
 } from "./engine.ts";
+export { foundFrom } from "./founding.ts";
 export { BACKUP_VERSION_NAME, BackupReader } from "./backup/index.ts";
 export type { BackupHead, BackupPiece, BackupSummary } from "./backup/index.ts";
 export type { AutoCompaction } from "./auto-compactor.ts";

@@ -9,7 +9,7 @@ import {
   simpleConfig,
 } from "../raft/index.ts";
 import { type AppliedAmount, Applier } from "./applier.ts";
-import { requireStorable } from "./codec/index.ts";
+import { foundStore } from "./founding.ts";
 import { Membership } from "./membership.ts";
 import { Meter } from "./observer.ts";
 import type { NodeOptions } from "./options.ts";
@@ -67,24 +67,9 @@ function assertSameIdentity(stored: StoreIdentity, given: StoreIdentity): void {
 async function found<R>(options: NodeOptions, stateMachine: StateMachine<R>): Promise<HardState> {
   const { storage, founders } = options;
   assert(founders !== null, "a founder knows the founders");
-  const voters = founders.filter((member) => !member.isLearner).map((member) => member.id);
-  const learners = founders.filter((member) => member.isLearner).map((member) => member.id);
-  if (!voters.includes(options.identity.nodeId)) {
-    throw new EngineError("invalidConfig", { detail: "this node is not a voter among the founding members" });
-  }
-  for (const member of founders) requireStorable(member);
-  const membership = new Membership(simpleConfig(voters, learners), founders);
-  const writer = await storage.snapshots.create(
-    { ...BOOTSTRAP, config: membership.config },
-    membership.encode(),
-  );
   const empty = stateMachine.snapshot();
-  for await (const chunk of empty.chunks()) await writer.write(chunk);
+  const hardState = await foundStore(storage, options.identity.nodeId, founders, empty.chunks());
   empty.release();
-  await writer.commit();
-  await storage.log.reset(BOOTSTRAP.index, BOOTSTRAP.term);
-  const hardState: HardState = { term: BOOTSTRAP.term, vote: null, commit: BOOTSTRAP.index };
-  await storage.meta.saveHardState(hardState);
   return hardState;
 }
 

@@ -1,6 +1,7 @@
 import { EngineError } from "../../core/errors/index.ts";
 import type { Logger, Member, Random, StorageEngine, StoreIdentity } from "../../core/node/index.ts";
 import type { NodeId } from "../../core/raft/index.ts";
+import { tokenInForce } from "./backup/restored-token.ts";
 import { invalid } from "./config/raw-settings.ts";
 import type { ServerConfig } from "./config/server-config.ts";
 import {
@@ -111,7 +112,7 @@ async function restart(context: IdentityContext, stored: StoreIdentity): Promise
   }
   // etcd ignores the initial cluster of a restarted member; but given for another node it betrays a mixed-up directory.
   if (config.initialClusterGiven && config.initialClusterState === "new") {
-    const founding = await foundCluster(config.initialCluster, config.initialClusterToken);
+    const founding = await foundCluster(config.initialCluster, await tokenInForce(config));
     const nodeId = founderId(founding, config.name);
     if (founding.clusterId !== stored.clusterId || nodeId !== stored.nodeId) {
       const described = describeIdentity({ ...stored, clusterId: founding.clusterId, nodeId });

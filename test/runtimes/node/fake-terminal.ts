@@ -6,6 +6,7 @@ export class FakeTerminal implements Terminal {
   readonly #input: Uint8Array;
   readonly #chunks: Uint8Array[] = [];
   errors = "";
+  isWatched = false;
   readonly interruption = new AbortController();
 
   constructor(env: Record<string, string | undefined> = {}, input: Uint8Array = new Uint8Array(0)) {

@@ -27,6 +27,7 @@ import {
 import { lease, LEASE_HELP, LEASE_OPTIONS } from "./lease-commands.ts";
 import { elect, ELECT_HELP, ELECT_OPTIONS, lock, LOCK_HELP, LOCK_OPTIONS } from "./lock-commands.ts";
 import { serve, serveHelp } from "./serve.ts";
+import { snapshot, SNAPSHOT_HELP, SNAPSHOT_OPTIONS } from "./snapshot-commands.ts";
 import type { Terminal } from "./terminal.ts";
 import { watch, WATCH_HELP, WATCH_OPTIONS } from "./watch-command.ts";
 
@@ -47,6 +48,10 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ["lease", client("grant, revoke, renew and list leases", LEASE_HELP, LEASE_OPTIONS, lease)],
   ["lock", client("run a command while holding a lock", LOCK_HELP, LOCK_OPTIONS, lock)],
   ["elect", client("lead, or see who does", ELECT_HELP, ELECT_OPTIONS, elect)],
+  [
+    "snapshot",
+    client("save the state, and begin a cluster with it", SNAPSHOT_HELP, SNAPSHOT_OPTIONS, snapshot),
+  ],
   ["member", client("list, add, promote, update and remove members", MEMBER_HELP, MEMBER_OPTIONS, member)],
 ]);
 

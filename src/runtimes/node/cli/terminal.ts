@@ -5,6 +5,8 @@ export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>;
   out(text: string | Uint8Array): void;
   error(text: string): void;
+  /** What goes to `error` is seen by a person as it comes. */
+  readonly isWatched: boolean;
   readInput(): Promise<Uint8Array>;
   /** Aborts when the user, or whoever supervises this process, wants it to end: it is to do so by itself then. */
   interrupted(): AbortSignal;
@@ -14,6 +16,7 @@ export const processTerminal: Terminal = {
   env: process.env,
   out: (text) => void process.stdout.write(text),
   error: (text) => void process.stderr.write(text),
+  isWatched: process.stderr.isTTY === true,
   readInput: () => buffer(process.stdin),
   interrupted: () => {
     const interruption = new AbortController();

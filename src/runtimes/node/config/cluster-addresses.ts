@@ -63,6 +63,19 @@ export function clusterAddresses(reader: SettingReader, profile: Profile): Clust
   };
 }
 
+/** Who a member is that is set up but not started, and with whom it is to begin. */
+export function foundingMembers(reader: SettingReader): {
+  readonly name: string;
+  readonly initialCluster: readonly InitialMember[];
+} {
+  const name = memberName(reader);
+  const given = initialCluster(reader);
+  const own = given?.find((member) => member.name === name)?.peerUrls ?? null;
+  const peerUrls = reader.urls("initial-advertise-peer-urls") ?? own ?? LISTEN_DEFAULTS.server.peer;
+  if (given !== null) checkOwnEntry(reader, name, own, peerUrls);
+  return { name, initialCluster: given ?? [{ name, peerUrls }] };
+}
+
 function memberName(reader: SettingReader): string {
   const name = reader.text("name", "default");
   // It must survive a round trip through --initial-cluster, and headers and logs.

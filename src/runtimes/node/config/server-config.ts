@@ -82,7 +82,7 @@ export function serverConfig(settings: RawSettings, profile: Profile): ServerCon
     ...timing(reader),
     ...storage(reader, addresses.name),
     groupId: groupId(reader),
-    initialClusterToken: reader.text("initial-cluster-token", "d-engine-cluster"),
+    initialClusterToken: initialClusterToken(reader),
     snapshotEntries: reader.number(
       "snapshot-count",
       { min: 1, max: 1e9, unit: "writes" },
@@ -175,7 +175,11 @@ function durationMs(text: string): number | null {
   return ((h! * 60 + m!) * 60 + s!) * 1000 + ms!;
 }
 
-function groupId(reader: SettingReader): string {
+export function initialClusterToken(reader: SettingReader): string {
+  return reader.text("initial-cluster-token", "d-engine-cluster");
+}
+
+export function groupId(reader: SettingReader): string {
   const id = reader.text("group", "default");
   if (/^[\w.-]+$/.test(id) && id.length <= MAX_GROUP_ID_BYTES) return id;
   throw invalid(

@@ -1,0 +1,224 @@
+import { open, rename, rm, stat } from "node:fs/promises";
+import { EngineError } from "../../../core/errors/index.ts";
+import { BackupReader, type BackupSummary } from "../../../core/node/index.ts";
+import { formatId } from "../../http/peer/index.ts";
+import { type CheckedBackup, checkBackup } from "../backup/read-backup.ts";
+import { restoreBackup } from "../backup/restore-backup.ts";
+import type { OptionTable } from "../config/arguments.ts";
+import { foundingMembers } from "../config/cluster-addresses.ts";
+import { invalid, type RawValue } from "../config/raw-settings.ts";
+import { groupId, initialClusterToken } from "../config/server-config.ts";
+import { SettingReader } from "../config/setting-reader.ts";
+import { StreamEnd } from "./api-client.ts";
+import type { ClientContext } from "./client-options.ts";
+import { CliError, ExitCode } from "./exit-codes.ts";
+import { exactly } from "./kv-commands.ts";
+import { megabytes, Progress } from "./progress.ts";
+import { bytes, integer } from "./replies.ts";
+import { table } from "./terminal.ts";
+
+const RESTORE_SETTINGS = [
+  "name",
+  "data-dir",
+  "initial-cluster",
+  "initial-cluster-token",
+  "initial-advertise-peer-urls",
+  "group",
+] as const;
+
+export const SNAPSHOT_OPTIONS: OptionTable = new Map(RESTORE_SETTINGS.map((name) => [name, "value"]));
+
+export const SNAPSHOT_HELP = `d-engine snapshot save <file>
+d-engine snapshot status <file>
+d-engine snapshot restore <file> --name=<name> --initial-cluster=<members> [--data-dir=<dir>]
+
+save writes the state of one member to a file, while it goes on working: every write that was acknowledged when it
+began is in it, if that member had heard of it. The file appears when it is complete and its SHA-256 has been checked.
+status reads a file to its end and says what is in it. restore makes the data directory of one member of a new cluster
+that begins with what is in the file: run it for each of them, on its own machine, with the same file. The new cluster
+has other ids than the old one, whose members it refuses. The format is d-engine's own: etcd's files cannot be restored
+here, nor ours there.
+
+Options of restore
+  --name <name>                         the member's name (default default)
+  --data-dir <dir>                      must not be there, or be empty (default <name>.d-engine)
+  --initial-cluster <members>           name=peer-url,name=peer-url,... (default this member alone)
+  --initial-cluster-token <text>        (default d-engine-cluster)
+  --initial-advertise-peer-urls <urls>  where other members reach this one (default as in --initial-cluster)
+  --group <id>                          (default default)
+`;
+
+export async function snapshot(context: ClientContext): Promise<ExitCode> {
+  const [action, ...rest] = context.positionals;
+  const run = action === undefined ? undefined : ACTIONS.get(action);
+  if (run === undefined) {
+    throw invalid(
+      `snapshot takes ${[...ACTIONS.keys()].join(", ")}${action === undefined ? "" : `, not "${action}"`}`,
+    );
+  }
+  if (action !== "restore") {
+    const stray = RESTORE_SETTINGS.find((name) => context.option(name) !== undefined);
+    if (stray !== undefined) throw invalid(`--${stray} belongs to snapshot restore`);
+  }
+  return await run({ ...context, positionals: rest });
+}
+
+const ACTIONS: ReadonlyMap<string, (context: ClientContext) => Promise<ExitCode>> = new Map([
+  ["save", save],
+  ["status", status],
+  ["restore", restore],
+]);
+
+async function save(context: ClientContext): Promise<ExitCode> {
+  const [file] = exactly(context, ["file"]);
+  const problems: string[] = [];
+  for (const endpoint of context.api.endpoints) {
+    try {
+      const saved = await saveFrom(context, endpoint, file);
+      print(context, { file, endpoint, ...summaryJson(saved) }, `Snapshot saved at ${file}\n`);
+      return ExitCode.ok;
+    } catch (error) {
+      if (!(error instanceof StreamEnd)) throw fileProblem(file, error);
+      if (!error.elsewhere) throw new CliError(error.message, ExitCode.failed);
+      problems.push(`${endpoint}: ${error.message}`);
+    }
+  }
+  throw new CliError(problems.join("\n"), ExitCode.unreachable);
+}
+
+/** The state of the member at one endpoint. The file is made only when all of it has come. */
+async function saveFrom(
+  { api, terminal }: ClientContext,
+  endpoint: string,
+  file: string,
+): Promise<BackupSummary> {
+  const unfinished = `${file}.part`;
+  const handle = await open(unfinished, "w", 0o600);
+  let progress: Progress | null = null;
+  try {
+    const reader = new BackupReader(() => {});
+    for await (const reply of api.stream(endpoint, "/v3/maintenance/snapshot", {})) {
+      const blob = bytes(reply, "blob");
+      const remaining = Number(integer(reply, "remaining_bytes"));
+      progress ??= new Progress(terminal, "saving", remaining + blob.length);
+      reader.push(blob);
+      for (let at = 0; at < blob.length;) at += (await handle.write(blob, at)).bytesWritten;
+      progress.advance(blob.length);
+      if (remaining === 0) break;
+    }
+    const summary = reader.finish();
+    await handle.sync();
+    await handle.close();
+    await rename(unfinished, file);
+    return summary;
+  } catch (error) {
+    await handle.close();
+    await rm(unfinished, { force: true });
+    throw error;
+  } finally {
+    progress?.end();
+  }
+}
+
+async function status(context: ClientContext): Promise<ExitCode> {
+  const [file] = exactly(context, ["file"]);
+  const found = await reading(context, file, "checking", 1, (onProgress) => checkBackup(file, onProgress));
+  const created = new Date(found.createdMs).toISOString();
+  const rows = [
+    [
+      hash(found),
+      String(found.revision),
+      String(found.keys),
+      megabytes(found.bytes),
+      formatId(found.clusterId),
+      formatId(found.memberId),
+      created,
+    ],
+  ];
+  const headings = ["HASH", "REVISION", "KEYS", "SIZE", "CLUSTER", "MEMBER", "CREATED"];
+  print(context, { file, ...checkedJson(found) }, table(headings, rows));
+  return ExitCode.ok;
+}
+
+async function restore(context: ClientContext): Promise<ExitCode> {
+  const [file] = exactly(context, ["file"]);
+  const settings = new Map<string, RawValue>();
+  for (const name of RESTORE_SETTINGS) {
+    const text = context.option(name);
+    if (text !== undefined) settings.set(name, { text, origin: `--${name}` });
+  }
+  const reader = new SettingReader(settings);
+  const { name, initialCluster } = foundingMembers(reader);
+  const dataDir = reader.text("data-dir", `${name}.d-engine`);
+  const options = { file, dataDir, name, initialCluster };
+  const token = { initialClusterToken: initialClusterToken(reader), groupId: groupId(reader) };
+  const { identity, backup } = await reading(context, file, "restoring", 2, (onProgress) =>
+    restoreBackup({ ...options, ...token, onProgress }),
+  );
+  const [cluster, member] = [formatId(identity.clusterId), formatId(identity.nodeId)];
+  print(
+    context,
+    {
+      dataDir,
+      name,
+      cluster_id: String(identity.clusterId),
+      member_id: String(identity.nodeId),
+      ...checkedJson(backup),
+    },
+    `Member ${member} of the new cluster ${cluster} is in ${dataDir}, with ${backup.keys} keys at revision ` +
+      `${backup.revision}.\nRestore the other members from the same file, and start each as usual.\n`,
+  );
+  return ExitCode.ok;
+}
+
+/** @param times how often the file is read. */
+async function reading<T>(
+  { terminal }: ClientContext,
+  file: string,
+  what: string,
+  times: number,
+  work: (onProgress: (bytes: number) => void) => Promise<T>,
+): Promise<T> {
+  let progress: Progress | null = null;
+  try {
+    progress = new Progress(terminal, what, (await stat(file)).size * times);
+    return await work((count) => progress?.advance(count));
+  } catch (error) {
+    throw fileProblem(file, error);
+  } finally {
+    progress?.end();
+  }
+}
+
+/** What is wrong with a file, or with the disk; anything else as it is. */
+function fileProblem(file: string, error: unknown): unknown {
+  if (error instanceof EngineError && error.code !== "invalidConfig") {
+    return new CliError(`${file}: ${error.detail ?? error.message}`, ExitCode.failed);
+  }
+  const isOfTheSystem = error instanceof Error && "syscall" in error;
+  return isOfTheSystem ? new CliError(error.message, ExitCode.failed) : error;
+}
+
+function hash({ digest }: BackupSummary): string {
+  return Buffer.from(digest).toString("hex").slice(0, 8);
+}
+
+function summaryJson(backup: BackupSummary): object {
+  return {
+    sha256: Buffer.from(backup.digest).toString("hex"),
+    revision: backup.revision,
+    totalSize: backup.bytes,
+    snapshot_cluster_id: String(backup.clusterId),
+    snapshot_member_id: String(backup.memberId),
+    created: new Date(backup.createdMs).toISOString(),
+  };
+}
+
+function checkedJson(backup: CheckedBackup): object {
+  const { keys: totalKey, compactRevision: compact_revision, leases } = backup;
+  return { ...summaryJson(backup), totalKey, compact_revision, leases };
+}
+
+function print(context: ClientContext, json: object, text: string): void {
+  context.terminal.out(context.has("json") ? `${JSON.stringify(json)}\n` : text);
+}
