@@ -24,3 +24,5 @@ check "a member is taken over, and nothing acknowledged is lost" \
   node test/blackbox/storage-takeover.ts --rounds=1 "--storage=dynamodb://engine/takeover?endpoint=$DYNAMODB_ENDPOINT&createTable=true"
 check "three members are killed and paused, and nothing acknowledged is lost" \
   node test/blackbox/cluster-kill.ts --seconds=30 "--storage=dynamodb://engine/cluster?endpoint=$DYNAMODB_ENDPOINT"
+check "a member beside the others copies a snapshot by its name, one elsewhere is sent its bytes" \
+  node test/blackbox/storage-snapshot-by-name.ts "--storage=dynamodb://engine/by-name?endpoint=$DYNAMODB_ENDPOINT"

@@ -7,3 +7,5 @@ check "the port of object stores, and a node's stores, on versitygw" \
   env TEST_SERVERS=1 npx vitest run test/servers/s3.test.ts
 check "a member on versitygw is taken over, and nothing acknowledged is lost" \
   node test/blackbox/storage-takeover.ts --server=versitygw --rounds=1
+check "a member beside the others copies a snapshot by its name, one elsewhere is sent its bytes" \
+  node test/blackbox/storage-snapshot-by-name.ts --server=versitygw
