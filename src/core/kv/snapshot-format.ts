@@ -14,10 +14,9 @@ import type { NewRecord, RecordHandle, RecordHeap } from "./record-heap.ts";
  *
  *   frame    length u32 of the payload, checksum u32, payload
  *   payload  kind u8 (with MORE_FOLLOWS: the next frame continues this one), content
- *   header   magic u32, version u8, revision, compactRevision, alarms (alarm-codec.ts)
+ *   header   magic u32, version u8, revision, compactRevision, head of auth (auth-codec.ts), alarms (alarm-codec.ts)
  *   leases   (flags u8, id i64, ttlMs, serial) each, in the order of their serials
  *   writes   (serial, key, fingerprint, result) each, in the order of their serials
- *   auth     head; see auth-codec.ts
  *   users    (user) each, by name
  *   roles    (role) each, by name
  *   base     records, by key: what a reader at compactRevision sees, except what changed at that very revision
@@ -45,9 +44,8 @@ export const FRAME = {
   end: 4,
   leases: 5,
   writes: 6,
-  auth: 8,
-  users: 9,
-  roles: 10,
+  users: 8,
+  roles: 9,
 } as const;
 export const MORE_FOLLOWS = 0x80;
 

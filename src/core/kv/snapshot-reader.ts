@@ -108,12 +108,11 @@ export class SnapshotReader {
     } else if (kind === FRAME.writes && this.#mayHaveWrites) {
       this.#stage = "writes";
       while (reader.remaining > 0) this.#addWrite(reader);
-    } else if (kind === FRAME.auth && this.#mayHaveUsers && this.#authHead === null) {
+    } else if (kind === FRAME.users && this.#mayHaveUsers && this.#roles.length === 0) {
       this.#stage = "auth";
-      this.#authHead = readAuthHead(reader);
-    } else if (kind === FRAME.users && this.#stage === "auth" && this.#roles.length === 0) {
       while (reader.remaining > 0) addByName(this.#users, readUser(reader), reader);
-    } else if (kind === FRAME.roles && this.#stage === "auth") {
+    } else if (kind === FRAME.roles && this.#mayHaveUsers) {
+      this.#stage = "auth";
       while (reader.remaining > 0) addByName(this.#roles, readRole(reader), reader);
     } else if (kind === FRAME.base && BEFORE_CHANGES.has(this.#stage)) {
       this.#stage = "base";
@@ -140,6 +139,7 @@ export class SnapshotReader {
     if (this.#revision < FIRST_REVISION || compactRevision > this.#revision) {
       reader.fail(`revision ${this.#revision}, compacted ${compactRevision}`);
     }
+    if (this.#version > VERSION_WITHOUT_USERS) this.#authHead = readAuthHead(reader);
     if (this.#version > VERSION_WITHOUT_ALARMS) this.#addAlarms(reader);
     this.#keyspace.compactRevision = compactRevision;
     this.#lastModRevision = Math.max(compactRevision - 1, FIRST_REVISION);

@@ -33,6 +33,7 @@ const LEASES_PER_FRAME = 4096;
 export function* writeSnapshot(view: KeyspaceView): Generator<Uint8Array, void, undefined> {
   const frames = new FrameWriter();
   frames.content.u32(SNAPSHOT_MAGIC).u8(SNAPSHOT_VERSION).uint(view.revision).uint(view.compactRevision);
+  writeAuthHead(frames.content, view.auth);
   writeAlarms(frames.content, view.alarms);
   yield frames.take(FRAME.header);
   yield* writeLeases(frames, view);
@@ -64,8 +65,6 @@ function* writeWrites(frames: FrameWriter, { writes }: KeyspaceView): Generator<
 
 /** A user or role of more than a frame's room (of many thousand roles, or permissions) goes on in the next. */
 function* writeAuth(frames: FrameWriter, auth: AuthState): Generator<Uint8Array, void, undefined> {
-  writeAuthHead(frames.content, auth);
-  yield frames.take(FRAME.auth);
   yield* writeEach(frames, FRAME.users, auth.users, writeUser);
   yield* writeEach(frames, FRAME.roles, auth.roles, writeRole);
 }

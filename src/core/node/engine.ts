@@ -1,4 +1,6 @@
 import type {
+  AuthRevision,
+  Caller,
   CompactRequest,
   DeleteRangeRequest,
   DeleteRangeResponse,
@@ -12,6 +14,7 @@ import type {
   TxnResponse,
 } from "../kv/index.ts";
 import type { LogIndex, NodeId, Role, Term } from "../raft/index.ts";
+import type { AuthEngine } from "./auth/auth-engine.ts";
 import type { BackupPiece } from "./backup/index.ts";
 import type { WatchStats, WatchStream, WatchStreamOptions } from "./watch/messages.ts";
 
@@ -41,6 +44,11 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
   /** Gives up after this long (error `timeout`). Default: the engine's `requestTimeoutMs`. */
   readonly timeoutMs?: number;
+  /**
+   * On whose behalf it is asked; whoever hands an engine on to others says so with `actAs`. Absent: nobody's, which is
+   * refused (`userEmpty`) while authentication is on.
+   */
+  readonly caller?: Caller;
 }
 
 /** How old an answer is that comes from a copy which is brought up to date now and then. */
@@ -124,6 +132,7 @@ export interface EngineStatus extends ReplicaStatus {
   readonly leases: number;
   /** Hash of the latest state at `revision`; equal on all members at the same revision. At once: see `Engine.hash`. */
   readonly stateHash: () => string;
+  readonly authRevision: AuthRevision;
 }
 
 export interface MemberAddRequest {
@@ -177,7 +186,7 @@ export interface HashResponse {
 
 /** One node's door to the group: what the HTTP routes, the embedded client and later gRPC all call. */
 export interface Engine {
-  status(): EngineStatus;
+  status(options?: Pick<CallOptions, "caller">): EngineStatus;
   /** The header for a response made now. */
   header(): ResponseHeader;
   range(request: RangeRequest, options?: ReadOptions): Promise<RangeResponse & WithAge>;
@@ -230,7 +239,7 @@ export interface Engine {
    */
   hash(
     request: { readonly revision?: Revision },
-    options?: Pick<CallOptions, "signal">,
+    options?: Pick<CallOptions, "signal" | "caller">,
   ): Promise<HashResponse & WithHeader>;
   /**
    * This member's state as a file to restore a cluster from, piece by piece; the last is the SHA-256 of all before it.
@@ -238,7 +247,9 @@ export interface Engine {
    *
    * @throws EngineError `tooManyRequests`, `canceled`; `timeout` when the next piece is not asked for within a minute.
    */
-  backup(options?: Pick<CallOptions, "signal">): AsyncGenerator<BackupPiece, void, undefined>;
+  backup(options?: Pick<CallOptions, "signal" | "caller">): AsyncGenerator<BackupPiece, void, undefined>;
+  /** Users, roles, and what they may do. */
+  readonly auth: AuthEngine;
   /** Hands leadership to a voter; resolves when it leads. */
   transferLeadership(target: NodeId, options?: CallOptions): Promise<void>;
   /** Calls back whenever the leader this node knows changes; returns the way to stop. */

@@ -23,6 +23,8 @@ export type {
 export { foundFrom } from "./founding.ts";
 export { BACKUP_VERSION_NAME, BackupReader } from "./backup/index.ts";
 export type { BackupHead, BackupPiece, BackupSummary } from "./backup/index.ts";
+export { actAs } from "./auth/act-as.ts";
+export type { AuthChange, AuthEngine, Identities } from "./auth/auth-engine.ts";
 export type { AutoCompaction } from "./auto-compactor.ts";
 export type { NodeOptions, NodeTuning } from "./options.ts";
 export type { Measurement, NodeObserver } from "./observer.ts";

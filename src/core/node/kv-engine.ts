@@ -3,8 +3,6 @@ import {
   type CompactRequest,
   type DeleteRangeRequest,
   type DeleteRangeResponse,
-  encodeCommand,
-  fingerprintOf,
   isReadOnly,
   type KvCommand,
   type KvResult,
@@ -13,16 +11,16 @@ import {
   type PutResponse,
   type RangeRequest,
   type RangeResponse,
-  requestSize,
   type Revision,
   type TxnRequest,
+  TRUSTED,
   type TxnResponse,
-  validateCommand,
-  validateIdempotencyKey,
   validateRange,
   validateTxn,
 } from "../kv/index.ts";
 import type { NodeId } from "../raft/index.ts";
+import { Access } from "./auth/access.ts";
+import { AuthOperations } from "./auth/auth-operations.ts";
 import { AutoCompactor } from "./auto-compactor.ts";
 import { backupOf, type BackupPiece, type Origin } from "./backup/index.ts";
 import type {
@@ -43,17 +41,16 @@ import type {
   WithReplay,
   WriteOptions,
 } from "./engine.ts";
-import { IdempotencyWindow } from "./idempotency-window.ts";
 import { KvStateMachine } from "./kv-state-machine.ts";
 import { LeaseOperations } from "./lease-operations.ts";
 import type { NodeOptions } from "./options.ts";
-import { withOwnLeases } from "./own-leases.ts";
 import type { SnapshotInfo } from "./ports.ts";
 import { Replica } from "./replica.ts";
 import { StateWalks } from "./state-walks.ts";
 import type { SavedLeases } from "./lessor.ts";
 import type { ResumableWatchStream, SavedWatches, WatchStreamOptions } from "./watch/messages.ts";
 import { WatchHub } from "./watch/watch-hub.ts";
+import { notNameable, Writes } from "./writes.ts";
 
 type Members = { readonly members: readonly Member[] } & WithHeader;
 
@@ -64,8 +61,10 @@ export class KvEngine implements Engine {
   readonly #machine: KvStateMachine;
   readonly #leases: LeaseOperations;
   readonly #watches: WatchHub;
-  readonly #window: IdempotencyWindow;
+  readonly #writes: Writes;
   readonly #walks: StateWalks;
+  readonly #access: Access;
+  readonly auth: AuthOperations;
   readonly #wallMs: () => number;
 
   /** Recovers the node from its stores and starts it. It may be some time until there is a leader: see `ready`. */
@@ -80,9 +79,21 @@ export class KvEngine implements Engine {
     const { clock, random } = options;
     this.#walks = new StateWalks(machine.store, clock, () => machine.freeCompacted());
     this.#wallMs = () => clock.wallMs();
-    this.#window = new IdempotencyWindow(clock, replica.tuning.idempotencyWindowMs);
-    const write = (command: KvCommand, call: CallOptions): Promise<KvResult> => this.#write(command, call);
+    const write = (command: KvCommand, call: CallOptions): Promise<KvResult> =>
+      this.#writes.propose(command, call);
+    const barrier = (read: ReadOptions): Promise<void> => replica.barrier(read);
+    this.#access = new Access(machine.store, barrier);
+    this.auth = new AuthOperations({
+      store: machine.store,
+      access: this.#access,
+      random,
+      header: () => this.header(),
+      barrier,
+      write,
+    });
     this.#leases = new LeaseOperations(replica, machine.store, options, write);
+    const drawLeaseId = (): bigint => this.#leases.drawId();
+    this.#writes = new Writes({ replica, store: machine.store, clock, drawLeaseId });
     machine.onLeaseChange = (id) => this.#leases.changed(id);
     this.#watches = new WatchHub({
       store: machine.store,
@@ -106,7 +117,7 @@ export class KvEngine implements Engine {
         revision: machine.store.revision,
         compactRevision: machine.store.compactRevision,
       }),
-      compact: (revision) => this.compact({ revision }),
+      compact: (revision) => this.compact({ revision }, { caller: TRUSTED }),
     });
     replica.onStopped(() => compactor.stop());
   }
@@ -174,7 +185,7 @@ export class KvEngine implements Engine {
     return { clusterId, memberId: nodeId, revision, raftTerm: this.replica.term };
   }
 
-  status(): EngineStatus {
+  status(options: Pick<CallOptions, "caller"> = {}): EngineStatus {
     const { store } = this.#machine;
     return {
       ...this.replica.status(),
@@ -184,19 +195,25 @@ export class KvEngine implements Engine {
       watches: this.#watches.stats(),
       watchLag: () => this.#watches.lag(),
       leases: store.leaseCount,
-      stateHash: () => store.hash(),
+      authRevision: store.auth.revision,
+      stateHash: () => {
+        this.#access.requireRoot(options);
+        return store.hash();
+      },
     };
   }
 
   async hash(
     { revision = 0 }: { readonly revision?: Revision },
-    options: Pick<CallOptions, "signal"> = {},
+    options: Pick<CallOptions, "signal" | "caller"> = {},
   ): Promise<HashResponse & WithHeader> {
+    this.#access.requireRoot(options);
     const hashed = await this.#walks.hash(revision, options.signal);
     return { ...hashed, header: this.header() };
   }
 
-  backup(options: Pick<CallOptions, "signal"> = {}): AsyncGenerator<BackupPiece, void, undefined> {
+  backup(options: Pick<CallOptions, "signal" | "caller"> = {}): AsyncGenerator<BackupPiece, void, undefined> {
+    this.#access.requireRoot(options);
     const origin = (): Origin => {
       const { clusterId, nodeId, groupId } = this.replica.identity;
       const createdMs = Math.max(0, Math.trunc(this.#wallMs()));
@@ -210,6 +227,7 @@ export class KvEngine implements Engine {
   async range(request: RangeRequest, options: ReadOptions = {}): Promise<RangeResponse & WithHeader> {
     validateRange(request);
     await this.#barrier(options);
+    this.#access.requireRead(options, { type: "range", request });
     const { store } = this.#machine;
     return { ...store.range(request), header: this.#header(store.revision) };
   }
@@ -224,7 +242,7 @@ export class KvEngine implements Engine {
   }
 
   async put(request: PutRequest, options: WriteOptions = {}): Promise<PutResponse & WithReplay> {
-    const result = await this.#write({ type: "put", request }, options);
+    const result = await this.#writes.propose({ type: "put", request }, options);
     assert(result.type === "put", "a put is answered as one");
     return { ...result.response, ...this.#answered(result) };
   }
@@ -233,7 +251,7 @@ export class KvEngine implements Engine {
     request: DeleteRangeRequest,
     options: WriteOptions = {},
   ): Promise<DeleteRangeResponse & WithReplay> {
-    const result = await this.#write({ type: "deleteRange", request }, options);
+    const result = await this.#writes.propose({ type: "deleteRange", request }, options);
     assert(result.type === "deleteRange", "a deletion is answered as one");
     return { ...result.response, ...this.#answered(result) };
   }
@@ -246,16 +264,17 @@ export class KvEngine implements Engine {
       if (options.idempotencyKey !== undefined) throw notNameable("a transaction that only reads");
       validateTxn(request, this.replica.tuning.maxTxnOps);
       await this.#barrier(options);
+      this.#access.requireRead(options, { type: "txn", request });
       const { store } = this.#machine;
       return { ...store.readTxn(request), header: this.#header(store.revision) };
     }
-    const result = await this.#write({ type: "txn", request }, options);
+    const result = await this.#writes.propose({ type: "txn", request }, options);
     assert(result.type === "txn", "a transaction is answered as one");
     return { ...result.response, ...this.#answered(result) };
   }
 
   async compact(request: CompactRequest, options: CallOptions = {}): Promise<WithHeader> {
-    const result = await this.#write({ type: "compact", request }, options);
+    const result = await this.#writes.propose({ type: "compact", request }, options);
     return { header: this.#header(result.revision) };
   }
 
@@ -274,34 +293,6 @@ export class KvEngine implements Engine {
     return replayed === true ? { header, replayed } : { header };
   }
 
-  async #write(command: KvCommand, options: WriteOptions): Promise<KvResult> {
-    const { maxTxnOps, maxRequestBytes } = this.replica.tuning;
-    const { idempotencyKey: key, ...call } = options;
-    if (key !== undefined) validateIdempotencyKey(key);
-    validateCommand(command, maxTxnOps);
-    if (requestSize(command) > maxRequestBytes) throw new EngineError("requestTooLarge");
-    const complete = withOwnLeases(command, () => this.#leases.drawId());
-    const proposed = key === undefined ? complete : this.#once(key, complete);
-    const result = await this.replica.propose(encodeCommand(proposed), call);
-    if (result.type === "error") throw new EngineError(result.code);
-    return result;
-  }
-
-  #once(key: string, command: KvCommand): KvCommand {
-    switch (command.type) {
-      case "put":
-      case "deleteRange":
-      case "txn": {
-        // The leases that are drawn for its keys are others with each attempt.
-        const fingerprint = fingerprintOf(encodeCommand(withOwnLeases(command, () => 1n)));
-        const forgetTo = this.#window.forgetTo(this.#machine.store.lastWriteSerial);
-        return { type: "once", request: { key, fingerprint, forgetTo, command } };
-      }
-      default:
-        throw notNameable("this command");
-    }
-  }
-
   // Leases
 
   async leaseGrant(
@@ -313,11 +304,12 @@ export class KvEngine implements Engine {
   }
 
   async leaseRevoke({ id }: LeaseRevokeRequest, options: CallOptions = {}): Promise<WithHeader> {
-    const result = await this.#write({ type: "leaseRevoke", request: { id } }, options);
+    const result = await this.#writes.propose({ type: "leaseRevoke", request: { id } }, options);
     return { header: this.#header(result.revision) };
   }
 
   async leaseKeepAlive(id: bigint, options: CallOptions = {}): Promise<LeaseKeepAliveResponse & WithHeader> {
+    this.#access.requireUser(options);
     const renewed = await this.#leases.keepAlive(id, options);
     return { ...renewed, header: this.header() };
   }
@@ -326,12 +318,15 @@ export class KvEngine implements Engine {
     request: LeaseTimeToLiveRequest,
     options: CallOptions = {},
   ): Promise<LeaseTimeToLiveResponse & WithHeader> {
+    this.#access.requireUser(options);
     const found = await this.#leases.timeToLive(request, options);
+    for (const key of found.keys) this.#access.requireRead(options, { type: "range", request: { key } });
     return { ...found, header: this.header() };
   }
 
   async leaseList(options: CallOptions = {}): Promise<{ readonly ids: readonly bigint[] } & WithHeader> {
     const ids = await this.#leases.list(options);
+    this.#access.requireUser(options);
     return { ids, header: this.header() };
   }
 
@@ -375,6 +370,7 @@ export class KvEngine implements Engine {
 
   async memberList(options: ReadOptions = {}): Promise<Members> {
     await this.replica.memberList(options);
+    this.#access.requireUser(options);
     return this.#members();
   }
 
@@ -382,34 +378,35 @@ export class KvEngine implements Engine {
     request: MemberAddRequest,
     options: CallOptions = {},
   ): Promise<{ readonly member: Member } & Members> {
+    await this.#access.requireRootOfGroup(options);
     const member = await this.replica.memberAdd(request, options);
     return { member, ...this.#members() };
   }
 
   async memberRemove(id: NodeId, options: CallOptions = {}): Promise<Members> {
+    await this.#access.requireRootOfGroup(options);
     await this.replica.memberRemove(id, options);
     return this.#members();
   }
 
   async memberUpdate(id: NodeId, peerUrls: readonly string[], options: CallOptions = {}): Promise<Members> {
+    await this.#access.requireRootOfGroup(options);
     await this.replica.memberUpdate(id, peerUrls, options);
     return this.#members();
   }
 
   async memberPromote(id: NodeId, options: CallOptions = {}): Promise<Members> {
+    await this.#access.requireRootOfGroup(options);
     await this.replica.memberPromote(id, options);
     return this.#members();
   }
 
   async transferLeadership(target: NodeId, options: CallOptions = {}): Promise<void> {
+    await this.#access.requireRootOfGroup(options);
     await this.replica.transferLeadership(target, options);
   }
 
   #members(): Members {
     return { members: this.replica.members(), header: this.header() };
   }
-}
-
-function notNameable(what: string): EngineError {
-  return new EngineError("invalidArgument", { detail: `${what} takes no idempotency key` });
 }

@@ -22,7 +22,7 @@ function frames(...payloads: readonly Uint8Array[]): Uint8Array {
   return writer.finish();
 }
 
-/** Since version 5 with alarms: type and member each. */
+/** Since version 4 with an auth revision, since version 5 with alarms: type and member each. */
 function header(
   revision: number,
   compactRevision: number,
@@ -30,15 +30,29 @@ function header(
   ...alarms: readonly (readonly [number, number])[]
 ): Uint8Array {
   const writer = new ByteWriter().u8(1).u32(0x564b4544).u8(version).uint(revision).uint(compactRevision);
+  if (version >= 4) writer.uint(3).bool(false);
   if (version >= 5) writer.uint(alarms.length);
   for (const [type, memberId] of alarms) writer.u8(type).u64(BigInt(memberId));
   return writer.finish();
 }
 
-/** Nobody's permission is asked. */
-function auth(): Uint8Array {
-  return new ByteWriter().u8(8).uint(1).bool(false).finish();
+/** Without roles, and with no password. */
+function user(name: string, since = 2): Uint8Array {
+  return new ByteWriter().string(name).bool(false).uint(since).uint(0).finish();
 }
+
+function role(name: string): Uint8Array {
+  return new ByteWriter().string(name).uint(1).u8(1).string("k").string("").finish();
+}
+
+function framed(kind: number, ...items: readonly Uint8Array[]): Uint8Array {
+  const writer = new ByteWriter().u8(kind);
+  for (const item of items) writer.raw(item);
+  return writer.finish();
+}
+
+const users = (...items: readonly Uint8Array[]): Uint8Array => framed(8, ...items);
+const roles = (...items: readonly Uint8Array[]): Uint8Array => framed(9, ...items);
 
 function alarmsOf(count: number): [number, number][] {
   return Array.from({ length: count }, (_, i) => [0, i]);
@@ -271,8 +285,18 @@ describe("a snapshot that contradicts itself", () => {
     ["compacted at a tombstone", [header(9, 9), changes(gone(9)), end(0, 1)]],
     ["version 2", [header(1, 0, 2), end(0, 0, 0, 0)]],
     ["version 3", [header(1, 0, 3), remembered(1, "k"), end(0, 0, 0, 0, 1, 2)]],
-    ["version 4", [header(1, 0, 4), auth(), end(0, 0, 0, 0, 0, 0, 0, 0)]],
-    ["version 5", [header(1, 0, 5, [1, 7], [0, 7], [0, 8]), auth(), end(0, 0, 0, 0, 0, 0, 0, 0)]],
+    ["version 4", [header(1, 0, 4), end(0, 0, 0, 0, 0, 0, 0, 0)]],
+    [
+      "users and roles",
+      [
+        header(1, 0, 4),
+        users(user("a")),
+        users(user("b", 3)),
+        roles(role("a"), role("b")),
+        end(0, 0, 0, 0, 0, 0, 2, 2),
+      ],
+    ],
+    ["version 5", [header(1, 0, 5, [1, 7], [0, 7], [0, 8]), end(0, 0, 0, 0, 0, 0, 0, 0)]],
     ["empty frames", [header(2, 0), base(), base(), changes(), changes(putAt(2)), end(0, 1)]],
   ])("no contradiction: %s", (_name, payloads) => {
     expect(restore(frames(...payloads))).toBe("no error");
@@ -282,11 +306,23 @@ describe("a snapshot that contradicts itself", () => {
     ["nothing but a header", [header(1, 0)]],
     ["no header", [end(0, 0)]],
     ["two headers", [header(1, 0), header(1, 0), end(0, 0)]],
-    ["another version", [header(1, 0, 6), auth(), end(0, 0, 0, 0, 0, 0, 0, 0)]],
-    ["an alarm twice", [header(1, 0, 5, [0, 7], [0, 7]), auth(), end(0, 0, 0, 0, 0, 0, 0, 0)]],
-    ["an unknown alarm", [header(1, 0, 5, [2, 7]), auth(), end(0, 0, 0, 0, 0, 0, 0, 0)]],
-    ["too many alarms", [header(1, 0, 5, ...alarmsOf(257)), auth(), end(0, 0, 0, 0, 0, 0, 0, 0)]],
-    ["alarms that break off", [header(1, 0, 5, [0, 7]).slice(0, -1), auth(), end(0, 0, 0, 0, 0, 0, 0, 0)]],
+    ["another version", [header(1, 0, 6), end(0, 0, 0, 0, 0, 0, 0, 0)]],
+    ["a user twice", [header(1, 0, 4), users(user("a"), user("a")), end(0, 0, 0, 0, 0, 0, 2, 0)]],
+    [
+      "users out of order",
+      [header(1, 0, 4), users(user("b")), users(user("a")), end(0, 0, 0, 0, 0, 0, 2, 0)],
+    ],
+    ["a user without a name", [header(1, 0, 4), users(user("")), end(0, 0, 0, 0, 0, 0, 1, 0)]],
+    ["a password of the future", [header(1, 0, 4), users(user("a", 4)), end(0, 0, 0, 0, 0, 0, 1, 0)]],
+    ["users that are missing", [header(1, 0, 4), users(user("a")), end(0, 0, 0, 0, 0, 0, 2, 0)]],
+    ["roles that are missing", [header(1, 0, 4), roles(role("a")), end(0, 0, 0, 0, 0, 0, 0, 0)]],
+    ["users after roles", [header(1, 0, 4), roles(role("a")), users(user("a")), end(0, 0, 0, 0, 0, 0, 1, 1)]],
+    ["users before there were any", [header(1, 0, 3), users(user("a")), end(0, 0, 0, 0, 0, 0)]],
+    ["users after keys", [header(2, 0, 4), changes(putAt(2)), users(user("a")), end(0, 1, 0, 0, 0, 0, 1, 0)]],
+    ["an alarm twice", [header(1, 0, 5, [0, 7], [0, 7]), end(0, 0, 0, 0, 0, 0, 0, 0)]],
+    ["an unknown alarm", [header(1, 0, 5, [2, 7]), end(0, 0, 0, 0, 0, 0, 0, 0)]],
+    ["too many alarms", [header(1, 0, 5, ...alarmsOf(257)), end(0, 0, 0, 0, 0, 0, 0, 0)]],
+    ["alarms that break off", [header(1, 0, 5, [0, 7]).slice(0, -1), end(0, 0, 0, 0, 0, 0, 0, 0)]],
     ["named writes that are missing", [header(1, 0, 3), end(0, 0, 0, 0, 1, 1)]],
     ["named writes before there were any", [header(1, 0, 2), remembered(1, "k"), end(0, 0, 0, 0)]],
     ["a name twice", [header(1, 0, 3), remembered(1, "k"), remembered(2, "k"), end(0, 0, 0, 0, 2, 2)]],

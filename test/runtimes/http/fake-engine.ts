@@ -1,5 +1,5 @@
 import { EngineError } from "../../../src/core/errors/index.ts";
-import type { Engine, EngineStatus, ResponseHeader } from "../../../src/core/node/index.ts";
+import type { AuthEngine, Engine, EngineStatus, ResponseHeader } from "../../../src/core/node/index.ts";
 
 /** A call that the app made, and with what. */
 export interface Call {
@@ -39,7 +39,21 @@ export const STATUS: EngineStatus = {
   watchLag: () => 0,
   leases: 0,
   pendingProposals: 0,
+  authRevision: 1,
   stateHash: () => "cafe",
+};
+
+const noAuth = (): Promise<never> => Promise.reject(new EngineError("unimplemented"));
+
+/** Authentication is off, and nobody asks for it. */
+export const NO_AUTH: AuthEngine = {
+  status: noAuth,
+  change: noAuth,
+  userRoles: noAuth,
+  users: noAuth,
+  rolePermissions: noAuth,
+  roles: noAuth,
+  identities: { tokenKey: null, find: () => undefined, refresh: () => Promise.resolve() },
 };
 
 type Answers = { readonly [M in keyof Engine]?: Engine[M] };
@@ -47,7 +61,7 @@ type Answers = { readonly [M in keyof Engine]?: Engine[M] };
 export function fakeEngine(answers: Answers = {}): FakeEngine {
   const calls: Call[] = [];
   const answer =
-    <M extends keyof Engine>(method: M, fallback?: Engine[M]) =>
+    <M extends Exclude<keyof Engine, "auth">>(method: M, fallback?: Engine[M]) =>
     (...args: unknown[]): never => {
       calls.push({ method, args });
       const chosen = (answers[method] ?? fallback) as ((...args: unknown[]) => never) | undefined;
@@ -80,6 +94,7 @@ export function fakeEngine(answers: Answers = {}): FakeEngine {
     ),
     backup: answer("backup"),
     transferLeadership: answer("transferLeadership"),
+    auth: answers.auth ?? NO_AUTH,
     onLeaderChange: answer("onLeaderChange"),
     onMembershipChange: answer("onMembershipChange"),
   };

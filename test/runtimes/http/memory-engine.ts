@@ -21,7 +21,7 @@ import { StateWalks } from "../../../src/core/node/state-walks.ts";
 import { withOwnLeases } from "../../../src/core/node/own-leases.ts";
 import { webClock } from "../../../src/runtimes/client/web-clock.ts";
 import { webRandom } from "../../../src/runtimes/http/web-random.ts";
-import { HEADER, STATUS } from "./fake-engine.ts";
+import { HEADER, NO_AUTH, STATUS } from "./fake-engine.ts";
 
 type Result<T extends KvResult["type"]> = Extract<KvResult, { readonly type: T }>;
 
@@ -134,6 +134,7 @@ export function memoryEngine(
       const origin = { clusterId, memberId, groupId: "default", term, createdMs: 0 };
       return backupOf(walks, () => origin, headerAt, options);
     },
+    auth: NO_AUTH,
     transferLeadership: () => Promise.reject(new EngineError("badLeaderTransferee")),
     onLeaderChange: () => () => undefined,
     onMembershipChange: () => () => undefined,

@@ -1,5 +1,5 @@
-import type { Revision, WatchEvent } from "../../kv/index.ts";
-import type { WithHeader } from "../engine.ts";
+import type { Caller, Revision, WatchEvent } from "../../kv/index.ts";
+import type { CallOptions, WithHeader } from "../engine.ts";
 
 /** Changes that a watch does not want to hear of. */
 export type WatchFilter = "noPut" | "noDelete";
@@ -45,7 +45,7 @@ export interface WatchResponse extends WithHeader {
   readonly events: readonly WatchEvent[];
 }
 
-export interface WatchStreamOptions {
+export interface WatchStreamOptions extends Pick<CallOptions, "caller"> {
   /** Ends the stream. */
   readonly signal?: AbortSignal;
   /** Fail with `noLeader` when there is no leader, and later when there has been none for a while. */
@@ -92,6 +92,8 @@ export interface SavedWatch {
 /** A stream as it stands after the last response that it has given: what outlasts the memory of its node. */
 export interface SavedWatches {
   readonly requireLeader: boolean;
+  /** Whose it is. Absent: nobody's. */
+  readonly caller?: Caller;
   /** Progress was asked for, and that is not answered yet. */
   readonly progressAsked: boolean;
   /** The id that the stream chooses next, if it is free. */

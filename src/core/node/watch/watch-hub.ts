@@ -1,5 +1,7 @@
 import { EngineError } from "../../errors/index.ts";
 import type {
+  AuthErrorCode,
+  Caller,
   History,
   KeyRange,
   KvStore,
@@ -11,7 +13,7 @@ import type {
 import type { ResponseHeader } from "../engine.ts";
 import type { Cancel, Clock, Random } from "../ports.ts";
 import { IntervalIndex } from "./interval-index.ts";
-import type { SavedWatches, WatchStats, WatchStreamOptions } from "./messages.ts";
+import type { SavedWatches, WatchCreateRequest, WatchStats, WatchStreamOptions } from "./messages.ts";
 import { type Change, eventBytes, RecentChanges } from "./recent-changes.ts";
 import { HubStream } from "./watch-stream.ts";
 import type { Watcher, WatchPageLimits, WatchSource } from "./watcher.ts";
@@ -78,6 +80,8 @@ export class WatchHub implements WatchSource {
   #revision: Revision;
   #compactRevision: Revision;
   #ended: EngineError | null = null;
+  /** Of users and roles when the watches were last compared with them. */
+  #authChanges: number;
 
   constructor(options: WatchHubOptions) {
     this.#options = options;
@@ -87,7 +91,9 @@ export class WatchHub implements WatchSource {
     this.#end = this.history.end;
     this.#revision = options.store.revision;
     this.#compactRevision = options.store.compactRevision;
+    this.#authChanges = options.store.auth.changes;
   }
+
   // For the node
 
   /** @throws EngineError `stopped`, `noLeader`, `tooManyRequests`, `canceled`. */
@@ -105,7 +111,7 @@ export class WatchHub implements WatchSource {
 
   /** Goes on with a stream of an earlier life of this node. @throws EngineError `stopped`, `tooManyRequests`. */
   resume(saved: SavedWatches): HubStream {
-    const stream = this.open({ requireLeader: saved.requireLeader }, true);
+    const stream = this.open(saved, true);
     stream.resume(saved);
     return stream;
   }
@@ -128,6 +134,8 @@ export class WatchHub implements WatchSource {
     const start = this.#end;
     this.#end = history.end;
     this.#revision = this.#options.store.revision;
+    // First, so that nobody is told of what came with or after the change that took the permission.
+    if (this.#options.store.auth.changes !== this.#authChanges) this.#recheck();
     if (this.#index.size > 0) {
       const full: Set<Watcher> = new Set();
       for (let position = start; position < this.#end; position++) this.#match(history, position, full);
@@ -140,6 +148,7 @@ export class WatchHub implements WatchSource {
   /** The state has been replaced by a snapshot: whoever was up to date finds what it missed in its history. */
   restored(): void {
     this.#recent.clear();
+    this.#recheck();
     for (const stream of this.#streams) {
       for (const watcher of stream.watchers) {
         if (watcher.isLive) watcher.fallBehind();
@@ -211,6 +220,15 @@ export class WatchHub implements WatchSource {
     return this.#options.store.page(range, revision, limits);
   }
 
+  /** Why somebody may not watch what a request names; null when it may. */
+  whyNot(caller: Caller, { key: given, rangeEnd }: WatchCreateRequest): AuthErrorCode | null {
+    const { store } = this.#options;
+    if (!store.auth.isEnabled) return null;
+    const key = given.length === 0 ? Uint8Array.of(0) : given;
+    const request = rangeEnd === undefined ? { key } : { key, rangeEnd };
+    return store.whyNotRead(caller, { type: "range", request });
+  }
+
   eventOf(change: Change, withPrevKv: boolean): WatchEvent | null {
     const { content } = change;
     if (content !== null) return withPrevKv ? content.withPrevKv : content.event;
@@ -262,6 +280,12 @@ export class WatchHub implements WatchSource {
   continueLater(stream: HubStream): void {
     this.#wakes.add(stream);
     this.#wakeLater();
+  }
+
+  #recheck(): void {
+    const { auth } = this.#options.store;
+    this.#authChanges = auth.changes;
+    for (const stream of this.#streams) if (auth.standing(stream.caller).type !== "root") stream.recheck();
   }
 
   /** Tells everyone who watches it of one change. */

@@ -1,5 +1,5 @@
-import { EngineError } from "../../errors/index.ts";
-import type { Revision } from "../../kv/index.ts";
+import { EngineError, ERRORS } from "../../errors/index.ts";
+import { ANONYMOUS, type Caller, type Revision } from "../../kv/index.ts";
 import type {
   ResumableWatchStream,
   SavedWatches,
@@ -28,6 +28,7 @@ interface Reader {
 /** See {@link ResumableWatchStream}. Belongs to a hub. */
 export class HubStream implements ResumableWatchStream {
   readonly requiresLeader: boolean;
+  readonly caller: Caller;
   readonly #hub: WatchHub;
   readonly #watchers: Map<bigint, Watcher> = new Map();
   #answers: WatchResponse[] = [];
@@ -49,9 +50,10 @@ export class HubStream implements ResumableWatchStream {
   #failure: EngineError | null = null;
   #stopListening: () => void = () => {};
 
-  constructor(hub: WatchHub, { signal, requireLeader = false }: WatchStreamOptions) {
+  constructor(hub: WatchHub, { signal, requireLeader = false, caller = ANONYMOUS }: WatchStreamOptions) {
     this.#hub = hub;
     this.requiresLeader = requireLeader;
+    this.caller = caller;
     if (signal === undefined) return;
     const onAbort = (): void => this.fail(new EngineError("canceled"));
     signal.addEventListener("abort", onAbort, { once: true });
@@ -103,7 +105,8 @@ export class HubStream implements ResumableWatchStream {
   save(): SavedWatches {
     const watches = Array.from(this.#watchers.values(), (watcher) => watcher.save());
     const progressAsked = this.#progressAt !== null;
-    return { requireLeader: this.requiresLeader, progressAsked, nextId: this.#nextId, watches };
+    const { requiresLeader: requireLeader, caller } = this;
+    return { requireLeader, caller, progressAsked, nextId: this.#nextId, watches };
   }
 
   async room(): Promise<void> {
@@ -145,7 +148,10 @@ export class HubStream implements ResumableWatchStream {
   resume({ nextId, watches, progressAsked }: SavedWatches): void {
     this.#nextId = nextId;
     for (const { watchId, request, nextRevision } of watches) {
-      if (nextRevision !== null) {
+      const problem = this.#hub.whyNot(this.caller, request);
+      if (problem !== null) {
+        this.#answer({ watchId, canceled: true, cancelReason: ERRORS[problem][1] });
+      } else if (nextRevision !== null) {
         this.#begin(watchId, { ...request, startRevision: nextRevision, initialState: false });
       } else {
         // What has been told of the state is not known, and all of it again would be a surprise.
@@ -154,6 +160,16 @@ export class HubStream implements ResumableWatchStream {
       }
     }
     if (progressAsked) this.requestProgress();
+  }
+
+  /** Users, roles or permissions have changed: ends the watches that would not be permitted any more. */
+  recheck(): void {
+    for (const watcher of this.#watchers.values()) {
+      const problem = this.#hub.whyNot(this.caller, watcher.request);
+      if (problem === null) continue;
+      this.#drop(watcher);
+      this.#answer({ watchId: watcher.id, canceled: true, cancelReason: ERRORS[problem][1] });
+    }
   }
 
   /** Ends it with an error. */
@@ -202,6 +218,8 @@ export class HubStream implements ResumableWatchStream {
 
   /** Why a watch cannot be, in etcd's words where it has them (server/storage/mvcc/watcher.go). */
   #problemOf(request: WatchCreateRequest): string | null {
+    const denied = this.#hub.whyNot(this.caller, request);
+    if (denied !== null) return ERRORS[denied][1];
     const interval = intervalOf(request);
     if (!interval.single && interval.to !== null && interval.from >= interval.to) {
       return "mvcc: watcher range is empty";

@@ -72,7 +72,7 @@ export class Watcher {
   readonly progressNotify: boolean;
   /** Bytes of its keys. */
   readonly keyBytes: number;
-  readonly #request: WatchCreateRequest;
+  readonly request: WatchCreateRequest;
   readonly #source: WatchSource;
   readonly #fragment: boolean;
   readonly #noPut: boolean;
@@ -88,7 +88,7 @@ export class Watcher {
     this.prevKv = request.prevKv === true;
     this.progressNotify = request.progressNotify === true;
     this.keyBytes = request.key.length + (request.rangeEnd?.length ?? 0);
-    this.#request = request;
+    this.request = request;
     this.#source = source;
     this.#fragment = request.fragment === true;
     this.#noPut = request.filters?.includes("noPut") === true;
@@ -129,7 +129,7 @@ export class Watcher {
 
   /** What it takes to go on with it elsewhere. */
   save(): SavedWatch {
-    return { watchId: this.id, request: this.#request, nextRevision: this.#nextRevision };
+    return { watchId: this.id, request: this.request, nextRevision: this.#nextRevision };
   }
 
   get #nextRevision(): Revision | null {

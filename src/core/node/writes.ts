@@ -1,0 +1,75 @@
+import { EngineError } from "../errors/index.ts";
+import {
+  type Caller,
+  encodeCommand,
+  fingerprintOf,
+  type KvCommand,
+  type KvResult,
+  type KvStore,
+  requestSize,
+  validateCommand,
+  validateIdempotencyKey,
+} from "../kv/index.ts";
+import type { WriteOptions } from "./engine.ts";
+import { IdempotencyWindow } from "./idempotency-window.ts";
+import { withOwnLeases } from "./own-leases.ts";
+import type { Clock } from "./ports.ts";
+import type { Replica } from "./replica.ts";
+
+export interface WritesOptions {
+  readonly replica: Replica<KvResult>;
+  readonly store: KvStore;
+  readonly clock: Clock;
+  readonly drawLeaseId: () => bigint;
+}
+
+/** The way of a command into the log: checked, completed with what the state machine cannot draw, named and signed. */
+export class Writes {
+  readonly #options: WritesOptions;
+  readonly #window: IdempotencyWindow;
+
+  constructor(options: WritesOptions) {
+    this.#options = options;
+    this.#window = new IdempotencyWindow(options.clock, options.replica.tuning.idempotencyWindowMs);
+  }
+
+  /** @throws EngineError why it was not done; see `EngineError.maybeApplied`. */
+  async propose(command: KvCommand, options: WriteOptions): Promise<KvResult> {
+    const { replica, drawLeaseId } = this.#options;
+    const { maxTxnOps, maxRequestBytes } = replica.tuning;
+    const { idempotencyKey: key, caller, ...call } = options;
+    if (key !== undefined) validateIdempotencyKey(key);
+    validateCommand(command, maxTxnOps);
+    if (requestSize(command) > maxRequestBytes) throw new EngineError("requestTooLarge");
+    const complete = withOwnLeases(command, drawLeaseId);
+    const named = key === undefined ? complete : this.#once(key, complete);
+    const result = await replica.propose(encodeCommand(onBehalf(caller, named)), call);
+    if (result.type === "error") throw new EngineError(result.code);
+    return result;
+  }
+
+  #once(key: string, command: KvCommand): KvCommand {
+    switch (command.type) {
+      case "put":
+      case "deleteRange":
+      case "txn": {
+        // The leases that are drawn for its keys are others with each attempt.
+        const fingerprint = fingerprintOf(encodeCommand(withOwnLeases(command, () => 1n)));
+        const forgetTo = this.#window.forgetTo(this.#options.store.lastWriteSerial);
+        return { type: "once", request: { key, fingerprint, forgetTo, command } };
+      }
+      default:
+        throw notNameable("this command");
+    }
+  }
+}
+
+export function notNameable(what: string): EngineError {
+  return new EngineError("invalidArgument", { detail: `${what} takes no idempotency key` });
+}
+
+/** The state machine asks who wants it: what nobody is said to want is refused there while authentication is on. */
+function onBehalf(caller: Caller | undefined, command: KvCommand): KvCommand {
+  if (caller === undefined || caller.type === "anonymous" || command.type === "as") return command;
+  return { type: "as", request: { caller, command } };
+}
