@@ -27,6 +27,9 @@ export interface StoredPlace {
   readonly location: ObjectLocation;
   /** The node's own prefix in it. */
   readonly prefix: string;
+  /** The node's. */
+  readonly name: string;
+  readonly groupId: string;
 }
 
 const DEFAULT_MAX_AGE_MS = 1000;
@@ -103,7 +106,8 @@ function storeOf(env: Env): StoredPlace | null {
   if (name === null) throw invalid("ETCD_NAME: the name of the node whose log is read is needed");
   const groupId = textOf(env, "D_ENGINE_GROUP") ?? "default";
   const initialClusterToken = textOf(env, "ETCD_INITIAL_CLUSTER_TOKEN") ?? "d-engine-cluster";
-  return { location, prefix: objectPrefix(location, { name, groupId, initialClusterToken }) };
+  const prefix = objectPrefix(location, { name, groupId, initialClusterToken });
+  return { location, prefix, name, groupId };
 }
 
 function textOf(env: Env, name: string): string | null {

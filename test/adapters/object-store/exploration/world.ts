@@ -25,6 +25,8 @@ interface Pending {
 export interface WorldLimits {
   readonly maxObjectBytes: number;
   readonly pageSize: number;
+  /** Timers fire when they are due, and time passes by itself only when nothing else can happen. Default: any time. */
+  readonly timersInOrder?: boolean;
 }
 
 /**
@@ -71,6 +73,12 @@ export class World {
     this.tell(() => `process ${process.id} dies`);
   }
 
+  /** Time passes in which nothing happens, as for a process that is frozen. */
+  pass(ms: number): void {
+    this.#nowMs += ms;
+    this.tell(() => `${ms} ms pass`);
+  }
+
   /** Nothing that was given up on happens any more. */
   exorcise(): void {
     this.#ghosts = [];
@@ -94,6 +102,10 @@ export class World {
     return { clock, random, store: this.#store(process) };
   }
 
+  get nowMs(): number {
+    return this.#nowMs;
+  }
+
   logger(log: Logger["log"]): Logger {
     return { log };
   }
@@ -115,12 +127,18 @@ export class World {
     const isReady = ({ process }: Pending): boolean => (process?.stalledUntil ?? 0) <= this.step;
     // Those that are stalled go on when nobody else has anything to do; what was given up on comes last.
     const awake = this.#pending.filter(isReady);
-    const choices = [...(awake.length > 0 ? awake : this.#pending), ...this.#ghosts];
+    const choices = [...this.#due(awake.length > 0 ? awake : this.#pending), ...this.#ghosts];
     const chosen = choices[choices.length === 0 ? 0 : this.fate.choose(choices.length)];
     if (chosen === undefined) return null;
     const from = chosen.process === null ? this.#ghosts : this.#pending;
     from.splice(from.indexOf(chosen), 1);
     return chosen;
+  }
+
+  #due(events: readonly Pending[]): readonly Pending[] {
+    if (this.#limits.timersInOrder !== true || events.length === 0) return events;
+    const untilMs = Math.max(this.#nowMs, Math.min(...events.map(({ dueMs }) => dueMs)));
+    return events.filter(({ dueMs }) => dueMs <= untilMs);
   }
 
   #misfortune(): void {

@@ -1,0 +1,74 @@
+import type { Planted } from "../../../../adapters/object-store/exploration/planted.ts";
+
+function planted(name: string, about: string, file: string, find: string, replace: string): Planted {
+  return { name, about, rewrites: [{ file: `src/${file}`, find, replace }] };
+}
+
+const NODE = "runtimes/lambda/node";
+
+/** What a function that is the node could get wrong, planted in our own code. */
+export const PLANTED: readonly Planted[] = [
+  planted(
+    "read-not-confirmed",
+    "an environment that was frozen answers reads from its memory",
+    "core/node/ownership.ts",
+    "    if (this.#confirm === undefined) act();\n    else this.#wait(act);",
+    "    act();",
+  ),
+  planted(
+    "leader-lease-after-thaw",
+    "a lease read is answered by the leader's lease, although others may have taken the log over meanwhile",
+    "core/node/raft-node.ts",
+    'if (policy === "lease" && this.#ownership.isCertain) {',
+    'if (policy === "lease") {',
+  ),
+  planted(
+    "confirmed-by-an-old-look",
+    "who asks whether it is still the owner is told what was true before it was frozen",
+    "adapters/object-store/journal/journal.ts",
+    "      this.#look = this.#nextLook!.catch(() => {});\n      this.#nextLook = null;\n",
+    "",
+  ),
+  planted(
+    "ambiguous-is-failed",
+    "a write that was under way when its engine was fenced is reported as not done",
+    `${NODE}/lambda-node.ts`,
+    '  if (cause instanceof EngineError && cause.maybeApplied) return cause;\n  return new EngineError("timeout", cause === undefined ? {} : { cause });',
+    '  return new EngineError("tooManyRequests", { cause });',
+  ),
+  planted(
+    "ambiguous-is-repeated",
+    "a write that was under way when its engine was fenced is made again without a look",
+    `${NODE}/lambda-node.ts`,
+    "if (error.proposal === undefined) return lost;",
+    "if (error.proposal !== null) return lost;",
+  ),
+  planted(
+    "past-a-snapshot-is-never",
+    "a write that is not in the log is taken for not done, although a snapshot was taken past it",
+    `${NODE}/lost-write.ts`,
+    'return read.from <= after ? { type: "never" } : { type: "unknown" };',
+    'return read.from <= after ? { type: "never" } : { type: "never" };',
+  ),
+  planted(
+    "judged-before-read",
+    "a write is looked for before the engine has applied all that is in the log",
+    `${NODE}/lambda-node.ts`,
+    "    await engine.ready(this.#leftMs(deadlineMs));\n",
+    "",
+  ),
+  planted(
+    "acknowledged-before-durable",
+    "a write is answered when it was sent, and the environment frozen before it is stored",
+    "core/node/persister.ts",
+    "if (begun === null && this.#writes.length === 0) return this.#onPersisted(ready);",
+    "if (begun === null || this.#writes.length === 0) return this.#onPersisted(ready);",
+  ),
+  planted(
+    "not-fenced",
+    "an environment takes the log over without a fence",
+    "adapters/object-store/journal/takeover.ts",
+    "const occupant = await createObject(store, patience, slotName(journal, slot.seq), encodeSlot(slot));",
+    'const occupant = { type: "mine", body: store } as { type: string };',
+  ),
+];
