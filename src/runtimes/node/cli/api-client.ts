@@ -1,7 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
-import { setTimeout as sleep } from "node:timers/promises";
 import { CliError, ExitCode } from "./exit-codes.ts";
 import { postForStream, postJson, PostError, type PostOptions } from "./json-post.ts";
 
@@ -14,7 +13,6 @@ export interface ApiOptions extends PostOptions {
 
 /** The longest that a timer takes. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
-const RETRY_MS = 500;
 
 /** gRPC's UNAVAILABLE: nobody to do it, or nobody knows whether it was done. */
 const UNAVAILABLE = 14;
@@ -63,21 +61,22 @@ export class ApiClient {
   }
 
   /**
-   * Sends a request that takes as long as it takes and does no harm when it is sent again, to one endpoint after the
-   * other, until one answers it.
+   * Sends a request that takes as long as it takes to one endpoint. Null: another may be able to answer it; this one may
+   * have begun to do what was asked, and may yet take it back when it notices that nobody waits.
    *
    * @throws CliError when it is refused, or when `signal` aborts.
    */
-  async wait(path: string, request: JsonObject, signal: AbortSignal): Promise<JsonObject> {
-    for (;;) {
-      for (const endpoint of this.endpoints) {
-        const result = await this.#call(endpoint, path, request, { signal, timeoutMs: MAX_TIMEOUT_MS });
-        if (result.ok) return result.reply;
-        if (signal.aborted) throw new CliError("given up while waiting", ExitCode.failed);
-        if (!result.elsewhere) throw new CliError(result.problem, ExitCode.failed);
-      }
-      await sleep(RETRY_MS, undefined, { signal }).catch(() => {});
-    }
+  async attempt(
+    endpoint: string,
+    path: string,
+    request: JsonObject,
+    signal: AbortSignal,
+  ): Promise<JsonObject | null> {
+    const result = await this.#call(endpoint, path, request, { signal, timeoutMs: MAX_TIMEOUT_MS });
+    if (result.ok) return result.reply;
+    if (signal.aborted) throw new CliError("given up while waiting", ExitCode.failed);
+    if (!result.elsewhere) throw new CliError(result.problem, ExitCode.failed);
+    return null;
   }
 
   /** Asks one endpoint. */

@@ -1,8 +1,9 @@
 import { spawn } from "node:child_process";
 import { constants } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { OptionTable } from "../config/arguments.ts";
 import { invalid } from "../config/raw-settings.ts";
-import { type JsonObject, StreamEnd } from "./api-client.ts";
+import { type ApiClient, type JsonObject, StreamEnd } from "./api-client.ts";
 import type { ClientContext } from "./client-options.ts";
 import { CliError, ExitCode } from "./exit-codes.ts";
 import { exactly, printJson } from "./kv-commands.ts";
@@ -10,6 +11,7 @@ import { base64, bytes, integer, object } from "./replies.ts";
 import { Session } from "./session.ts";
 
 const DEFAULT_TTL_SECONDS = 10;
+const RETRY_MS = 500;
 /** What a shell says of a command that was ended by a signal, and of one that could not be started. */
 const SIGNALED = 128;
 const NOT_STARTED = 127;
@@ -35,9 +37,8 @@ who lost it without noticing. If the lock is lost, the command is sent SIGTERM, 
 export async function lock(context: ClientContext): Promise<ExitCode> {
   const [name, ...command] = context.positionals;
   if (name === undefined) throw invalid("<name> is missing");
-  return await inSession(context, async (session, over) => {
-    const request = { name: base64(name), lease: session.lease, try_lock: context.has("try") };
-    const reply = await context.api.wait("/v3/lock/lock", request, over);
+  const request = { name: base64(name), try_lock: context.has("try") };
+  return await holding(context, "/v3/lock/lock", request, async (reply, over) => {
     const key = bytes(reply, "key").toString();
     if (command.length > 0) {
       const token = String(integer(reply, "fencing_token"));
@@ -69,9 +70,8 @@ and every change of that.
 export async function elect(context: ClientContext): Promise<ExitCode> {
   if (context.has("listen")) return await listen(context);
   const [name, proposal] = exactly(context, ["name", "proposal"]);
-  return await inSession(context, async (session, over) => {
-    const request = { name: base64(name), lease: session.lease, value: base64(proposal) };
-    const reply = await context.api.wait("/v3/election/campaign", request, over);
+  const request = { name: base64(name), value: base64(proposal) };
+  return await holding(context, "/v3/election/campaign", request, async (reply, over) => {
     if (context.has("json")) printJson(context, reply);
     else context.terminal.out(`${bytes(object(reply, "leader"), "key").toString()}\n${proposal}\n`);
     await aborted(over);
@@ -105,24 +105,54 @@ function printLeader(context: ClientContext, reply: JsonObject): void {
 }
 
 /**
- * Does something that rests on a lease. `over` aborts when that has ended, or when the user wants it to; what was held
- * is given back afterwards.
+ * Takes a place in a line, waits to be its first, does something then, and gives the place back. `over` aborts when the
+ * lease on which the place rests has ended, or when the user wants it to.
+ *
+ * Each endpoint is asked with a lease of its own. One that has let go of the request may notice that late, and then takes
+ * the place away that it had taken for it: it must not be the one that another has given since.
  */
-async function inSession(
+async function holding(
   context: ClientContext,
-  work: (session: Session, over: AbortSignal) => Promise<ExitCode>,
+  path: string,
+  request: JsonObject,
+  work: (reply: JsonObject, over: AbortSignal) => Promise<ExitCode>,
 ): Promise<ExitCode> {
   const ttlSeconds = context.number("ttl") ?? DEFAULT_TTL_SECONDS;
   if (ttlSeconds < 1) throw invalid("--ttl must be at least 1");
   const interrupted = context.terminal.interrupted();
-  const session = await Session.begin(context.api, ttlSeconds);
+  const { api } = context;
+  const ended: Promise<void>[] = [];
   try {
-    const status = await work(session, AbortSignal.any([session.lost, interrupted]));
-    if (session.lost.aborted)
-      throw new CliError("the lease has ended, and what it held is lost", ExitCode.failed);
-    return status;
+    for (let attempt = 0; ; attempt++) {
+      const session =
+        attempt === 0 ? await Session.begin(api, ttlSeconds) : await beginAgain(api, ttlSeconds, interrupted);
+      try {
+        const over = AbortSignal.any([session.lost, interrupted]);
+        const endpoint = api.endpoints[attempt % api.endpoints.length]!;
+        const reply = await api.attempt(endpoint, path, { ...request, lease: session.lease }, over);
+        if (reply === null) continue;
+        const status = await work(reply, over);
+        if (!session.lost.aborted) return status;
+        throw new CliError("the lease has ended, and what it held is lost", ExitCode.failed);
+      } finally {
+        ended.push(session.end());
+      }
+    }
   } finally {
-    await session.end();
+    await Promise.all(ended);
+  }
+}
+
+/** Somebody answered before, so somebody will again. */
+async function beginAgain(api: ApiClient, ttlSeconds: number, interrupted: AbortSignal): Promise<Session> {
+  for (;;) {
+    await sleep(RETRY_MS, undefined, { signal: interrupted }).catch(() => {});
+    if (interrupted.aborted) throw new CliError("given up while waiting", ExitCode.failed);
+    try {
+      return await Session.begin(api, ttlSeconds);
+    } catch (error) {
+      if (!(error instanceof CliError)) throw error;
+    }
   }
 }
 
