@@ -58,6 +58,7 @@ export async function openObjectStorage(options: ObjectStorageOptions): Promise<
     snapshots,
     commit: (hardState: HardState, entries: readonly Entry[]) => log.commit(hardState, entries),
     confirmOwner,
+    gathersWrites: true,
     close: async () => {
       await snapshots.close();
       await log.close();

@@ -30,6 +30,7 @@ export async function bundleStorage(main: StorageEngine, meta: StorageEngine): P
       await Promise.all([main.close(), meta.close()]);
     },
     ...(owners.length === 0 ? {} : { confirmOwner }),
+    ...(main.gathersWrites === true ? { gathersWrites: true } : {}),
   };
 }
 

@@ -54,7 +54,10 @@ export interface NodeTuning {
   readonly requestTimeoutMs: number;
   /** Requests waiting for an answer; more are refused with `tooManyRequests`. */
   readonly maxPendingRequests: number;
-  /** Writes to the log under way at the same time, before proposals wait to go together into the next. */
+  /**
+   * Writes to the log under way at the same time, before proposals wait to go together into the next; not for stores
+   * that gather by themselves.
+   */
   readonly maxInflightReadys: number;
   /**
    * How long a leader lets proposals gather before it writes them, in milliseconds: for stores that bill each write.

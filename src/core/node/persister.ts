@@ -8,6 +8,9 @@ interface Write {
   done: boolean;
 }
 
+/** Readys that a store may have to gather: well below what the driver stops at. */
+const MAX_GATHERED = 512;
+
 /**
  * Makes Readys durable, several at a time where the store allows it, and reports them in order. The first failure
  * ends it: what the store holds is then unknown, and nothing is retried.
@@ -41,9 +44,13 @@ export class Persister {
     return this.#writes.length;
   }
 
-  /** Those of them that have something to write, and not only wait for those before them. */
-  get writing(): number {
-    return this.#writing;
+  /**
+   * Whether so much is being written that proposals had better gather, and go together into the next write.
+   *
+   * @param maxWriting for stores that do not gather by themselves.
+   */
+  isFull(maxWriting: number): boolean {
+    return this.#writing >= (this.#storage.gathersWrites === true ? MAX_GATHERED : maxWriting);
   }
 
   /** Begins to persist. Reports at once if there is nothing to write and nothing to wait for. */

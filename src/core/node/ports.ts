@@ -125,6 +125,11 @@ export interface StorageEngine {
    * was asked, a linearizable read or the acknowledgement of a heartbeat, it says only after this. Calls may overlap.
    */
   readonly confirmOwner?: () => Promise<void>;
+  /**
+   * Writes that the store has not begun yet when others come go with them into one step, so that many of them cost no
+   * more than one. Then nobody gathers for it: what waits elsewhere while a step is put together misses it.
+   */
+  readonly gathersWrites?: boolean;
   /** Waits for writes under way, then lets go of files and locks. */
   close(): Promise<void>;
 }

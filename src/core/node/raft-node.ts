@@ -287,9 +287,8 @@ export class RaftNode<R> {
     this.#pumping = true;
     try {
       const nowMs = this.#options.clock.nowMs();
-      // While enough is being written, proposals gather and go together into the next write.
       const { lingerMs, maxInflightReadys } = this.tuning;
-      if (this.#persister.writing < maxInflightReadys) this.#router.flush(nowMs, lingerMs);
+      if (!this.#persister.isFull(maxInflightReadys)) this.#router.flush(nowMs, lingerMs);
       this.#reads.ask((readId, lease) => this.#raft.step({ type: "readIndex", readId, lease }, nowMs), nowMs);
       while (this.#persister.inflight < MAX_INFLIGHT_READYS) {
         const ready = this.#raft.ready();

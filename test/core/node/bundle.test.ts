@@ -68,6 +68,12 @@ it("finishes what a crash broke off between the two identities", async () => {
   expect(await (await bundleStorage(main, meta)).meta.load()).toMatchObject({ identity: IDENTITY });
 });
 
+it("gathers writes if the store of the log does", async () => {
+  const gathering = (): StorageEngine => Object.assign(new MemoryStorage(), { gathersWrites: true });
+  expect((await bundleStorage(gathering(), new MemoryStorage())).gathersWrites).toBe(true);
+  expect((await bundleStorage(new MemoryStorage(), gathering())).gathersWrites).toBeUndefined();
+});
+
 it("is owned as long as both stores are", async () => {
   let lost: EngineError | null = null;
   const owned = (): StorageEngine => {

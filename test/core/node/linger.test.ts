@@ -61,3 +61,30 @@ test("a proposal that stays alone waits for no other, and for nothing else that 
   expect(cluster.world.nowMs - sentMs).toBeGreaterThanOrEqual(10);
   expect(cluster.world.nowMs - sentMs).toBeLessThan(45);
 });
+
+test("a store that gathers writes by itself is given what is proposed at once, and not behind four others", async () => {
+  const meanMs = async (gathersWrites: boolean): Promise<number> => {
+    const cluster = new Cluster({ founders: 1 });
+    const { disk } = cluster.node(1n);
+    disk.gathersWrites = gathersWrites;
+    const leader = await cluster.startAndElect();
+    await cluster.announced();
+    const { world } = cluster;
+    // All that is there at the next hundred goes together.
+    disk.latencyMs = () => 100 - (world.nowMs % 100);
+    let totalMs = 0;
+    const puts: Promise<void>[] = [];
+    for (let i = 0; i < 200; i++) {
+      const sentMs = world.nowMs;
+      const done = put(leader, `key ${i}`, "value").then(() => {
+        totalMs += world.nowMs - sentMs;
+      });
+      puts.push(later(done));
+      await world.runFor(10);
+    }
+    await world.complete("the puts", Promise.all(puts));
+    return totalMs / 200;
+  };
+  expect(await meanMs(false)).toBeGreaterThan(80);
+  expect(await meanMs(true)).toBeLessThan(65);
+});

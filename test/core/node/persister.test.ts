@@ -132,10 +132,10 @@ test("a Ready with nothing to write takes no place from those that have", async 
   persister.persist(ready(1, false, 2, 2));
   for (let number = 2; number <= 9; number++) persister.persist(ready(number, false, 3, 2));
   expect(persister.inflight).toBe(9);
-  expect(persister.writing).toBe(1);
+  expect([persister.isFull(1), persister.isFull(2)]).toEqual([true, false]);
   await stores.end("append 2-2");
   expect(persister.inflight).toBe(0);
-  expect(persister.writing).toBe(0);
+  expect(persister.isFull(1)).toBe(false);
 });
 
 describe("two stores", () => {

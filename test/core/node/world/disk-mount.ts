@@ -46,6 +46,7 @@ export function mountDisk(disk: Disk, life: Life, crash: () => void): StorageEng
       reset: (index, term) => opened(() => disk.write(life, "reset", (image) => image.reset(index, term))),
     },
     snapshots: mountSnapshots(disk, life, opened),
+    gathersWrites: disk.gathersWrites,
     async close() {
       closed = true;
       await disk.drained(life);

@@ -56,6 +56,8 @@ export class Disk {
   decideRead: () => Error | null = () => null;
   /** Another process could take the stores over: asked whether one did. Null: none can. Looked at when a node starts. */
   confirmOwner: (() => Promise<void>) | null = null;
+  /** See StorageEngine. Looked at when a node starts. */
+  gathersWrites = false;
   /** Where others read this disk's snapshots, and it reads theirs. Null: nowhere. Looked at when a node starts. */
   shared: { readonly nameOf: (info: SnapshotInfo) => string; readonly at: SharedSnapshots } | null = null;
   /** Told of every write that became durable. */
