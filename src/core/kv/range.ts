@@ -30,10 +30,23 @@ export function executeRange(keyspace: Keyspace, request: RangeRequest): RangeRe
   const { heap } = keyspace;
   const chosen = hasFilters(request) ? found.filter((handle) => passes(heap, handle, request)) : found;
   sort(heap, chosen, request);
-  const more = limit > 0 && chosen.length > limit;
-  if (more) chosen.length = limit;
+  const most = Math.min(limit > 0 ? limit : Infinity, fitting(heap, chosen, request));
+  const more = chosen.length > most;
+  if (more) chosen.length = most;
   const withValues = request.keysOnly !== true;
   return { kvs: chosen.map((handle) => heap.toKeyValue(handle, withValues)), more, count };
+}
+
+/** How many of them `maxBytes` allows. */
+function fitting(heap: RecordHeap, chosen: readonly RecordHandle[], request: RangeRequest): number {
+  const { maxBytes, keysOnly } = request;
+  if (maxBytes === undefined) return Infinity;
+  let bytes = 0;
+  const end = chosen.findIndex((handle) => {
+    bytes += heap.keyLength(handle) + (keysOnly === true ? 0 : heap.valueLength(handle));
+    return bytes > maxBytes;
+  });
+  return end === -1 ? Infinity : Math.max(1, end);
 }
 
 /** How much of a range is read at a time. */

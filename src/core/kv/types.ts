@@ -43,11 +43,13 @@ export interface RangeRequest {
   readonly maxCreateRevision?: Revision;
   /** Ours: stop where `limit` does instead of counting on, so that a page costs what it holds. */
   readonly withoutCount?: boolean;
+  /** Ours: stop, with `more`, before keys and values have more bytes than this; one key is always returned. */
+  readonly maxBytes?: number;
 }
 
 export interface RangeResponse {
   readonly kvs: readonly KeyValue[];
-  /** Keys were left out because of `limit`. */
+  /** Keys were left out because of `limit`, or `maxBytes`. */
   readonly more: boolean;
   /** Keys in the range, whatever the limit and filters; `withoutCount`, those that were looked at. */
   readonly count: number;

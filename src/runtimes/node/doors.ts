@@ -48,12 +48,13 @@ export class Doors {
   static async open(options: DoorsOptions): Promise<Doors> {
     const doors = new Doors(options);
     const { listenClientUrls, listenPeerUrls, clientTls, peerTls } = options.config;
-    const calls: CallHandler = (exchange) => doors.#calls(exchange);
+    const handleCall: CallHandler = (exchange) => doors.#calls(exchange);
+    const grpc = { handle: handleCall, settings: options.config.grpc };
     try {
       for (const url of listenClientUrls.filter((each) => !listenPeerUrls.includes(each))) {
         const handle: RequestListener = (request, response) => doors.#clients(request, response);
         const connections = takenBy(() => [doors.#webSockets]);
-        doors.#forClients.push(await Listener.open({ url, tls: clientTls, handle, connections, calls }));
+        doors.#forClients.push(await Listener.open({ url, tls: clientTls, handle, connections, grpc }));
       }
       for (const url of listenPeerUrls) {
         const isForBoth = listenClientUrls.includes(url);
@@ -61,7 +62,7 @@ export class Doors {
           ? (request, response) => doors.#both(request, response)
           : (request, response) => doors.#peers(request, response);
         const connections = takenBy(() => [doors.#streams, isForBoth ? doors.#webSockets : null]);
-        const shared = isForBoth ? { calls } : {};
+        const shared = isForBoth ? { grpc } : {};
         doors.#forPeers.push(await Listener.open({ url, tls: peerTls, handle, connections, ...shared }));
       }
     } catch (error) {

@@ -14,6 +14,7 @@ import { hostAndPort, isHttps } from "./config/urls.ts";
 import type { CallHandler } from "./grpc/calls.ts";
 import { tellProtocols } from "./grpc/preface.ts";
 import { GrpcSessions } from "./grpc/sessions.ts";
+import type { GrpcSettings } from "./grpc/settings.ts";
 import type { ConnectionTaker } from "./peer-stream-route.ts";
 
 export interface ListenerOptions {
@@ -24,7 +25,7 @@ export interface ListenerOptions {
   /** Takes over connections that are to change their protocol; absent: none does. */
   readonly connections?: ConnectionTaker;
   /** Answers calls of gRPC; absent: HTTP/2 is not spoken. */
-  readonly calls?: CallHandler;
+  readonly grpc?: { readonly handle: CallHandler; readonly settings: GrpcSettings };
 }
 
 /** Sockets that one listener holds at the same time. */
@@ -53,10 +54,10 @@ export class Listener {
   readonly #silent = new Set<Duplex>();
   readonly #grpc: GrpcSessions | null;
 
-  private constructor({ url, connections, calls }: ListenerOptions, server: Server) {
+  private constructor({ url, connections, grpc }: ListenerOptions, server: Server) {
     this.url = url;
     this.#server = server;
-    this.#grpc = calls === undefined ? null : new GrpcSessions(calls);
+    this.#grpc = grpc === undefined ? null : new GrpcSessions(grpc.handle, grpc.settings);
     if (this.#grpc !== null) this.#divert(this.#grpc);
     if (connections === undefined) return;
     server.on("upgrade", (request, connection, head) => {
@@ -121,7 +122,7 @@ export class Listener {
   }
 }
 
-function createServer({ url, tls, handle, connections, calls }: ListenerOptions): Server {
+function createServer({ url, tls, handle, connections, grpc }: ListenerOptions): Server {
   const options: ServerOptions =
     connections === undefined
       ? LIMITS
@@ -129,7 +130,7 @@ function createServer({ url, tls, handle, connections, calls }: ListenerOptions)
   if (!isHttps(url)) return createHttpServer(options, handle);
   if (tls === null) throw new EngineError("invalidConfig", { detail: `${url} has no certificate` });
   try {
-    const ALPNProtocols = calls === undefined ? ["http/1.1"] : ["h2", "http/1.1"];
+    const ALPNProtocols = grpc === undefined ? ["http/1.1"] : ["h2", "http/1.1"];
     return createHttpsServer({ ...options, ...serverTls(tls), ALPNProtocols }, handle);
   } catch (cause) {
     const detail = `${url}: the certificate or its key is unusable: ${(cause as Error).message}`;

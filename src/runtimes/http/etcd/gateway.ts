@@ -110,8 +110,9 @@ function jsonStreamHandler(
 export function gatewayMiss(path: string, httpMethod: string): Response | null {
   const prefix = PREFIXES.find((candidate) => path.startsWith(`${candidate}/`));
   if (prefix === undefined) return null;
-  const known = [...METHODS.flatMap(pathsOf), ...STREAM_METHODS.map((method) => method.path)];
-  const exists = known.some((each) => prefix + each === path);
+  const exists =
+    METHODS.flatMap(pathsOf).some((each) => prefix + each === path) ||
+    STREAM_METHODS.flatMap(streamPaths).includes(path);
   if (!exists) {
     return errorReply({
       message: `d-engine: not implemented: ${httpMethod} ${path}`,

@@ -39,7 +39,7 @@ import {
 export type HeaderMessage = Partial<ResponseHeader>;
 
 /** What the engine's range takes, and under which policy. */
-export type RangeMessage = Omit<RangeRequest, "withoutCount"> & {
+export type RangeMessage = Omit<RangeRequest, "withoutCount" | "maxBytes"> & {
   readonly serializable?: boolean;
   /** Ours: the policy by name; wins over `serializable`. */
   readonly consistency?: Consistency;
@@ -61,6 +61,10 @@ export interface CompactMessage {
 export type PutReply = PutResponse & { readonly header: HeaderMessage };
 export type RangeReply = RangeResponse & { readonly header: HeaderMessage; readonly age?: ReadAge };
 export type DeleteRangeReply = DeleteRangeResponse & { readonly header: HeaderMessage };
+
+export interface RangeStreamReply {
+  readonly rangeResponse: RangeReply;
+}
 
 export interface TxnReply {
   readonly header: HeaderMessage;
@@ -163,6 +167,12 @@ export const rangeReply: Message<RangeReply> = message<RangeReply>(
     count: int64(4),
     age: nested(null, () => age),
   },
+);
+
+export const rangeStreamReply: Message<RangeStreamReply> = message<RangeStreamReply>(
+  "RangeStreamResponse",
+  () => ({ rangeResponse: { header: NO_HEADER, kvs: [], more: false, count: 0 } }),
+  { rangeResponse: nested(1, () => rangeReply) },
 );
 
 export const putRequest: Message<PutRequest> = message<PutRequest>("PutRequest", () => ({ key: NO_BYTES }), {

@@ -13,7 +13,7 @@ export interface ParsedArguments {
 /** Option name → whether it takes a value. */
 export type OptionTable = ReadonlyMap<string, "value" | "switch">;
 
-const SHORT_OPTIONS: Readonly<Record<string, string>> = { h: "help" };
+const SHORT_OPTIONS: Readonly<Record<string, string>> = { h: "help", i: "interactive" };
 
 /**
  * Reads `--name value`, `--name=value`, `--switch` and positionals, in any order; `--` ends the options. Refuses

@@ -9,8 +9,11 @@ import {
 } from "../../../core/node/index.ts";
 import { RAFT_DEFAULTS } from "../../../core/raft/index.ts";
 import { MAX_GROUP_ID_BYTES } from "../../http/peer/index.ts";
+import type { GrpcSettings } from "../grpc/settings.ts";
 import { LOG_LEVELS, type LogFormat } from "../node-logger.ts";
 import { type ClusterAddresses, clusterAddresses, type Profile } from "./cluster-addresses.ts";
+import { durationMs } from "./duration.ts";
+import { grpcSettings } from "./grpc-settings.ts";
 import { invalid, type RawSettings } from "./raw-settings.ts";
 import { SettingReader } from "./setting-reader.ts";
 import { parseStorageUrl, type StorageLocation } from "./storage-url.ts";
@@ -39,6 +42,7 @@ export interface ServerConfig extends ClusterAddresses {
   readonly snapshotEntries: number;
   readonly maxRequestBytes: number;
   readonly maxTxnOps: number;
+  readonly grpc: GrpcSettings;
   readonly autoCompaction: AutoCompaction | null;
   readonly defaultConsistency: Consistency;
   readonly requestTimeoutMs: number;
@@ -98,6 +102,7 @@ export function serverConfig(settings: RawSettings, profile: Profile): ServerCon
       { min: 1, max: 10_000, unit: "operations" },
       NODE_DEFAULTS.maxTxnOps,
     ),
+    grpc: grpcSettings(reader),
     autoCompaction: autoCompaction(reader),
     defaultConsistency: reader.oneOf("default-consistency", CONSISTENCIES, NODE_DEFAULTS.defaultConsistency),
     clientTls,
@@ -164,16 +169,6 @@ function autoCompaction(reader: SettingReader): AutoCompaction | null {
 }
 
 const MAX_RETENTION_MS = 10 * 365 * 24 * 3_600_000;
-
-/** Go's notation of durations, as far as it makes sense here; null for anything else. */
-function durationMs(text: string): number | null {
-  const [, hours, minutes, seconds, milliseconds] =
-    /^(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?(?:(\d{1,6})ms)?$/.exec(text) ?? [];
-  const parts = [hours, minutes, seconds, milliseconds];
-  if (parts.every((part) => part === undefined)) return null;
-  const [h, m, s, ms] = parts.map((part) => Number(part ?? 0));
-  return ((h! * 60 + m!) * 60 + s!) * 1000 + ms!;
-}
 
 export function initialClusterToken(reader: SettingReader): string {
   return reader.text("initial-cluster-token", "d-engine-cluster");

@@ -54,6 +54,10 @@ const ETCD: Readonly<Record<Setting["section"], readonly Row[]>> = {
     ["snapshot-count", "number", "writes between two snapshots", "100000"],
     ["max-request-bytes", "number", "largest request", "1572864"],
     ["max-txn-ops", "number", "operations in one transaction", "128"],
+    ["max-concurrent-streams", "number", "gRPC calls under way on one connection", "10000"],
+    ["grpc-keepalive-min-time", "text", "gRPC clients that ping more often are sent away", "5s"],
+    ["grpc-keepalive-interval", "text", "ping a gRPC client from whom nothing has come for so long", "2h"],
+    ["grpc-keepalive-timeout", "text", "and hang up when it has not answered after this", "20s"],
     ["auto-compaction-mode", "text", "what is kept of history: periodic or revision", "periodic"],
     [
       "auto-compaction-retention",

@@ -1,6 +1,7 @@
 import { EngineError, GrpcCode } from "../../../core/errors/index.ts";
 import { type AppOptions, ETCD_VERSION } from "../../http/index.ts";
 import { clientCheck } from "../../http/client-auth.ts";
+import { refuseWithoutLeader } from "../../http/etcd/stream-call.ts";
 import type { CallContext } from "./call-context.ts";
 import type { CallEvents, Exchange } from "./exchange.ts";
 import { ReceiveBudget } from "./message-reader.ts";
@@ -45,8 +46,7 @@ export function grpcCalls({ engine, auth, cors, logger, maxMessageBytes }: GrpcO
     const endpoint = table.get(exchange.path);
     if (endpoint === undefined) throw unknownMethod(exchange.path);
     if (underWay >= MAX_CALLS) throw new EngineError("tooManyRequests");
-    if (exchange.get("hasleader") === "true" && engine.status().leaderId === null)
-      throw new EngineError("noLeader");
+    if (exchange.get("hasleader") === "true") refuseWithoutLeader(engine);
     return endpoint.type === "unary"
       ? new UnaryCall(exchange, endpoint, context)
       : new StreamCall(exchange, endpoint, context);

@@ -1,5 +1,11 @@
-import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import {
+  constants,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+  type ServerHttp2Stream,
+} from "node:http2";
 import type { CallEvents, Exchange, Metadata } from "./exchange.ts";
+import type { KeepAlive } from "./keep-alive.ts";
 import { encodeMessage, type GrpcStatus } from "./status.ts";
 
 const HEAD: OutgoingHttpHeaders = { ":status": 200, "content-type": "application/grpc" };
@@ -11,13 +17,15 @@ export class Http2Exchange implements Exchange {
   readonly path: string;
   readonly #stream: ServerHttp2Stream;
   readonly #headers: IncomingHttpHeaders;
+  readonly #keepAlive: KeepAlive;
   #trailers: OutgoingHttpHeaders | null = null;
   #drained: Promise<void> | null = null;
 
-  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders) {
+  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, keepAlive: KeepAlive) {
     this.path = (headers[":path"] as string | undefined) ?? "";
     this.#stream = stream;
     this.#headers = headers;
+    this.#keepAlive = keepAlive;
   }
 
   get(name: string): string | null {
@@ -43,6 +51,7 @@ export class Http2Exchange implements Exchange {
   send(message: Uint8Array, metadata?: Metadata): boolean {
     const stream = this.#stream;
     if (stream.destroyed || stream.closed) return true;
+    this.#keepAlive.answered();
     if (!stream.headersSent) this.#respond(metadata);
     return stream.write(message);
   }
@@ -66,6 +75,7 @@ export class Http2Exchange implements Exchange {
   finish({ code, message }: GrpcStatus, metadata?: Metadata): void {
     const stream = this.#stream;
     if (stream.destroyed || stream.closed) return;
+    this.#keepAlive.answered();
     const trailers: OutgoingHttpHeaders = { ...metadata, "grpc-status": String(code) };
     if (message !== "") trailers["grpc-message"] = encodeMessage(message);
     if (stream.headersSent) {
@@ -73,15 +83,24 @@ export class Http2Exchange implements Exchange {
       stream.end();
     } else {
       stream.respond({ ...HEAD, ...trailers }, ALONE);
-      stream.end();
+      this.#sendNoMore();
     }
-    // What the client still sends has nowhere to go; the stream is over once all of it has come, or here and now.
-    stream.resume();
   }
 
   #respond(metadata: Metadata | undefined): void {
     const stream = this.#stream;
     stream.respond(metadata === undefined ? HEAD : { ...HEAD, ...metadata }, WITH_TRAILERS);
-    stream.on("wantTrailers", () => stream.sendTrailers(this.#trailers ?? {}));
+    stream.on("wantTrailers", () => {
+      stream.sendTrailers(this.#trailers ?? {});
+      // Which are sent in the next turn, before this.
+      setImmediate(() => this.#sendNoMore());
+    });
+  }
+
+  /** What the client may still want to say has nowhere to go. */
+  #sendNoMore(): void {
+    const stream = this.#stream;
+    stream.resume();
+    if (!stream.readableEnded && !stream.closed) stream.close(constants.NGHTTP2_NO_ERROR);
   }
 }
