@@ -34,6 +34,10 @@ export class FakeTerminal implements Terminal {
     return this.interruption.signal;
   }
 
+  async *inputLines(): AsyncGenerator<string, void, undefined> {
+    yield* new TextDecoder().decode(this.#input).split(/\r?\n/);
+  }
+
   readInput(): Promise<Uint8Array> {
     return Promise.resolve(this.#input);
   }

@@ -182,7 +182,8 @@ function peerUrls(context: ClientContext): readonly string[] {
   return parseUrlList(given, "--peer-urls");
 }
 
-function memberId(hex: string): string {
+/** As the API wants it. */
+export function memberId(hex: string): string {
   if (/^[0-9a-f]{1,16}$/i.test(hex)) return BigInt(`0x${hex}`).toString();
   throw invalid(`"${hex}" is not a member id in hex`);
 }

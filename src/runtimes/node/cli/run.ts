@@ -26,9 +26,24 @@ import {
 } from "./kv-commands.ts";
 import { lease, LEASE_HELP, LEASE_OPTIONS } from "./lease-commands.ts";
 import { elect, ELECT_HELP, ELECT_OPTIONS, lock, LOCK_HELP, LOCK_OPTIONS } from "./lock-commands.ts";
+import {
+  compact,
+  COMPACT_HELP,
+  COMPACT_OPTIONS,
+  endpoint,
+  ENDPOINT_HELP,
+  ENDPOINT_OPTIONS,
+  hashkv,
+  HASHKV_HELP,
+  HASHKV_OPTIONS,
+  moveLeader,
+  MOVE_LEADER_HELP,
+  MOVE_LEADER_OPTIONS,
+} from "./maintenance-commands.ts";
 import { serve, serveHelp } from "./serve.ts";
 import { snapshot, SNAPSHOT_HELP, SNAPSHOT_OPTIONS } from "./snapshot-commands.ts";
 import type { Terminal } from "./terminal.ts";
+import { txn, TXN_HELP, TXN_OPTIONS } from "./txn-command.ts";
 import { watch, WATCH_HELP, WATCH_OPTIONS } from "./watch-command.ts";
 
 interface Command {
@@ -41,9 +56,13 @@ interface Command {
 const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ["serve", { summary: "run one member of a cluster", help: serveHelp, run: serve }],
   ["status", client("what each endpoint says of itself", STATUS_HELP, STATUS_OPTIONS, status)],
+  ["endpoint", client("whether each endpoint is well", ENDPOINT_HELP, ENDPOINT_OPTIONS, endpoint)],
+  ["hashkv", client("compare the members' states", HASHKV_HELP, HASHKV_OPTIONS, hashkv)],
   ["get", client("print a key's value", GET_HELP, GET_OPTIONS, get)],
   ["put", client("write a value", PUT_HELP, PUT_OPTIONS, put)],
   ["del", client("remove keys", DEL_HELP, DEL_OPTIONS, del)],
+  ["txn", client("run a transaction", TXN_HELP, TXN_OPTIONS, txn)],
+  ["compact", client("forget old history", COMPACT_HELP, COMPACT_OPTIONS, compact)],
   ["watch", client("print changes as they happen", WATCH_HELP, WATCH_OPTIONS, watch)],
   ["lease", client("grant, revoke, renew and list leases", LEASE_HELP, LEASE_OPTIONS, lease)],
   ["lock", client("run a command while holding a lock", LOCK_HELP, LOCK_OPTIONS, lock)],
@@ -53,6 +72,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
     client("save the state, and begin a cluster with it", SNAPSHOT_HELP, SNAPSHOT_OPTIONS, snapshot),
   ],
   ["member", client("list, add, promote, update and remove members", MEMBER_HELP, MEMBER_OPTIONS, member)],
+  ["move-leader", client("hand leadership over", MOVE_LEADER_HELP, MOVE_LEADER_OPTIONS, moveLeader)],
 ]);
 
 /** Runs one command line, without the program's name, and resolves with its exit status. */
@@ -106,6 +126,6 @@ function client(
 }
 
 function overview(): string {
-  const commands = [...COMMANDS].map(([name, { summary }]) => `  ${name.padEnd(8)} ${summary}`);
+  const commands = [...COMMANDS].map(([name, { summary }]) => `  ${name.padEnd(11)} ${summary}`);
   return `d-engine ${VERSION}: a coordination engine with the etcd v3 API\n\n${commands.join("\n")}\n\nd-engine <command> --help says more.\n\n${EXIT_CODE_HELP}`;
 }

@@ -1,3 +1,4 @@
+import { createInterface } from "node:readline";
 import { buffer } from "node:stream/consumers";
 
 /** What a command sees of the world; tests give it another one. */
@@ -8,6 +9,8 @@ export interface Terminal {
   /** What goes to `error` is seen by a person as it comes. */
   readonly isWatched: boolean;
   readInput(): Promise<Uint8Array>;
+  /** The same, line by line as it is typed. */
+  inputLines(): AsyncIterable<string>;
   /** Aborts when the user, or whoever supervises this process, wants it to end: it is to do so by itself then. */
   interrupted(): AbortSignal;
 }
@@ -18,6 +21,7 @@ export const processTerminal: Terminal = {
   error: (text) => void process.stderr.write(text),
   isWatched: process.stderr.isTTY === true,
   readInput: () => buffer(process.stdin),
+  inputLines: () => createInterface({ input: process.stdin, crlfDelay: Infinity }),
   interrupted: () => {
     const interruption = new AbortController();
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => interruption.abort());
