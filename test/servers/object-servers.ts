@@ -50,6 +50,8 @@ export const MINIO: Program = {
     MINIO_ROOT_USER: S3_CREDENTIALS.accessKeyId,
     MINIO_ROOT_PASSWORD: S3_CREDENTIALS.secretAccessKey,
     MINIO_BROWSER: "off",
+    // Without it MinIO takes a signature for any region, and there is no wrong one.
+    MINIO_REGION: "us-east-1",
   },
   readyPath: "/minio/health/ready",
 };
