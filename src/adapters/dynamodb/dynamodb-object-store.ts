@@ -44,6 +44,8 @@ export interface DynamoDbObjectStoreOptions extends ClientOptions {
   readonly shards?: number;
   /** Creates the table if it is missing; the credentials must be allowed to. */
   readonly createTable?: boolean;
+  /** For those who may only read: a prefix that nobody has begun is not begun (`storageUnavailable`). */
+  readonly readOnly?: boolean;
   /** How long one request may take, in milliseconds. Default 5000. */
   readonly timeoutMs?: number;
 }
@@ -77,7 +79,7 @@ export async function dynamoDbObjectStore(options: DynamoDbObjectStoreOptions): 
       timeoutMs,
     });
     const site: Site = { connection, requests, table, prefix };
-    return new DynamoDbObjectStore(site, await agreeOnShards(site, shards));
+    return new DynamoDbObjectStore(site, await agreeOnShards(site, shards, options.readOnly === true));
   } catch (error) {
     connection.close();
     throw error;
@@ -112,12 +114,15 @@ async function getItem(site: Site, key: Item, { signal }: ObjectCallOptions = {}
 }
 
 /** Writes down how many shards the prefix has, or finds it written. */
-async function agreeOnShards(site: Site, wanted: number | undefined): Promise<number> {
+async function agreeOnShards(site: Site, wanted: number | undefined, readOnly: boolean): Promise<number> {
   const { connection, requests, table, prefix } = site;
   const { sdk, client } = connection;
   const read = (): Promise<Item | null> => getItem(site, shapeKey(prefix));
+  const notSetUp = (): EngineError =>
+    new EngineError("storageUnavailable", { detail: `dynamodb://${table}/${prefix}: not set up` });
   let item = await read();
   if (item === null) {
+    if (readOnly) throw notSetUp();
     const shape = shapeItem(prefix, wanted ?? DEFAULT_SHARDS);
     const outcome = await requests.put(async (signal) => {
       await client.send(new sdk.PutItemCommand(ifAbsent(table, shape)), { abortSignal: signal });
@@ -125,9 +130,7 @@ async function agreeOnShards(site: Site, wanted: number | undefined): Promise<nu
     });
     // However it ended, what is there now is what counts.
     item = outcome.type === "written" ? shape : await read();
-    if (item === null) {
-      throw new EngineError("storageUnavailable", { detail: `dynamodb://${table}/${prefix}: not set up` });
-    }
+    if (item === null) throw notSetUp();
   }
   const recorded = shardsOf(item, MAX_SHARDS);
   if (wanted === undefined || wanted === recorded) return recorded;

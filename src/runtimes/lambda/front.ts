@@ -30,6 +30,7 @@ const DECODER = new TextDecoder();
 export class LambdaFront {
   readonly #config: FrontConfig;
   readonly #logger: Logger;
+  readonly #token: string;
   readonly #guard: Guard;
   readonly #nodes: Nodes | null;
   readonly #reads: StoredReads | null;
@@ -37,6 +38,7 @@ export class LambdaFront {
 
   constructor(config: FrontConfig, token: string, logger: Logger) {
     this.#config = config;
+    this.#token = token;
     this.#logger = logger;
     const auth = { clientToken: token, allowInsecure: false };
     this.#guard = clientGuard(auth, undefined);
@@ -71,7 +73,11 @@ export class LambdaFront {
 
   /** Null: the store cannot say, but a node may. */
   async #readStored(request: Request, body: Uint8Array | null, deadline: Deadline): Promise<Response | null> {
-    const { url, method, headers } = request;
+    const { url, method } = request;
+    const headers = new Headers(request.headers);
+    // Users there are only where members answer; the door has been passed.
+    headers.delete("Token");
+    headers.set("Authorization", `Bearer ${this.#token}`);
     const copy = new Request(url, { method, headers, body: body as Uint8Array<ArrayBuffer> | null });
     // Where there are nodes, half of the time is for them.
     const time = this.#nodes === null ? deadline : halfOf(deadline);
@@ -124,6 +130,6 @@ function isEventual(request: Request, body: Uint8Array | null): boolean {
 }
 
 async function openStored({ location, prefix }: StoredPlace): Promise<ReturnType<typeof openStoredLog>> {
-  const store = await openObjectStore(location, prefix);
+  const store = await openObjectStore(location, prefix, { readOnly: true });
   return openStoredLog({ store, clock: nodeClock, random: nodeRandom });
 }

@@ -183,7 +183,9 @@ function withNothingElse(parts: Partial<Engine>): Engine {
   return new Proxy(parts as Engine, {
     get: (target, name) => {
       const part: unknown = Reflect.get(target, name);
-      return part ?? ((): Promise<never> => Promise.reject(new EngineError("unimplemented")));
+      // A promise is not what this is.
+      if (part !== undefined || name === "then") return part;
+      return (): Promise<never> => Promise.reject(new EngineError("unimplemented"));
     },
   });
 }

@@ -5,9 +5,14 @@ import type { ObjectLocation } from "../config/storage-url.ts";
  * Connects to the store that a URL names. Adapters of the cloud, and their SDKs, are loaded only here, when they are
  * asked for.
  *
+ * @param options `readOnly`: nothing is to be set up on the way.
  * @throws EngineError `invalidConfig` when the SDK is not installed.
  */
-export async function openObjectStore(location: ObjectLocation, prefix: string): Promise<ObjectStore> {
+export async function openObjectStore(
+  location: ObjectLocation,
+  prefix: string,
+  { readOnly = false }: { readonly readOnly?: boolean } = {},
+): Promise<ObjectStore> {
   const { type, container, endpoint, region, account, shards, createTable } = location;
   const at = {
     prefix,
@@ -35,7 +40,8 @@ export async function openObjectStore(location: ObjectLocation, prefix: string):
         table: container,
         ...at,
         ...(shards === undefined ? {} : { shards }),
-        ...(createTable === undefined ? {} : { createTable }),
+        ...(createTable === undefined || readOnly ? {} : { createTable }),
+        readOnly,
       });
     }
   }
