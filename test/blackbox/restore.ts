@@ -37,7 +37,7 @@ async function keysAt(server: Server, revision: number): Promise<ReadonlySet<str
   return new Set((outcome.reply satisfies Reply).kvs?.map(({ key }) => decode(key)) ?? []);
 }
 
-await program("restore", 120, async (run) => {
+await program("restore", 170, async (run) => {
   const dir = await workDir(run);
   const old = await cluster(run, dir, 3);
   await Promise.all(old.map((server) => server.start()));
