@@ -1,6 +1,7 @@
 import { Hono } from "hono";
 import { cors } from "hono/cors";
 import { GrpcCode } from "../../core/errors/index.ts";
+import { Accounts } from "./auth/accounts.ts";
 import { portableBase64 } from "./base64.ts";
 import { readBytes } from "./body.ts";
 import { clientGuard } from "./client-auth.ts";
@@ -38,10 +39,11 @@ export function createApp(options: AppOptions): Hono {
 
   const base64 = options.base64 ?? portableBase64;
   const { maxRequestBytes } = limits;
-  const context = { etcdVersion: ETCD_VERSION };
-  mountGateway(app, { engine, base64, maxRequestBytes, guard, context, logger });
+  const accounts = accountsOf(options);
+  const context = { etcdVersion: ETCD_VERSION, accounts };
+  mountGateway(app, { base64, maxRequestBytes, guard, context, logger });
   mountHealth(app, { engine, timeoutMs: limits.healthTimeoutMs });
-  mountSugar(app, { engine, base64, maxRequestBytes, guard });
+  mountSugar(app, { accounts, base64, maxRequestBytes, guard });
   if (options.peer !== undefined) mountPeer(app, options.peer, limits.maxPeerBytes);
 
   app.get("/version", ({ req: { raw } }) => {
@@ -71,8 +73,17 @@ export function createApp(options: AppOptions): Hono {
  * who is to talk on it, or the reply that refuses it.
  */
 export function createSockets(options: AppOptions): (request: Request) => SocketServer | Response {
-  const { engine, logger, base64 = portableBase64 } = options;
-  return streamSockets({ engine, base64, guard: clientGuard(options.auth, options.cors), logger });
+  const { logger, base64 = portableBase64 } = options;
+  return streamSockets({
+    accounts: accountsOf(options),
+    base64,
+    guard: clientGuard(options.auth, options.cors),
+    logger,
+  });
+}
+
+function accountsOf({ engine, auth: { clientToken } }: AppOptions): Accounts {
+  return new Accounts({ engine, clientToken });
 }
 
 const EXPOSED_HEADERS = [

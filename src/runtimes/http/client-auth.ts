@@ -1,4 +1,5 @@
 import { EngineError, GrpcCode } from "../../core/errors/index.ts";
+import { sameSecret } from "./auth/same-bytes.ts";
 import { type ErrorReply, errorReply } from "./errors.ts";
 import type { ClientAuth, CorsOptions } from "./options.ts";
 
@@ -66,15 +67,6 @@ function presents(headers: RequestHeaders, token: string): boolean {
   const authorization = headers.get("Authorization");
   const presented = authorization === null ? headers.get("Token") : authorization.replace(/^Bearer +/i, "");
   return presented !== null && sameSecret(presented, token);
-}
-
-/** Takes a time that depends on the length of what was presented alone. */
-function sameSecret(presented: string, secret: string): boolean {
-  let difference = presented.length ^ secret.length;
-  for (let i = 0; i < presented.length; i++) {
-    difference |= presented.charCodeAt(i) ^ secret.charCodeAt(i % secret.length);
-  }
-  return difference === 0;
 }
 
 function wrongToken(): ErrorReply {

@@ -53,6 +53,7 @@ export const NO_AUTH: AuthEngine = {
   users: noAuth,
   rolePermissions: noAuth,
   roles: noAuth,
+  requireRoot: () => undefined,
   identities: { tokenKey: null, find: () => undefined, refresh: () => Promise.resolve() },
 };
 

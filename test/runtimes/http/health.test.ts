@@ -51,7 +51,11 @@ describe("health", () => {
   it("gives the read a time limit", async () => {
     const engine = fakeEngine({ range: healthy });
     await testApp(engine, { limits: { healthTimeoutMs: 321 } }).app.request("/health");
-    expect(engine.calls[0]?.args[1]).toEqual({ consistency: "linearizable", timeoutMs: 321 });
+    expect(engine.calls[0]?.args[1]).toEqual({
+      consistency: "linearizable",
+      timeoutMs: 321,
+      caller: { type: "trusted" },
+    });
   });
 
   it("makes one read of many questions at the same time, since anyone may ask", async () => {

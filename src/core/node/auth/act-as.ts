@@ -49,6 +49,7 @@ function authAs(
     users: (options) => auth.users(by(options)),
     rolePermissions: (name, options) => auth.rolePermissions(name, by(options)),
     roles: (options) => auth.roles(by(options)),
+    requireRoot: (options) => auth.requireRoot(by(options)),
     identities: auth.identities,
   };
 }

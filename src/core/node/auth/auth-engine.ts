@@ -21,6 +21,12 @@ export interface AuthEngine {
     options?: CallOptions,
   ): Promise<{ readonly permissions: readonly Permission[] } & WithHeader>;
   roles(options?: CallOptions): Promise<{ readonly names: readonly string[] } & WithHeader>;
+  /**
+   * For what is root's without being the engine's to do.
+   *
+   * @throws EngineError `userEmpty`, `permissionDenied`, `authOldRevision`, as far as this member knows.
+   */
+  requireRoot(options?: Pick<CallOptions, "caller">): void;
   readonly identities: Identities;
 }
 

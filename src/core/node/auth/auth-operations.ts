@@ -90,6 +90,10 @@ export class AuthOperations implements AuthEngine {
     return { names: store.auth.state().roles.map(({ name }) => name), header: header() };
   }
 
+  requireRoot(options: Pick<CallOptions, "caller"> = {}): void {
+    this.#options.access.requireRoot(options);
+  }
+
   /** A caller who is somebody, by what the group has decided. */
   async #known(options: CallOptions): Promise<Caller> {
     const { access, barrier } = this.#options;

@@ -1,6 +1,6 @@
 import type { Context, Hono } from "hono";
 import { GrpcCode } from "../../../core/errors/index.ts";
-import type { Engine, Logger, ReadAge, WriteOptions } from "../../../core/node/index.ts";
+import type { Logger, ReadAge, WriteOptions } from "../../../core/node/index.ts";
 import { ageHeaders } from "../age-headers.ts";
 import type { Base64 } from "../base64.ts";
 import { readText } from "../body.ts";
@@ -23,7 +23,6 @@ const REPLAYED_REPLY: ResponseInit = {
 const NO_OPTIONS: WriteOptions = {};
 
 export interface GatewayOptions {
-  readonly engine: Engine;
   readonly base64: Base64;
   readonly maxRequestBytes: number;
   readonly guard: Guard;
@@ -56,7 +55,7 @@ function jsonHandler(
   method: Method,
   decoders: JsonDecoders,
   encoders: JsonEncoders,
-  { engine, maxRequestBytes, guard, context }: GatewayOptions,
+  { maxRequestBytes, guard, context }: GatewayOptions,
 ): (c: Context) => Promise<Response> {
   const decode = decoders.of<unknown>(method.request);
   const encode = encoders.of<unknown>(method.response);
@@ -66,6 +65,8 @@ function jsonHandler(
     // Asked for only where it is needed, since it makes the platform build a whole request; and before that is read.
     const signal = method.waits === true ? raw.signal : undefined;
     const { headers } = raw;
+    const actor = context.accounts.engineOf(headers);
+    const engine = actor instanceof Promise ? await actor : actor;
     if (requiresLeader(headers)) refuseWithoutLeader(engine);
     if (method.nameable !== true) refuseKey(headers);
     const call =
@@ -87,13 +88,14 @@ function jsonStreamHandler(
   method: StreamMethod,
   decoders: JsonDecoders,
   encoders: JsonEncoders,
-  { engine, maxRequestBytes: maxMessageBytes, guard, logger }: GatewayOptions,
+  { maxRequestBytes: maxMessageBytes, guard, context, logger }: GatewayOptions,
 ): (c: Context) => Promise<Response> {
   const messages = { decode: decoders.of<unknown>(method.request), root: method.root, maxMessageBytes };
   const encode = encoders.of<unknown>(method.response);
   return async ({ req: { raw } }) => {
     const refusal = guard(raw);
     if (refusal !== null) return refusal;
+    const engine = await context.accounts.engineOf(raw.headers);
     const requireLeader = requiresLeader(raw.headers);
     if (requireLeader) refuseWithoutLeader(engine);
     const over = new AbortController();

@@ -54,7 +54,10 @@ export const MAINTENANCE_METHODS: readonly Method[] = [
     path: "/maintenance/defragment",
     request: cluster.emptyRequest,
     response: cluster.defragmentReply,
-    call: (engine) => Promise.resolve({ header: engine.header(), note: NOTHING_TO_DEFRAGMENT }),
+    call: async (engine) => {
+      engine.auth.requireRoot();
+      return { header: engine.header(), note: NOTHING_TO_DEFRAGMENT };
+    },
   }),
   method({
     service: "etcdserverpb.Maintenance",

@@ -1,16 +1,19 @@
 import type { Engine, WriteOptions } from "../../../core/node/index.ts";
+import type { Accounts } from "../auth/accounts.ts";
 import type { Message, MessageInfo } from "../codec/index.ts";
 
 /** What a method may know besides its request. */
 export interface MethodContext {
   /** The etcd version whose API this is. */
   readonly etcdVersion: string;
+  readonly accounts: Accounts;
 }
 
 /** One unary RPC, whatever carries it: JSON takes it from here, and so can gRPC. */
 export interface Method {
   /** The protobuf service. */
   readonly service:
+    | "etcdserverpb.Auth"
     | "etcdserverpb.KV"
     | "etcdserverpb.Lease"
     | "etcdserverpb.Cluster"

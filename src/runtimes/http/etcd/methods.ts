@@ -15,6 +15,7 @@ import * as cluster from "./cluster-messages.ts";
 import * as kv from "./kv-messages.ts";
 import * as lease from "./lease-messages.ts";
 import * as locks from "./lock-messages.ts";
+import { AUTH_METHODS } from "./auth-methods.ts";
 import { MAINTENANCE_METHODS } from "./maintenance-methods.ts";
 import { type Method, method } from "./method.ts";
 import { readOptions, txnReadOptions } from "./read-policy.ts";
@@ -163,6 +164,7 @@ export const METHODS: readonly Method[] = [
     call: async (engine, { id }: cluster.MemberIdMessage) => withoutRevision(await engine.memberPromote(id)),
   }),
   ...MAINTENANCE_METHODS,
+  ...AUTH_METHODS,
   method({
     service: "v3lockpb.Lock",
     rpc: "Lock",

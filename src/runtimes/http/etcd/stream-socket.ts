@@ -1,5 +1,6 @@
 import { EngineError } from "../../../core/errors/index.ts";
-import type { Engine, Logger } from "../../../core/node/index.ts";
+import type { Logger } from "../../../core/node/index.ts";
+import type { Accounts } from "../auth/accounts.ts";
 import type { Base64 } from "../base64.ts";
 import type { Guard } from "../client-auth.ts";
 import { decodeJsonBody, JsonDecoders, JsonEncoders } from "../codec/index.ts";
@@ -22,15 +23,18 @@ export interface TextSocket {
 export type SocketServer = (socket: TextSocket) => Promise<void>;
 
 export interface SocketOptions {
-  readonly engine: Engine;
+  readonly accounts: Accounts;
   readonly base64: Base64;
   readonly guard: Guard;
   readonly logger: Logger;
 }
 
-const NORMAL = 1000;
-const REFUSED = 1008;
-const FAILED = 1011;
+/** RFC 6455's status codes, of which the server uses these. */
+export const SocketCode = { normal: 1000, refused: 1008, failed: 1011 } as const;
+
+/** What a client says to hear whether anybody is there, and what it hears. On Workers that wakes nobody. */
+export const PING = "ping";
+export const PONG = "pong";
 
 /**
  * The streaming methods over WebSockets, on the paths on which they take a POST: every message is one JSON object,
@@ -39,7 +43,7 @@ const FAILED = 1011;
  * @returns who serves a request to open one, or the reply that refuses it.
  */
 export function streamSockets({
-  engine,
+  accounts,
   base64,
   guard,
   logger,
@@ -49,7 +53,8 @@ export function streamSockets({
   const methods = new Map<string, StreamMethod>();
   for (const method of STREAM_METHODS) for (const path of streamPaths(method)) methods.set(path, method);
   return (request) => {
-    const refusal = guard(withProtocolToken(request));
+    const asked = withProtocolToken(request);
+    const refusal = guard(asked);
     if (refusal !== null) return refusal;
     const method = methods.get(rawPath(request));
     if (method === undefined) {
@@ -62,14 +67,15 @@ export function streamSockets({
       const over = new AbortController();
       const messages = decoded(socket, (text) => decodeJsonBody(text, decode, method.root), over);
       try {
+        const engine = await accounts.engineOf(asked.headers);
         const call = { signal: over.signal, requireLeader };
         for await (const reply of method.open(engine, messages, call)) {
           if (!(await socket.send(`{"result":${encode(reply)}}`))) break;
         }
-        socket.close(NORMAL);
+        socket.close(SocketCode.normal);
       } catch (error) {
         if (!over.signal.aborted) await socket.send(streamError(error, logger).trimEnd());
-        socket.close(error instanceof EngineError ? REFUSED : FAILED);
+        socket.close(error instanceof EngineError ? SocketCode.refused : SocketCode.failed);
       } finally {
         over.abort();
       }
@@ -83,16 +89,25 @@ async function* decoded(
   decode: (text: string) => unknown,
   over: AbortController,
 ): AsyncGenerator<unknown, void, undefined> {
-  for await (const text of socket.incoming) yield decode(text);
+  for await (const text of socket.incoming) {
+    if (text === PING) await socket.send(PONG);
+    else yield decode(text);
+  }
   over.abort();
 }
 
-/** Browsers cannot set headers; they can name protocols: `new WebSocket(url, ["bearer", token])`. */
-function withProtocolToken(request: Request): Request {
-  const [scheme, token] = (request.headers.get("Sec-WebSocket-Protocol") ?? "").split(/, */);
+/**
+ * Browsers cannot set headers; they can name protocols: `new WebSocket(url, ["bearer", token])`. Where the client token
+ * and a user's are both needed, `["bearer", clientToken, "user", userToken]`.
+ */
+export function withProtocolToken(request: Request): Request {
+  const [scheme, token, other, userToken] = (request.headers.get("Sec-WebSocket-Protocol") ?? "").split(
+    /, */,
+  );
   if (scheme?.toLowerCase() !== "bearer" || token === undefined || request.headers.has("Authorization"))
     return request;
   const headers = new Headers(request.headers);
   headers.set("Authorization", `Bearer ${token}`);
+  if (other?.toLowerCase() === "user" && userToken !== undefined) headers.set("Token", userToken);
   return new Request(request.url, { headers });
 }

@@ -1,5 +1,6 @@
 import type { Context, Hono } from "hono";
 import type { Engine } from "../../../core/node/index.ts";
+import type { Accounts } from "../auth/accounts.ts";
 import type { Base64 } from "../base64.ts";
 import type { Guard } from "../client-auth.ts";
 import { listMembers, showLeader, showStatus } from "./cluster-routes.ts";
@@ -8,45 +9,48 @@ import { listKeys } from "./list-route.ts";
 import { watchKeys } from "./watch-route.ts";
 
 export interface SugarOptions {
-  readonly engine: Engine;
+  readonly accounts: Accounts;
   readonly base64: Base64;
   readonly maxRequestBytes: number;
   readonly guard: Guard;
 }
 
 /** Mounts the routes for people and shell scripts: thin over the engine, and nothing that the gateway cannot do. */
-export function mountSugar(app: Hono, { engine, base64, maxRequestBytes, guard }: SugarOptions): void {
-  const guarded = (answer: (request: Request) => Response | Promise<Response>) => {
-    return async ({ req: { raw } }: Context): Promise<Response> => guard(raw) ?? answer(raw);
+export function mountSugar(app: Hono, { accounts, base64, maxRequestBytes, guard }: SugarOptions): void {
+  const guarded = (answer: (request: Request, engine: Engine) => Response | Promise<Response>) => {
+    return async ({ req: { raw } }: Context): Promise<Response> =>
+      guard(raw) ?? answer(raw, await accounts.engineOf(raw.headers));
   };
   // Keys are taken from the URL as it came. Parameters with patterns would cost every route of the app Hono's
   // quickest router.
   app.get(
     "/kv/*",
-    guarded((request) => (isKeyless(request) ? listKeys(engine, request, base64) : getKey(engine, request))),
+    guarded((request, engine) =>
+      isKeyless(request) ? listKeys(engine, request, base64) : getKey(engine, request),
+    ),
   );
   app.put(
     "/kv/*",
-    guarded((request) => putKey(engine, request, maxRequestBytes)),
+    guarded((request, engine) => putKey(engine, request, maxRequestBytes)),
   );
   app.delete(
     "/kv/*",
-    guarded((request) => deleteKey(engine, request)),
+    guarded((request, engine) => deleteKey(engine, request)),
   );
   app.get(
     "/watch",
-    guarded((request) => watchKeys(engine, request, base64)),
+    guarded((request, engine) => watchKeys(engine, request, base64)),
   );
   app.get(
     "/members",
-    guarded((request) => listMembers(engine, request)),
+    guarded((request, engine) => listMembers(engine, request)),
   );
   app.get(
     "/leader",
-    guarded((request) => showLeader(engine, request)),
+    guarded((request, engine) => showLeader(engine, request)),
   );
   app.get(
     "/status",
-    guarded((request) => showStatus(engine, request)),
+    guarded((request, engine) => showStatus(engine, request)),
   );
 }

@@ -5,6 +5,7 @@ import type { GrpcStatus } from "./status.ts";
 
 /** What all calls of a server share. */
 export interface CallContext {
+  /** Of nobody in particular; `methodContext.accounts` has the caller's. */
   readonly engine: Engine;
   readonly methodContext: MethodContext;
   readonly maxMessageBytes: number;

@@ -1,5 +1,6 @@
 import { EngineError, GrpcCode } from "../../../core/errors/index.ts";
 import { type AppOptions, ETCD_VERSION } from "../../http/index.ts";
+import { Accounts } from "../../http/auth/accounts.ts";
 import { clientCheck } from "../../http/client-auth.ts";
 import { refuseWithoutLeader } from "../../http/etcd/stream-call.ts";
 import type { CallContext } from "./call-context.ts";
@@ -31,7 +32,10 @@ export function grpcCalls({ engine, auth, cors, logger, maxMessageBytes }: GrpcO
   const check = clientCheck(anyHost, cors);
   const context: CallContext = {
     engine,
-    methodContext: { etcdVersion: ETCD_VERSION },
+    methodContext: {
+      etcdVersion: ETCD_VERSION,
+      accounts: new Accounts({ engine, clientToken: auth.clientToken }),
+    },
     maxMessageBytes,
     budget: new ReceiveBudget(MAX_RECEIVING_BYTES),
     statusOf: (error) => statusOf(error, logger),
@@ -79,7 +83,10 @@ function unknownEncoding(encoding: string): GrpcProblem {
 }
 
 function unknownMethod(path: string): GrpcProblem {
-  const [, service = "", rpc = ""] = /^\/([^/]*)\/(.*)$/.exec(path.slice(0, 200)) ?? [];
+  const shown = path.slice(0, 200);
+  const [, service, rpc] = /^\/([^/]+)\/(.+)$/.exec(shown) ?? [];
+  if (service === undefined || rpc === undefined)
+    return new GrpcProblem(GrpcCode.unimplemented, `malformed method name: ${JSON.stringify(shown)}`);
   return new GrpcProblem(GrpcCode.unimplemented, `unknown method ${rpc} for service ${service}`);
 }
 

@@ -56,7 +56,8 @@ export class StreamCall implements CallEvents {
     const { signal } = this.#over;
     try {
       const call = { signal, requireLeader: this.#exchange.get("hasleader") === "true" };
-      for await (const reply of method.open(this.#context.engine, this.#requests(), call)) {
+      const engine = await this.#context.methodContext.accounts.engineOf(this.#exchange);
+      for await (const reply of method.open(engine, this.#requests(), call)) {
         if (signal.aborted) return;
         if (!this.#exchange.send(framed(encode(reply, PREFIX_BYTES)))) await this.#exchange.drained();
       }

@@ -61,8 +61,10 @@ export class UnaryCall implements CallEvents {
 
   async #run(message: Uint8Array): Promise<void> {
     const { decode, encode, method } = this.#endpoint;
-    const { engine, methodContext } = this.#context;
+    const { methodContext } = this.#context;
     try {
+      const actor = methodContext.accounts.engineOf(this.#exchange);
+      const engine = actor instanceof Promise ? await actor : actor;
       const request = decode(message);
       const reply = await method.call(engine, request, methodContext, this.#options());
       if (this.#over) return;

@@ -1,0 +1,127 @@
+import { EngineError } from "../../../core/errors/index.ts";
+import { actAs, type CallOptions, type Engine, type Identities } from "../../../core/node/index.ts";
+import type { RequestHeaders } from "../client-auth.ts";
+import { isPassword } from "./password-hash.ts";
+import { sameSecret } from "./same-bytes.ts";
+import {
+  type Claims,
+  claimsOf,
+  isInTime,
+  isSigned,
+  isUserToken,
+  signToken,
+  TOKEN_LIFETIME_MS,
+} from "./user-token.ts";
+
+export interface AccountsOptions {
+  /** Of nobody in particular: what is asked of it is refused while authentication is on. */
+  readonly engine: Engine;
+  /** It is the door's business, and names no user. */
+  readonly clientToken?: string | undefined;
+  /** The wall clock, in milliseconds since the epoch. */
+  readonly nowMs?: () => number;
+}
+
+/** A token that was found to be good, while nothing has changed. */
+interface Known {
+  readonly claims: Claims;
+  readonly key: Uint8Array;
+  readonly engine: Engine;
+}
+
+/** Tokens that need not be checked again with every request. */
+const MAX_KNOWN = 10_000;
+
+/** Who somebody is: passwords against tokens, and tokens against an engine that acts on the user's behalf. */
+export class Accounts {
+  readonly #engine: Engine;
+  readonly #clientToken: string | undefined;
+  readonly #nowMs: () => number;
+  readonly #known: Map<string, Known> = new Map();
+
+  constructor({ engine, clientToken, nowMs = () => Date.now() }: AccountsOptions) {
+    this.#engine = engine;
+    this.#clientToken = clientToken;
+    this.#nowMs = nowMs;
+  }
+
+  get #identities(): Identities {
+    return this.#engine.auth.identities;
+  }
+
+  /**
+   * A token for whoever knows a user's password.
+   *
+   * @throws EngineError `authNotEnabled`, `authFailed`, `tooManyRequests`, `authOldRevision` when the user was changed
+   * meanwhile; as a linearizable read.
+   */
+  async logIn(name: string, password: string, options: CallOptions = {}): Promise<string> {
+    const identities = this.#identities;
+    await identities.refresh(options);
+    if (identities.tokenKey === null) throw new EngineError("authNotEnabled");
+    const user = identities.find(name);
+    const isRight = await isPassword(password, user?.passwordHash ?? null);
+    if (!isRight || user === undefined) throw new EngineError("authFailed");
+    const { tokenKey } = identities;
+    // Deriving took a while.
+    if (tokenKey === null || identities.find(name)?.since !== user.since)
+      throw new EngineError("authOldRevision");
+    const expiresAtMs = this.#nowMs() + TOKEN_LIFETIME_MS;
+    return await signToken({ name, since: user.since, expiresAtMs }, tokenKey);
+  }
+
+  /**
+   * The engine for whoever sends a request: at once where nothing has to be found out, since every request asks.
+   *
+   * @throws EngineError `unauthenticated`, at once or later, for a token that is not good.
+   */
+  engineOf(headers: RequestHeaders): Engine | Promise<Engine> {
+    const token = this.#presented(headers);
+    if (token === null) return this.#engine;
+    const { tokenKey } = this.#identities;
+    // As in etcd, what is presented while authentication is off is nobody's concern.
+    if (tokenKey === null && !isUserToken(token)) return this.#engine;
+    const known = this.#known.get(token);
+    if (known !== undefined && known.key === tokenKey && this.#isGood(known.claims)) return known.engine;
+    return this.#find(token);
+  }
+
+  /** What may be a user's token: the client token may be in the one place, and a user's in the other. */
+  #presented(headers: RequestHeaders): string | null {
+    const authorization = headers.get("Authorization")?.replace(/^Bearer +/i, "") ?? null;
+    for (const text of [authorization, headers.get("Token")]) {
+      if (text !== null && (this.#clientToken === undefined || !sameSecret(text, this.#clientToken)))
+        return text;
+    }
+    return null;
+  }
+
+  async #find(token: string): Promise<Engine> {
+    this.#known.delete(token);
+    const claims = claimsOf(token, this.#nowMs());
+    if (claims === null && this.#identities.tokenKey !== null) throw new EngineError("unauthenticated");
+    if (claims === null) return this.#engine;
+    const found = await this.#check(token, claims);
+    if (found !== null) return found;
+    // This member may not have heard yet of the user, of the password, or that authentication is on.
+    await this.#identities.refresh();
+    const now = await this.#check(token, claims);
+    if (now !== null) return now;
+    if (this.#identities.tokenKey === null) return this.#engine;
+    throw new EngineError("unauthenticated");
+  }
+
+  async #check(token: string, claims: Claims): Promise<Engine | null> {
+    const key = this.#identities.tokenKey;
+    if (key === null || !(await isSigned(token, key)) || !this.#isGood(claims)) return null;
+    const { name, since } = claims;
+    const engine = actAs(this.#engine, { type: "user", name, since });
+    if (this.#known.size >= MAX_KNOWN) this.#known.clear();
+    this.#known.set(token, { claims, key, engine });
+    return engine;
+  }
+
+  #isGood(claims: Claims): boolean {
+    return this.#identities.find(claims.name)?.since === claims.since && isInTime(claims, this.#nowMs());
+  }
+}
