@@ -1,5 +1,7 @@
-// The function that `npm run build:lambda` bundles and lambda/template.yaml deploys: it stands in front of nodes.
+// The functions that `npm run build:lambda` bundles and lambda/template.yaml deploys: `handler` stands in front of nodes,
+// `node` is the node itself.
 
-import { frontHandler } from "../src/runtimes/lambda/index.ts";
+import { frontHandler, nodeHandler } from "../src/runtimes/lambda/index.ts";
 
 export const handler = frontHandler(process.env);
+export const node = nodeHandler(process.env);

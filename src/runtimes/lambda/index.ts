@@ -5,6 +5,7 @@ import { type Env, frontConfig, isStreaming } from "./front-config.ts";
 import { type LambdaHandler, lambdaHandler } from "./handler.ts";
 
 export type { LambdaHandler } from "./handler.ts";
+export { nodeHandler } from "./node/node-handler.ts";
 
 /**
  * The handler of a function that stands in front of nodes, for events of its URL. Environment variables tell it what
