@@ -1,10 +1,11 @@
-import type { KvEngine } from "../../src/core/node/index.ts";
+import type { Clock, KvEngine, SavedLeases } from "../../src/core/node/index.ts";
+import { decodeLeases } from "../../src/runtimes/workers/lease-codec.ts";
+import { ObjectRest } from "../../src/runtimes/workers/object-rest.ts";
 import { Watchdog } from "../../src/runtimes/workers/watchdog.ts";
+import { answerAlarm, watchedNode } from "../../src/runtimes/workers/watched-node.ts";
 import type { SimNode } from "../core/node/world/sim-node.ts";
 import type { World } from "../core/node/world/world.ts";
 
-/** The platform's, and no matter of Raft's. */
-const ALARM_MS = 30_000;
 /** Frames and requests that wait for an object to start; more are lost. */
 const MAX_WAITING = 100;
 /** How long an alarm waits for a leader. */
@@ -19,15 +20,18 @@ interface ObjectHost {
 
 /**
  * What makes a Durable Object of a machine: it loses its memory in its sleep, whoever needs it brings it back, and of
- * what it promised it knows only the row that the real watchdog writes.
+ * what it promised it knows only the rows that the real watchdog and the real rest write.
  */
 export class DurableObject {
   readonly #world: World;
   readonly #node: SimNode;
   readonly #host: ObjectHost;
   #watchdog: Watchdog | null = null;
-  /** The row. */
+  #rest: ObjectRest | null = null;
+  /** The rows. */
   #awake = false;
+  #leases: Uint8Array | null = null;
+  #alarmAtMs: number | null = null;
   #cancelAlarm: (() => void) | null = null;
   #isRinging = false;
   #isEvicted = false;
@@ -42,10 +46,13 @@ export class DurableObject {
     node.afterInput = () => this.poll();
   }
 
-  /** It is about to start: rested or not, as `object-host.ts` decides it. */
-  begin(): boolean {
+  /** It is about to start: rested or not, as `object-host.ts` decides it, and with what it wrote down of leases. */
+  begin(): { readonly rested: boolean; readonly savedLeases: SavedLeases | null } {
     if (!this.#awake) this.#host.startsRested();
-    return !this.#awake;
+    return {
+      rested: !this.#awake,
+      savedLeases: this.#leases === null ? null : decodeLeases(this.#leases),
+    };
   }
 
   /** Its memory is about to go, and the next one who needs it brings it back. */
@@ -56,26 +63,29 @@ export class DurableObject {
   /** The memory is gone, for whatever reason. */
   lost(): void {
     this.#watchdog = null;
+    this.#rest = null;
   }
 
-  started(engine: KvEngine): void {
+  started(engine: KvEngine, clock: Clock): void {
     const record = {
       awake: this.#awake,
       saveAwake: (awake: boolean) => {
         this.#awake = awake;
       },
+      leases: this.#leases,
+      saveLeases: (leases: Uint8Array | null) => {
+        this.#leases = leases;
+      },
     };
     const storage = {
-      setAlarm: () => this.#setAlarm(),
+      getAlarm: () => Promise.resolve(this.#alarmAtMs),
+      setAlarm: (atMs: number) => this.#setAlarm(atMs, clock.wallMs()),
       deleteAlarm: () => this.#deleteAlarm(),
     };
-    const watched = {
-      isAwake: () => !engine.replica.isAsleep && !isAlone(engine),
-      hasDeadlines: () => engine.nextLeaseDeadlineMs !== null,
-    };
     this.#isEvicted = false;
-    this.#watchdog = new Watchdog(storage, record, watched, () => {});
-    this.#watchdog.poll();
+    this.#rest = new ObjectRest(engine, record, () => {});
+    this.#watchdog = new Watchdog(storage, record, clock, watchedNode(engine, clock), () => {});
+    this.#poll();
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const act of waiting) act();
@@ -84,10 +94,15 @@ export class DurableObject {
 
   /** After every timer and every frame, in the same turn. */
   poll(): void {
-    this.#watchdog?.poll();
+    this.#poll();
     if (this.#world.nowMs >= this.#evictUntilMs || this.#node.engine?.replica.isAsleep !== true) return;
     this.#evictUntilMs = 0;
     this.#world.schedule(0, null, () => this.#host.evict());
+  }
+
+  #poll(): void {
+    this.#rest?.poll();
+    this.#watchdog?.poll();
   }
 
   evictWhenAsleep(forMs: number): void {
@@ -101,13 +116,16 @@ export class DurableObject {
     this.#host.boot();
   }
 
-  #setAlarm(): Promise<void> {
+  #setAlarm(atMs: number, nowMs: number): Promise<void> {
     this.#cancelAlarm?.();
-    this.#cancelAlarm = this.#world.schedule(ALARM_MS, null, () => {
+    this.#alarmAtMs = atMs;
+    this.#cancelAlarm = this.#world.schedule(Math.max(0, atMs - nowMs), null, () => {
       this.#cancelAlarm = null;
+      this.#alarmAtMs = null;
       this.#isRinging = true;
-      const { engine } = this.#node;
-      if (this.#watchdog !== null && engine !== null) void this.#ring(engine);
+      const { engine, life } = this.#node;
+      // One that stands still is told when it goes on.
+      if (this.#watchdog !== null && engine !== null) life?.run(() => void this.#ring(engine));
       else if (this.#isEvicted) this.#host.boot();
     });
     return Promise.resolve();
@@ -116,19 +134,16 @@ export class DurableObject {
   #deleteAlarm(): Promise<void> {
     this.#cancelAlarm?.();
     this.#cancelAlarm = null;
+    this.#alarmAtMs = null;
     return Promise.resolve();
   }
 
   async #ring(engine: KvEngine): Promise<void> {
     const watchdog = this.#watchdog;
     this.#isRinging = false;
-    if (engine.replica.isAsleep && engine.nextLeaseDeadlineMs === null)
-      await engine.ready(PATIENCE_MS).catch(() => undefined);
-    if (this.#watchdog === watchdog) watchdog?.rang();
+    await answerAlarm(engine, PATIENCE_MS);
+    if (this.#watchdog !== watchdog) return;
+    this.#rest?.poll();
+    watchdog?.rang();
   }
-}
-
-function isAlone({ nodeId, replica }: KvEngine): boolean {
-  const members = replica.members();
-  return members.length === 1 && members[0]!.id === nodeId;
 }

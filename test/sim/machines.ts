@@ -151,12 +151,13 @@ export class Machines {
     let life: Life | null = null;
     const object = this.#objects?.get(node.id);
     const clock = this.clock(node).forLife(() => life);
+    const wall = { ...clock, wallMs: () => this.clock(node).trueWallMs() };
     const starting =
       object === undefined
         ? node.start({ clock })
         : node
-            .start({ clock: polled(clock, object), rested: object.begin() })
-            .then(() => node.engine !== null && node.life === life && object.started(node.engine));
+            .start({ clock: polled(wall, object), ...object.begin() })
+            .then(() => node.engine !== null && node.life === life && object.started(node.engine, wall));
     life = node.life;
     starting.catch((error: unknown) => {
       if (!this.#isFault(error))

@@ -42,6 +42,11 @@ export class SimClock {
     };
   }
 
+  /** Of a machine whose wall clock is kept right by its platform. */
+  trueWallMs(): number {
+    return EPOCH_MS + Math.floor(this.#world.nowMs);
+  }
+
   #setTimer(life: Life | null, delayMs: number, ring: () => void): Cancel {
     if (life === null || !life.isAlive) return () => {};
     if (!Number.isFinite(delayMs)) throw new Error(`a timer of ${delayMs} ms`);

@@ -56,6 +56,11 @@ interface Held {
   ending: boolean;
 }
 
+interface Due {
+  readonly atMs: number;
+  readonly held: Held;
+}
+
 /** What the leader knows of a lease. */
 export type LeaseState =
   | { readonly type: "alive"; readonly lease: Lease; readonly remainingMs: number }
@@ -79,7 +84,7 @@ export class Lessor {
   #term: Term | null | undefined;
   readonly #held: Map<bigint, Held> = new Map();
   /** One entry for each held lease at or before its deadline, and dead ones. */
-  readonly #due: DeadlineHeap<{ readonly atMs: number; readonly held: Held }> = new DeadlineHeap();
+  readonly #due: DeadlineHeap<Due> = new DeadlineHeap();
   #stopped = false;
   #resting = false;
   #saved: SavedLeases | null;
@@ -104,7 +109,19 @@ export class Lessor {
 
   /** When there is something to do next, on the clock's scale: a lease to end, or a group to rouse. */
   get nextDeadlineMs(): number | null {
-    return this.#leads ? (this.#due.first?.atMs ?? null) : this.#rouseAtMs;
+    return this.#leads ? (this.#soonest()?.atMs ?? null) : this.#rouseAtMs;
+  }
+
+  /** The entry that is due next; what has gone or was renewed makes room before it is asked for. */
+  #soonest(): Due | null {
+    for (let next = this.#due.first; next !== undefined && next !== null; next = this.#due.first) {
+      const { atMs, held } = next;
+      const isCurrent = this.#held.get(held.lease.id) === held && !held.ending;
+      if (isCurrent && held.deadlineMs === atMs) return next;
+      this.#due.pop();
+      if (isCurrent && held.deadlineMs > atMs) this.#due.push({ atMs: held.deadlineMs, held });
+    }
+    return null;
   }
 
   /** Follows a change of leaders. To be called when one may have happened, and before anything is decided. */
@@ -239,11 +256,8 @@ export class Lessor {
     const nowMs = this.#clock.nowMs();
     if (!this.#leads) return this.#rouse(nowMs);
     const ended: Held[] = [];
-    while (ended.length < MAX_EXPIRED_AT_ONCE && (this.#due.first?.atMs ?? Infinity) <= nowMs) {
-      const { held } = this.#due.pop()!;
-      if (this.#held.get(held.lease.id) !== held) continue;
-      if (held.deadlineMs > nowMs) this.#due.push({ atMs: held.deadlineMs, held });
-      else ended.push(held);
+    while (ended.length < MAX_EXPIRED_AT_ONCE && (this.#soonest()?.atMs ?? Infinity) <= nowMs) {
+      ended.push(this.#due.pop()!.held);
     }
     if (ended.length > 0) this.#end(ended);
     this.#setAlarm();

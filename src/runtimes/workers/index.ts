@@ -1,4 +1,5 @@
 export type {
+  HibernatingSocket,
   ObjectId,
   ObjectNamespace,
   ObjectState,

@@ -1,19 +1,25 @@
 import { EngineError } from "../../core/errors/index.ts";
 import type { DurableObjectStorageEngine } from "../../adapters/durable-object/index.ts";
 import { KvEngine, type Logger, type Member } from "../../core/node/index.ts";
-import { createApp } from "../http/index.ts";
+import { clientGuard } from "../http/client-auth.ts";
+import { SocketSessions } from "../http/etcd/socket-sessions.ts";
+import { createApp, portableBase64 } from "../http/index.ts";
 import { type PeerReply, webPeerMac } from "../http/peer/index.ts";
+import { decodeLeases } from "./lease-codec.ts";
 import { MembershipKeeper } from "./membership-keeper.ts";
 import type { ObjectAddress } from "./object-address.ts";
 import { objectClock } from "./object-clock.ts";
 import { ObjectMetrics } from "./object-metrics.ts";
 import { ObjectPoster } from "./object-poster.ts";
 import type { ObjectRecord } from "./object-record.ts";
+import { ObjectRest } from "./object-rest.ts";
+import { ObjectSockets } from "./object-sockets.ts";
 import { ObjectTransport } from "./object-transport.ts";
-import type { ObjectNamespace, ObjectState } from "./platform.ts";
+import type { HibernatingSocket, ObjectNamespace, ObjectState } from "./platform.ts";
 import { hasLeft, resolveMember } from "./resolve-member.ts";
 import { VERSION } from "./version.ts";
 import { Watchdog } from "./watchdog.ts";
+import { answerAlarm, watchedNode } from "./watched-node.ts";
 import type { WorkersConfig } from "./workers-config.ts";
 import { webRandom } from "../http/web-random.ts";
 
@@ -40,11 +46,16 @@ const MEMORY = {
   maxUnappliedBytes: 16 << 20,
 } as const;
 
+/** Of the same memory. */
+const WATCHES = { maxWatches: 50_000, maxKeyBytes: 8 << 20, maxRecentBytes: 4 << 20 } as const;
+
 /** One node in one Durable Object: its stores, its way to the others, its engine and the app that serves it. */
 export class ObjectHost {
   readonly engine: KvEngine;
   readonly transport: ObjectTransport;
+  readonly sockets: ObjectSockets;
   readonly #watchdog: Watchdog;
+  readonly #poll: () => void;
   readonly #keeper: MembershipKeeper;
   readonly #patienceMs: number;
   readonly #hasLeft: () => Promise<boolean>;
@@ -53,11 +64,13 @@ export class ObjectHost {
 
   private constructor(
     options: HostOptions,
-    { engine, transport, metrics, watchdog, keeper, hasLeft }: RunningNode,
+    { engine, transport, sockets, metrics, watchdog, poll, keeper, hasLeft }: RunningNode,
   ) {
     this.engine = engine;
     this.transport = transport;
+    this.sockets = sockets;
     this.#watchdog = watchdog;
+    this.#poll = poll;
     this.#keeper = keeper;
     this.#patienceMs = options.config.requestTimeoutMs;
     this.#hasLeft = hasLeft;
@@ -87,12 +100,29 @@ export class ObjectHost {
   /** A client's request. */
   async fetch(request: Request): Promise<Response> {
     this.#keeper.check();
-    const response = await this.#fetch(request);
+    if (isWatch(request)) await this.#catchUp();
+    const isSocket = request.headers.get("Upgrade")?.toLowerCase() === "websocket";
+    const response = isSocket ? this.sockets.open(request) : await this.#fetch(request);
     const { leaderId, replica } = this.engine;
     const leader = leaderId === null ? undefined : replica.members().find(({ id }) => id === leaderId);
     if (leader !== undefined && leader.name !== "") response.headers.set(LEADER_NODE_HEADER, leader.name);
-    this.#watchdog.poll();
+    this.#poll();
     return response;
+  }
+
+  /**
+   * A member that has slept may have forgotten what had been committed last, and would tell it as news. A watch that
+   * begins is worth to wake the group, where one that goes on is not.
+   */
+  async #catchUp(): Promise<void> {
+    const { leaderId, replica } = this.engine;
+    if (leaderId === null) await replica.ready(this.#patienceMs).catch(() => undefined);
+  }
+
+  /** Something has come on a WebSocket. */
+  async message(socket: HibernatingSocket, message: string | ArrayBuffer): Promise<void> {
+    await this.sockets.message(socket, message);
+    this.#poll();
   }
 
   /** Whoever is not a voter yet leaves clients to those who are. @throws EngineError `notSupportedForLearner`. */
@@ -110,11 +140,9 @@ export class ObjectHost {
   /** The alarm went off. */
   async alarm(): Promise<void> {
     if (await this.#hasLeft()) return this.#leave();
-    const { replica, nextLeaseDeadlineMs } = this.engine;
-    // It was set for leases that this object has forgotten with all else: whoever leads next will know them.
-    if (replica.isAsleep && nextLeaseDeadlineMs === null) {
-      await replica.ready(this.#patienceMs).catch(() => undefined);
-    }
+    await answerAlarm(this.engine, this.#patienceMs);
+    this.sockets.keep();
+    this.#poll();
     this.#watchdog.rang();
   }
 }
@@ -123,7 +151,10 @@ interface RunningNode {
   readonly engine: KvEngine;
   readonly transport: ObjectTransport;
   readonly metrics: ObjectMetrics;
+  readonly sockets: ObjectSockets;
   readonly watchdog: Watchdog;
+  /** To be called after everything that may have put the node to sleep or awakened it, in the same turn. */
+  readonly poll: () => void;
   readonly keeper: MembershipKeeper;
   readonly hasLeft: () => Promise<boolean>;
 }
@@ -138,8 +169,9 @@ async function startNode(options: HostOptions): Promise<RunningNode> {
   };
   // Read before anything could write it: what was known when this object last had a memory.
   const rested = !record.awake;
-  let watchdog: Watchdog | null = null;
-  const clock = objectClock(() => watchdog?.poll());
+  const savedLeases = record.leases === null ? null : decodeLeases(record.leases);
+  let poll = (): void => undefined;
+  const clock = objectClock(() => poll());
   const poster = new ObjectPoster({
     namespace,
     nodes: config.nodes,
@@ -157,7 +189,7 @@ async function startNode(options: HostOptions): Promise<RunningNode> {
     touch: () => storage.touch(),
     members: () => Promise.resolve(engine === null ? null : knownMembers(engine)),
     contacts,
-    afterInput: () => watchdog?.poll(),
+    afterInput: () => poll(),
     electionTimeoutMs,
     clock,
     random: webRandom,
@@ -175,6 +207,8 @@ async function startNode(options: HostOptions): Promise<RunningNode> {
     logger,
     observer: metrics.observer,
     rested,
+    savedLeases,
+    watch: WATCHES,
     raft: {
       heartbeatIntervalMs,
       electionTimeoutMs,
@@ -196,20 +230,32 @@ async function startNode(options: HostOptions): Promise<RunningNode> {
   });
   engine.onFailure(failed);
   const running = engine;
-  const watched = {
-    isAwake: () => !running.replica.isAsleep && !isAlone(running),
-    hasDeadlines: () => running.nextLeaseDeadlineMs !== null,
+  const base64 = portableBase64;
+  const guard = clientGuard({ clientToken: options.clientToken, allowInsecure: false }, undefined);
+  const sessions = new SocketSessions({ engine, base64, guard, logger });
+  const sockets = new ObjectSockets({ state, engine, sessions, clock, logger });
+  const rest = new ObjectRest(engine, record, () => sockets.keep());
+  const watchdog = new Watchdog(state.storage, record, clock, watchedNode(running, clock), failed);
+  poll = () => {
+    rest.poll();
+    watchdog.poll();
   };
-  watchdog = new Watchdog(state.storage, record, watched, failed);
-  watchdog.poll();
+  poll();
   const keeper = new MembershipKeeper(config, engine, clock, logger);
-  return { engine, transport, metrics, watchdog, keeper, hasLeft: () => hasLeft(context, identity) };
+  return {
+    engine,
+    transport,
+    sockets,
+    metrics,
+    watchdog,
+    poll,
+    keeper,
+    hasLeft: () => hasLeft(context, identity),
+  };
 }
 
-/** The only member there is leads whenever it runs, and owes nobody anything. */
-function isAlone({ nodeId, replica }: KvEngine): boolean {
-  const members = replica.members();
-  return members.length === 1 && members[0]!.id === nodeId;
+function isWatch({ url }: Request): boolean {
+  return new URL(url).pathname.endsWith("/watch");
 }
 
 function knownMembers(engine: KvEngine): readonly Member[] | null {

@@ -1,7 +1,7 @@
 import type { DurableObjectStorage } from "../../adapters/durable-object/index.ts";
 import { type ObjectAddress, objectName, parseObjectName } from "./object-address.ts";
 
-/** What an object remembers besides the stores of its node: two rows. */
+/** What an object remembers besides the stores of its node: a few rows. */
 export class ObjectRecord {
   readonly #sql: DurableObjectStorage["sql"];
 
@@ -35,6 +35,17 @@ export class ObjectRecord {
     else this.#sql.exec("DELETE FROM raft_object WHERE key = ?", "awake");
   }
 
+  /** What the node knew of leases when it fell asleep; null: nothing, or it is true no longer. */
+  get leases(): Uint8Array | null {
+    const saved = this.#get("leases");
+    return saved === null ? null : new Uint8Array(saved as unknown as ArrayBuffer);
+  }
+
+  saveLeases(leases: Uint8Array | null): void {
+    if (leases !== null) this.#set("leases", leases);
+    else this.#sql.exec("DELETE FROM raft_object WHERE key = ?", "leases");
+  }
+
   #get(key: string): string | null {
     for (const [value] of this.#sql.exec("SELECT value FROM raft_object WHERE key = ?", key).raw()) {
       return value as string;
@@ -42,7 +53,7 @@ export class ObjectRecord {
     return null;
   }
 
-  #set(key: string, value: string): void {
+  #set(key: string, value: string | Uint8Array): void {
     this.#sql.exec("INSERT OR REPLACE INTO raft_object (key, value) VALUES (?, ?)", key, value);
   }
 }

@@ -21,6 +21,8 @@ export interface ObjectNamespace {
 }
 
 export interface ObjectStorage extends DurableObjectStorage {
+  /** Null when there is none, and while it is being answered. */
+  getAlarm(): Promise<number | null>;
   setAlarm(scheduledTimeMs: number): Promise<void>;
   deleteAlarm(): Promise<void>;
 }
@@ -31,6 +33,31 @@ export interface ObjectState {
   readonly storage: ObjectStorage;
   /** Ends this instance; the next request makes a new one. */
   abort(reason?: string): void;
+  /** From now on the connection outlasts this instance's memory, and what comes is given to the object's handlers. */
+  acceptWebSocket(socket: HibernatingSocket): void;
+  getWebSockets(): HibernatingSocket[];
+  /** What is answered while the object sleeps on, and costs nothing. */
+  setWebSocketAutoResponse(pair: object): void;
+}
+
+/** The server's end of a WebSocket. */
+export interface HibernatingSocket {
+  readonly readyState: number;
+  send(text: string): void;
+  close(code: number): void;
+  /** At most 16,384 bytes, in memory that the object does not lose. */
+  serializeAttachment(value: unknown): void;
+  deserializeAttachment(): unknown;
+}
+
+/** Classes that only this platform has. */
+export interface Platform {
+  readonly WebSocketPair: new () => { readonly 0: object; readonly 1: HibernatingSocket };
+  readonly WebSocketRequestResponsePair: new (request: string, response: string) => object;
+}
+
+export function platform(): Platform {
+  return globalThis as unknown as Platform;
 }
 
 /** Bindings, variables and secrets of the Worker. */

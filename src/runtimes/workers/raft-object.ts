@@ -10,13 +10,16 @@ import { ADDRESS_HEADER, type ObjectAddress, objectName, parseObjectName } from 
 import { answerAsNewcomer } from "./newcomer.ts";
 import { ObjectHost } from "./object-host.ts";
 import { ObjectRecord } from "./object-record.ts";
-import type { ObjectState, WorkersEnv } from "./platform.ts";
+import type { HibernatingSocket, ObjectState, WorkersEnv } from "./platform.ts";
 import { missingSecrets, type Secrets, secretsOf } from "./secrets.ts";
 import { raftNamespace, type WorkersConfig, workersConfig } from "./workers-config.ts";
 import { workersLogger } from "./workers-logger.ts";
 
 /** On replies of objects that have done nothing about a request: another one may be asked. */
 export const NOT_SERVED_HEADER = "X-D-Engine-Not-Served";
+
+/** RFC 6455: the server cannot go on. */
+const GOING_AWAY = 1001;
 
 /**
  * One node of one group: the Durable Object class to bind as `RAFT`, listed under `new_sqlite_classes`. Requests come
@@ -73,6 +76,37 @@ export class RaftObject {
       // What the configuration forbids no repetition will allow; anything else the platform tries again.
       if (!(error instanceof EngineError && error.code === "invalidConfig")) throw error;
     }
+  }
+
+  /** A text has come on a WebSocket; the object may have been away since the last one. */
+  async webSocketMessage(socket: HibernatingSocket, message: string | ArrayBuffer): Promise<void> {
+    try {
+      const config = workersConfig(this.#env);
+      const secrets = secretsOf(config);
+      if (this.#address === null || secrets === null) return socket.close(GOING_AWAY);
+      const host = await this.#running(config, secrets, this.#address);
+      await host.message(socket, message);
+    } catch (error) {
+      workersLogger("info", {}).log("warn", "a connection is closed", { error: String(error) });
+      socket.close(GOING_AWAY);
+    }
+  }
+
+  /** A WebSocket is over. Whoever is not here need not come for it: what goes on with the others leaves it out. */
+  async webSocketClose(socket: HibernatingSocket, code: number): Promise<void> {
+    const host = await this.#host;
+    host?.sockets.closed(socket);
+    try {
+      // Older compatibility dates leave it to the object to say goodbye as well; 1005 and 1006 cannot be said.
+      socket.close(code === 1005 || code === 1006 ? 1000 : code);
+    } catch {
+      // It was said already.
+    }
+  }
+
+  async webSocketError(socket: HibernatingSocket): Promise<void> {
+    const host = await this.#host;
+    host?.sockets.closed(socket);
   }
 
   /**

@@ -2,6 +2,7 @@ import { EngineError } from "../../core/errors/index.ts";
 import type { Logger } from "../../core/node/index.ts";
 import { readBytes } from "../http/body.ts";
 import { clientGuard } from "../http/client-auth.ts";
+import { withProtocolToken } from "../http/etcd/stream-socket.ts";
 import { replyToError } from "../http/errors.ts";
 import { rawPath } from "../http/raw-path.ts";
 import { askVoters } from "./ask-voters.ts";
@@ -32,7 +33,7 @@ export async function routeRequest(request: Request, env: WorkersEnv): Promise<R
     const refusal = clientGuard(
       { clientToken: secrets.clientToken, allowInsecure: false },
       undefined,
-    )(request);
+    )(withProtocolToken(request));
     if (refusal !== null) return refusal;
     const { group, url } = groupOf(config, request.url, path);
     const body = hasBody(request) ? await readBytes(request, maxBodyBytes(config)) : null;

@@ -84,7 +84,7 @@ export class LocalCluster {
 
   /**
    * Does something to an object of the observed Worker: `abort` it, `lose` its storage, `delay=ms` its answers; or
-   * asks it for its `alarm`.
+   * asks it for its `alarm`, or how many `timers` there are.
    */
   async harm(node: string, harm: string, group = "default"): Promise<string> {
     const headers = { "X-Harm-Object": `${group}/${node}`, "X-Harm": harm };

@@ -2,6 +2,24 @@
 
 import { RaftObject as Deployed, routeRequest } from "../../../src/runtimes/workers/index.ts";
 
+/** Timers that are set: as long as there is one, an object stays in memory. */
+const timers = new Set<unknown>();
+const { setTimeout: realSetTimeout, clearTimeout: realClearTimeout } = globalThis;
+Object.assign(globalThis, {
+  setTimeout: (callback: () => void, delayMs: number): unknown => {
+    const timer = realSetTimeout(() => {
+      timers.delete(timer);
+      callback();
+    }, delayMs);
+    timers.add(timer);
+    return timer;
+  },
+  clearTimeout: (timer: ReturnType<typeof setTimeout>): void => {
+    timers.delete(timer);
+    realClearTimeout(timer);
+  },
+});
+
 interface State {
   readonly storage: {
     deleteAll(): Promise<void>;
@@ -38,6 +56,7 @@ export class RaftObject extends Deployed {
   async #harmed(harm: string): Promise<Response> {
     const [what, value] = harm.split("=");
     if (what === "delay") this.#delayMs = Number(value);
+    if (what === "timers") return Response.json(timers.size);
     if (what === "alarm") return Response.json(await this.#state.storage.getAlarm());
     if (what === "lose") {
       await this.#state.storage.deleteAlarm();

@@ -37,14 +37,11 @@ function worker(answers: Readonly<Record<string, Answer>>, vars: object = {}) {
       }),
     },
   };
-  const call = (path: string, init: RequestInit = {}) =>
-    routeRequest(
-      new Request(`https://front.example/g/${group}${path}`, {
-        ...init,
-        headers: { Authorization: `Bearer ${TOKEN}`, ...init.headers },
-      }),
-      env,
-    );
+  const call = (path: string, init: RequestInit = {}) => {
+    const request = new Request(`https://front.example/g/${group}${path}`, init);
+    request.headers.set("Authorization", `Bearer ${TOKEN}`);
+    return routeRequest(request, env);
+  };
   return { asked, hints, call };
 }
 

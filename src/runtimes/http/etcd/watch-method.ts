@@ -23,16 +23,21 @@ async function obeyAll(stream: WatchStream, requests: AsyncIterable<WatchRequest
   for await (const request of requests) {
     // Who does not read the answers may not ask for more.
     await stream.room();
-    switch (request.type) {
-      case "create":
-        stream.create(request.request);
-        break;
-      case "cancel":
-        stream.cancel(request.request.watchId);
-        break;
-      case "progress":
-        stream.requestProgress();
-        break;
-    }
+    obey(stream, request);
+  }
+}
+
+/** @throws EngineError when the stream takes no more. */
+export function obey(stream: WatchStream, request: WatchRequest): void {
+  switch (request.type) {
+    case "create":
+      stream.create(request.request);
+      break;
+    case "cancel":
+      stream.cancel(request.request.watchId);
+      break;
+    case "progress":
+      stream.requestProgress();
+      break;
   }
 }

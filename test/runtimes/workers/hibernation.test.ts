@@ -1,0 +1,233 @@
+// Watchers and leases of Durable Objects that lose their memory, in workerd.
+
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { bundle, LocalCluster } from "./local-cluster.ts";
+import { SocketClient } from "./socket-client.ts";
+
+const NODES = ["n1", "n2", "n3"];
+const SLEEP_AFTER_MS = 400;
+const patient = { timeout: 10_000, interval: 50 };
+
+let script: string;
+let dir: string;
+let cluster: LocalCluster;
+const events: string[] = [];
+const vars = { D_ENGINE_SLEEP_AFTER: String(SLEEP_AFTER_MS) };
+
+beforeAll(async () => {
+  script = await bundle("test/runtimes/workers/observed-worker.ts");
+  dir = await mkdtemp(join(tmpdir(), "d-engine-hibernation-"));
+  cluster = await LocalCluster.start({ script, vars, dir, log: (line) => events.push(line) });
+}, 60_000);
+afterAll(async () => {
+  await cluster.stop();
+  await rm(dir, { recursive: true, force: true });
+});
+
+/** Writes, and gives the revision. */
+async function put(key: string, value = "x", query = ""): Promise<number> {
+  const response = await cluster.fetch(`/kv/${key}${query}`, { method: "PUT", body: value });
+  expect(response.status).toBe(200);
+  return Number(
+    response.headers.get("X-D-Engine-Revision") ?? ((await response.json()) as { revision: number }).revision,
+  );
+}
+
+/** Waits until nothing happens any more, and nothing is going to. */
+async function asleep(): Promise<void> {
+  const busy = async (): Promise<number> => {
+    events.length = 0;
+    await sleep(SLEEP_AFTER_MS);
+    const seen = events.filter((line) => line.startsWith("@")).length;
+    return seen + Number(await cluster.harm("n1", "timers"));
+  };
+  await expect.poll(busy, patient).toBe(0);
+}
+
+/** Those that are there. */
+async function evictAll(): Promise<void> {
+  for (const node of NODES) {
+    await cluster.evict(node).catch((error: unknown) => {
+      if (!String(error).includes("not currently running")) throw error;
+    });
+  }
+}
+
+const clients: SocketClient[] = [];
+beforeEach(() => {
+  for (const client of clients.splice(0)) client.close();
+});
+
+async function connect(path?: string): Promise<SocketClient> {
+  const client = await SocketClient.open(cluster, path);
+  clients.push(client);
+  return client;
+}
+
+describe("watchers", () => {
+  it("cost nothing while nothing changes, and are told once when something does", async () => {
+    for (let i = 0; i < 100; i++) (await connect()).watch("news");
+    await expect.poll(() => clients.every(({ created }) => created === 1), patient).toBe(true);
+    const expected = [`news@${await put("news")}`];
+    await asleep();
+    for (const node of NODES) expect(await cluster.harm(node, "alarm")).toBe("null");
+    events.length = 0;
+    await sleep(1000);
+    expect(events).toEqual([]);
+
+    // Answered for the object, which sleeps on.
+    clients[0]!.send("ping");
+    await expect.poll(() => clients[0]!.texts, patient).toEqual(["pong"]);
+    expect(events).toEqual([]);
+
+    for (let round = 0; round < 3; round++) {
+      await evictAll();
+      expected.push(`news@${await put("news")}`);
+      await put("other");
+      // In the middle of it, too.
+      if (round === 1) await evictAll();
+      await expect
+        .poll(() => clients.filter((each) => each.events.length < expected.length).length, patient)
+        .toBe(0);
+    }
+    await asleep();
+    for (const client of clients) expect(client.events).toEqual(expected);
+    expect(clients.some(({ closeCode }) => closeCode !== null)).toBe(false);
+  }, 60_000);
+
+  it("go on with every watch on a connection, however many, as it was asked for", async () => {
+    const client = await connect();
+    const name = (i: number): string => `many/${i}/${"x".repeat(50)}`;
+    // More than can be attached to the connection.
+    for (let i = 0; i < 400; i++) client.watch(name(i));
+    client.watch("range/", {
+      range_end: btoa("range0"),
+      filters: ["NOPUT"],
+      prev_kv: true,
+      watch_id: "7000",
+    });
+    await expect.poll(() => client.created, patient).toBe(401);
+    client.send({ cancel_request: { watch_id: "3" } });
+    await expect.poll(() => client.canceled.length, patient).toBe(1);
+    await put("range/a", "before");
+    await asleep();
+    await evictAll();
+    const revision = await put(name(399));
+    await put(name(3));
+    const deleted = await cluster.fetch("/kv/range/a", { method: "DELETE" });
+    expect(deleted.status).toBe(200);
+    await expect.poll(() => client.events.length, patient).toBe(2);
+    expect(client.events[0]).toBe(`${name(399)}@${revision}`);
+    expect(client.replies.at(-1)!.result).toMatchObject({
+      watch_id: "7000",
+      events: [{ type: "DELETE", prev_kv: { value: btoa("before") } }],
+    });
+    // The stream's own ids go on, too.
+    client.watch("one more");
+    await expect.poll(() => client.created, patient).toBe(402);
+    expect(client.replies.at(-1)!.result).toMatchObject({ watch_id: "400" });
+  });
+
+  it("that were told everything outlast a compaction and a loss of memory", async () => {
+    const client = await connect();
+    client.watch("quiet");
+    await expect.poll(() => client.created, patient).toBe(1);
+    for (let i = 0; i < 5; i++) await put("loud");
+    await asleep();
+    await evictAll();
+    const revision = await put("loud");
+    const body = JSON.stringify({ revision: String(revision) });
+    expect((await cluster.fetch("/v3/kv/compaction", { method: "POST", body })).status).toBe(200);
+    await asleep();
+    await evictAll();
+    const told = await put("quiet");
+    await expect.poll(() => client.events, patient).toEqual([`quiet@${told}`]);
+    expect(client.canceled).toEqual([]);
+    // Who asks for what is gone is told so.
+    client.watch("quiet", { start_revision: "2" });
+    await expect.poll(() => client.canceled.length, patient).toBe(1);
+    expect(client.canceled[0]!.result).toMatchObject({ compact_revision: String(revision) });
+  });
+
+  it("connect anew after a deployment, without a gap", async () => {
+    const first = await connect();
+    first.watch("deployed");
+    await expect.poll(() => first.created, patient).toBe(1);
+    const before = await put("deployed");
+    await expect.poll(() => first.events, patient).toEqual([`deployed@${before}`]);
+    await cluster.redeploy({
+      script: `${script}\n// Another version.`,
+      vars,
+      dir,
+      log: (line) => events.push(line),
+    });
+    await expect.poll(() => first.closeCode, patient).not.toBeNull();
+    const missed = await put("deployed");
+    const second = await connect();
+    second.watch("deployed", { start_revision: String(before + 1) });
+    const after = await put("deployed");
+    await expect.poll(() => second.events, patient).toEqual([`deployed@${missed}`, `deployed@${after}`]);
+  }, 30_000);
+
+  it("are refused as on Node", async () => {
+    await expect(SocketClient.open(cluster, "/v3/kv/range")).rejects.toThrow("refused");
+    await expect(SocketClient.open(cluster, "/v3/election/observe")).rejects.toThrow("refused");
+    const url = `${cluster.url.replace("http", "ws")}/v3/watch`;
+    const stranger = new WebSocket(url, ["bearer", "a-wrong-token-of-nobody"]);
+    await new Promise((resolve) => stranger.addEventListener("error", resolve));
+    const client = await connect();
+    client.send("{ nonsense");
+    await expect.poll(() => client.closeCode, patient).toBe(1008);
+    expect(client.error).toContain("invalid argument");
+  });
+});
+
+describe("leases", () => {
+  it("end in time, though nobody has known of them since their group fell asleep", async () => {
+    const client = await connect();
+    client.watch("leased", { filters: ["NOPUT"] });
+    await expect.poll(() => client.created, patient).toBe(1);
+    const ttlMs = 4000;
+    await put("leased", "x", "?ttl=4");
+    const grantedMs = Date.now();
+    await asleep();
+    const alarms = await Promise.all(NODES.map(async (node) => Number(await cluster.harm(node, "alarm"))));
+    // The leader's at the deadline; the others', in case it is lost, later.
+    const [first, ...others] = alarms.toSorted((a, b) => a - b).map((atMs) => atMs - grantedMs);
+    expect(first).toBeGreaterThan(ttlMs);
+    expect(first).toBeLessThan(ttlMs * 1.1 + 200);
+    for (const other of others) expect(other).toBeGreaterThan(ttlMs + 10_000);
+    await evictAll();
+    events.length = 0;
+    await sleep(grantedMs + ttlMs - Date.now() - 200);
+    expect(events).toEqual([]);
+    await expect.poll(() => client.events.length, patient).toBe(1);
+    const endedMs = Date.now() - grantedMs;
+    console.log(`a lease of ${ttlMs} ms ended after ${endedMs} ms`);
+    expect(endedMs).toBeGreaterThanOrEqual(ttlMs);
+    await asleep();
+    for (const node of NODES) expect(await cluster.harm(node, "alarm")).toBe("null");
+  }, 30_000);
+
+  it("live as long as they are renewed, over a connection that outlasts every loss of memory", async () => {
+    const client = await connect("/v3/lease/keepalive");
+    const grant = await cluster.fetch("/v3/lease/grant", { method: "POST", body: '{"ID":"77","TTL":"3"}' });
+    expect(grant.status).toBe(200);
+    const body = JSON.stringify({ key: btoa("renewed"), value: btoa("x"), lease: "77" });
+    expect((await cluster.fetch("/v3/kv/put", { method: "POST", body })).status).toBe(200);
+    for (let renewals = 1; renewals <= 5; renewals++) {
+      await asleep();
+      await evictAll();
+      client.send({ ID: "77" });
+      await expect.poll(() => client.replies.length, patient).toBe(renewals);
+      expect(client.replies.at(-1)!.result).toMatchObject({ ID: "77", TTL: "3" });
+    }
+    expect(await cluster.get("renewed")).toBe("x");
+    client.close();
+    await expect.poll(() => cluster.get("renewed"), { timeout: 10_000, interval: 500 }).toMatch(/^404/);
+  }, 40_000);
+});
