@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { KvStore } from "../../../src/core/kv/index.ts";
+import { BackupReader } from "../../../src/core/node/index.ts";
 import { EmbeddedEngine } from "../../../src/runtimes/node/index.ts";
 import { freePorts } from "../node/free-ports.ts";
 import { bundle, CLIENT_TOKEN, type ClusterOptions, LocalCluster, PEER_SECRET } from "./local-cluster.ts";
@@ -82,6 +84,28 @@ describe("three objects", () => {
     const range = await cluster.fetch("/v3/kv/range", { method: "POST", body: `{"key":"${btoa("k")}"}` });
     expect(await range.json()).toMatchObject({ kvs: [{ key: btoa("k"), value: btoa("v"), version: "1" }] });
     await expect.poll(() => members(cluster), patient).toEqual(["n1", "n2", "n3"]);
+  });
+
+  it("give their state as a snapshot that ends with its SHA-256, and a hash of it", async () => {
+    const post = (path: string): Promise<string> =>
+      cluster.fetch(path, { method: "POST", body: "{}" }).then((response) => response.text());
+    for (let i = 0; i < 40; i++)
+      await cluster.fetch(`/kv/large-${i}`, { method: "PUT", body: "x".repeat(20_000) });
+    const { hash } = JSON.parse(await post("/v3/maintenance/hashkv")) as { readonly hash: number };
+    const store = new KvStore();
+    const restorer = store.restorer();
+    const reader = new BackupReader((content) => restorer.push(content));
+    const lines = (await post("/v3/maintenance/snapshot")).trimEnd().split("\n");
+    for (const line of lines) {
+      const { result } = JSON.parse(line) as { readonly result: { readonly blob: string } };
+      reader.push(Buffer.from(result.blob, "base64"));
+    }
+    const { groupId, revision } = reader.finish();
+    restorer.finish();
+    expect([groupId, revision]).toEqual(["default", store.revision]);
+    expect(Number.parseInt(store.hash().slice(-8), 16)).toBe(hash);
+    expect(lines.length).toBeGreaterThan(4);
+    await cluster.fetch("/kv/large-?prefix=1", { method: "DELETE" });
   });
 
   it("count what is billed", async () => {
