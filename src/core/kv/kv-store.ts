@@ -16,7 +16,7 @@ import type { PageLimits, RangePage } from "./range.ts";
 import { decodeResult } from "./result-codec.ts";
 import { SnapshotReader } from "./snapshot-reader.ts";
 import { writeSnapshot } from "./snapshot-writer.ts";
-import { StateHasher } from "./state-hash.ts";
+import { StateHasher, wholeHash } from "./state-hash.ts";
 import { Refused, executeDeleteRange, executePut, executeTxn } from "./txn.ts";
 import type {
   CommandOf,
@@ -56,6 +56,8 @@ export interface KvSnapshot {
    * @throws EngineError `compacted`, `futureRevision`.
    */
   hasher(revision?: Revision): StateHasher;
+  /** As `KvStore.stateHash`, given what the hasher of the latest revision has. */
+  wholeHash(keysHash: string): string;
   /**
    * Lets go of the state. Due even when it was not read to the end: nothing is freed while a snapshot is open. Once
    * released it may not be used, nor iterators it has given.
@@ -229,12 +231,10 @@ export class KvStore {
    * that have applied the same.
    */
   stateHash(): string {
-    const view = this.#keyspace.openView();
-    const hasher = new StateHasher(view, view.revision);
-    while (hasher.step(HASHED_KEYS_PER_STEP));
-    hasher.addRest(view);
-    this.#keyspace.closeView();
-    return hasher.digest();
+    const snapshot = this.snapshot();
+    const hash = snapshot.wholeHash(hashAll(snapshot.hasher()));
+    snapshot.release();
+    return hash;
   }
 
   /** Captures the state now, at next to no cost. */
@@ -408,6 +408,10 @@ class Snapshot implements KvSnapshot {
     const problem = checkReadRevision(revision, view.revision, view.compactRevision);
     if (problem !== null) throw new EngineError(problem);
     return new StateHasher(view, revision);
+  }
+
+  wholeHash(keysHash: string): string {
+    return wholeHash(keysHash, this.#open());
   }
 
   release(): void {

@@ -45,23 +45,6 @@ export class StateHasher {
     return this.#more;
   }
 
-  /** Besides, all that is of no revision. Once, at the end. */
-  addRest(view: Omit<KeyspaceView, "heap" | "tree" | "log" | "revision">): void {
-    const record = this.#record.clear();
-    writeAlarms(record, view.alarms);
-    record.uint(view.compactRevision).uint(view.lastLeaseSerial).uint(view.leases.length);
-    record.uint(view.lastWriteSerial).uint(view.writes.length);
-    this.#hash.add(record.view());
-    for (const lease of view.leases) {
-      writeLease(record.clear(), lease);
-      this.#hash.add(record.view());
-    }
-    writeAuthHead(record.clear(), view.auth);
-    for (const user of view.auth.users) writeUser(record, user);
-    for (const role of view.auth.roles) writeRole(record, role);
-    this.#hash.add(record.view());
-  }
-
   /** 16 hexadecimal digits. Call it after `step` has returned false. */
   digest(): string {
     return this.#hash.add(this.#record.clear().u64(BigInt(this.#revision)).view()).digest();
@@ -76,4 +59,25 @@ export class StateHasher {
     this.#hash.add(record.view());
     return record.length;
   }
+}
+
+/** Hash of a whole state, from that of its keys: all besides that is of no revision. */
+export function wholeHash(
+  keysHash: string,
+  view: Omit<KeyspaceView, "heap" | "tree" | "log" | "revision">,
+): string {
+  const hash = new Hash64();
+  const record = new ByteWriter().string(keysHash);
+  writeAlarms(record, view.alarms);
+  record.uint(view.compactRevision).uint(view.lastLeaseSerial).uint(view.leases.length);
+  record.uint(view.lastWriteSerial).uint(view.writes.length);
+  hash.add(record.view());
+  for (const lease of view.leases) {
+    writeLease(record.clear(), lease);
+    hash.add(record.view());
+  }
+  writeAuthHead(record.clear(), view.auth);
+  for (const user of view.auth.users) writeUser(record, user);
+  for (const role of view.auth.roles) writeRole(record, role);
+  return hash.add(record.view()).digest();
 }

@@ -1,6 +1,8 @@
 import type {
   AuthRevision,
   Caller,
+  Alarm,
+  AlarmType,
   CompactRequest,
   DeleteRangeRequest,
   DeleteRangeResponse,
@@ -123,14 +125,21 @@ export interface ReplicaStatus {
 export interface EngineStatus extends ReplicaStatus {
   readonly revision: Revision;
   readonly compactRevision: Revision;
-  /** Estimated bytes of the state in memory. */
+  /** Bytes of the state in memory, as kv/size.ts counts them; the same on all members once they have compacted the same. */
   readonly dbSize: number;
+  /** What `dbSize` is not to pass; Infinity: there is no quota. */
+  readonly quotaBytes: number;
+  /** Those that are active. */
+  readonly alarms: readonly Alarm[];
   /** Those that this member serves. */
   readonly watches: WatchStats;
   /** How many revisions the watch is behind that has been told least. Looks at all of them. */
   readonly watchLag: () => number;
   readonly leases: number;
-  /** Hash of the latest state at `revision`; equal on all members at the same revision. At once: see `Engine.hash`. */
+  /**
+   * Hash of the whole state at `appliedIndex`, leases and alarms included; equal on all members that have applied as
+   * much. At once: see `Engine.hash`, which is of the keys alone.
+   */
   readonly stateHash: () => string;
   readonly authRevision: AuthRevision;
 }
@@ -177,10 +186,22 @@ export interface LeaseTimeToLiveResponse {
   readonly keys: readonly Uint8Array[];
 }
 
+export type AlarmRequest =
+  /** Those that are active, of one type or of all. */
+  | { readonly action: "get"; readonly type?: AlarmType }
+  | { readonly action: "activate" | "deactivate"; readonly type: AlarmType; readonly memberId: bigint };
+
+export interface AlarmResponse {
+  /** What was asked for; what is active now because of it, or is no longer. */
+  readonly alarms: readonly Alarm[];
+}
+
 export interface HashResponse {
   /** 16 hexadecimal digits, of what a reader at `hashRevision` sees: equal on all members. */
   readonly hash: string;
   readonly hashRevision: Revision;
+  /** Where that is the latest: as `EngineStatus.stateHash`. */
+  readonly stateHash?: string;
   readonly compactRevision: Revision;
 }
 
@@ -231,6 +252,12 @@ export interface Engine {
     id: NodeId,
     options?: CallOptions,
   ): Promise<{ readonly members: readonly Member[] } & WithHeader>;
+  /**
+   * Lists alarms, raises one or disarms it. While one is active all members refuse what `AlarmType` says.
+   *
+   * @throws EngineError `tooManyAlarms`.
+   */
+  alarm(request: AlarmRequest, options?: CallOptions): Promise<AlarmResponse & WithHeader>;
   /**
    * Hash of this member's state, now or at an earlier revision. The state is captured before this returns, and hashed
    * bit by bit while the node goes on working.

@@ -1,4 +1,6 @@
 export type {
+  AlarmRequest,
+  AlarmResponse,
   CallOptions,
   Consistency,
   Engine,

@@ -24,6 +24,8 @@ import { AuthOperations } from "./auth/auth-operations.ts";
 import { AutoCompactor } from "./auto-compactor.ts";
 import { backupOf, type BackupPiece, type Origin } from "./backup/index.ts";
 import type {
+  AlarmRequest,
+  AlarmResponse,
   CallOptions,
   Engine,
   EngineStatus,
@@ -76,7 +78,7 @@ export class KvEngine implements Engine {
   private constructor(options: NodeOptions, replica: Replica<KvResult>, machine: KvStateMachine) {
     this.replica = replica;
     this.#machine = machine;
-    const { clock, random } = options;
+    const { clock, random, logger } = options;
     this.#walks = new StateWalks(machine.store, clock, () => machine.freeCompacted());
     this.#wallMs = () => clock.wallMs();
     const write = (command: KvCommand, call: CallOptions): Promise<KvResult> =>
@@ -93,7 +95,7 @@ export class KvEngine implements Engine {
     });
     this.#leases = new LeaseOperations(replica, machine.store, options, write);
     const drawLeaseId = (): bigint => this.#leases.drawId();
-    this.#writes = new Writes({ replica, store: machine.store, clock, drawLeaseId });
+    this.#writes = new Writes({ replica, store: machine.store, clock, logger, drawLeaseId });
     machine.onLeaseChange = (id) => this.#leases.changed(id);
     this.#watches = new WatchHub({
       store: machine.store,
@@ -106,7 +108,7 @@ export class KvEngine implements Engine {
     machine.observer = this.#watches;
     replica.onLeaderChange((leaderId) => this.#watches.leaderChanged(leaderId !== null));
     replica.onStopped(() => this.#watches.stop());
-    const { autoCompaction: wanted, logger } = options;
+    const { autoCompaction: wanted } = options;
     if (wanted === undefined) return;
     const compactor = new AutoCompactor({
       wanted,
@@ -192,13 +194,15 @@ export class KvEngine implements Engine {
       revision: store.revision,
       compactRevision: store.compactRevision,
       dbSize: store.sizeBytes,
+      quotaBytes: this.replica.tuning.quotaBytes,
+      alarms: store.alarms,
       watches: this.#watches.stats(),
       watchLag: () => this.#watches.lag(),
       leases: store.leaseCount,
       authRevision: store.auth.revision,
       stateHash: () => {
         this.#access.requireRoot(options);
-        return store.hash();
+        return store.stateHash();
       },
     };
   }
@@ -291,6 +295,23 @@ export class KvEngine implements Engine {
   #answered({ revision, replayed }: { readonly revision: Revision; readonly replayed?: true }): WithReplay {
     const header = this.#header(revision);
     return replayed === true ? { header, replayed } : { header };
+  }
+
+  // Space
+
+  async alarm(request: AlarmRequest, options: CallOptions = {}): Promise<AlarmResponse & WithHeader> {
+    const { action, ...wanted } = request;
+    if (action === "get") {
+      await this.#barrier({ ...options, consistency: "linearizable" });
+      this.#access.requireUser(options);
+      const alarms = this.#machine.store.alarms.filter(({ type }) => (wanted.type ?? type) === type);
+      return { alarms, header: this.header() };
+    }
+    const { type, memberId } = request;
+    const command = { type: "alarm", request: { action, alarm: { type, memberId } } } as const;
+    const result = await this.#writes.propose(command, options);
+    assert(result.type === "alarm", "an alarm is answered as one");
+    return { alarms: result.alarms, header: this.#header(result.revision) };
   }
 
   // Leases

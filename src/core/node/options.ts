@@ -75,6 +75,11 @@ export interface NodeTuning {
   /** Largest command or request. */
   readonly maxRequestBytes: number;
   readonly maxTxnOps: number;
+  /**
+   * Bytes that the key-value store may take, as `EngineStatus.dbSize` counts them; Infinity: as many as there are. A
+   * write that would pass it is refused with `noSpace`, and the alarm of that name raised, until it is disarmed.
+   */
+  readonly quotaBytes: number;
   /** A write under an idempotency key is remembered for at least so long, unless too many others come. */
   readonly idempotencyWindowMs: number;
 }
@@ -91,5 +96,7 @@ export const NODE_DEFAULTS: NodeTuning = {
   snapshotChunkBytes: 512 << 10,
   maxRequestBytes: 1.5 * (1 << 20),
   maxTxnOps: 128,
+  // etcd has 2 GiB on disk. This is memory, of a process that has other uses for it, too.
+  quotaBytes: 1 << 30,
   idempotencyWindowMs: 600_000,
 };

@@ -44,7 +44,9 @@ export class StateWalks {
       const hashRevision = revision <= 0 ? latest : revision;
       const hasher = walk.state.hasher(hashRevision);
       while (hasher.step(HASHED_KEYS_PER_TURN)) await walk.turn(signal);
-      return { hash: hasher.digest(), hashRevision, compactRevision };
+      const hash = hasher.digest();
+      const whole = hashRevision === latest ? { stateHash: walk.state.wholeHash(hash) } : {};
+      return { hash, hashRevision, compactRevision, ...whole };
     } finally {
       walk.end();
     }

@@ -13,13 +13,15 @@ import {
 import type { WriteOptions } from "./engine.ts";
 import { IdempotencyWindow } from "./idempotency-window.ts";
 import { withOwnLeases } from "./own-leases.ts";
-import type { Clock } from "./ports.ts";
+import type { Clock, Logger } from "./ports.ts";
+import { type Quota, quotaOf } from "./quota.ts";
 import type { Replica } from "./replica.ts";
 
 export interface WritesOptions {
   readonly replica: Replica<KvResult>;
   readonly store: KvStore;
   readonly clock: Clock;
+  readonly logger: Logger;
   readonly drawLeaseId: () => bigint;
 }
 
@@ -27,10 +29,12 @@ export interface WritesOptions {
 export class Writes {
   readonly #options: WritesOptions;
   readonly #window: IdempotencyWindow;
+  readonly #quota: Quota;
 
   constructor(options: WritesOptions) {
     this.#options = options;
     this.#window = new IdempotencyWindow(options.clock, options.replica.tuning.idempotencyWindowMs);
+    this.#quota = quotaOf(options.replica, options.store, options.logger);
   }
 
   /** @throws EngineError why it was not done; see `EngineError.maybeApplied`. */
@@ -42,6 +46,7 @@ export class Writes {
     validateCommand(command, maxTxnOps);
     if (requestSize(command) > maxRequestBytes) throw new EngineError("requestTooLarge");
     const complete = withOwnLeases(command, drawLeaseId);
+    if (!this.#quota.hasRoomFor(complete)) await this.#quota.exceeded(key !== undefined);
     const named = key === undefined ? complete : this.#once(key, complete);
     const result = await replica.propose(encodeCommand(onBehalf(caller, named)), call);
     if (result.type === "error") throw new EngineError(result.code);

@@ -57,7 +57,24 @@ export const STATUS_GAUGES: readonly (readonly [
     "revisions that the watch which is furthest behind has yet to be told of",
     ({ watchLag }) => watchLag(),
   ],
-  ["d_engine_db_size_bytes", "estimated bytes of the state in memory", ({ dbSize }) => dbSize],
+  ["d_engine_db_size_bytes", "bytes of the state in memory", ({ dbSize }) => dbSize],
+  ["etcd_mvcc_db_total_size_in_bytes", "the same, as etcd calls it", ({ dbSize }) => dbSize],
+  ["etcd_mvcc_db_total_size_in_use_in_bytes", "the same: nothing is waste", ({ dbSize }) => dbSize],
+  [
+    "etcd_server_quota_backend_bytes",
+    "what the state may take; 0: there is no quota",
+    ({ quotaBytes }) => (Number.isFinite(quotaBytes) ? quotaBytes : 0),
+  ],
+  [
+    "d_engine_alarms_nospace",
+    "alarms that are active because space has run out",
+    ({ alarms }) => alarms.filter(({ type }) => type === "noSpace").length,
+  ],
+  [
+    "d_engine_alarms_corrupt",
+    "alarms that are active because something is corrupt",
+    ({ alarms }) => alarms.filter(({ type }) => type === "corrupt").length,
+  ],
 ];
 
 /** From a tenth of a millisecond, an eventual read, to the usual time-out. */

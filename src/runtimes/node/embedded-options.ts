@@ -45,6 +45,8 @@ export interface EmbeddedOptions {
   readonly snapshotCount?: number;
   readonly maxRequestBytes?: number;
   readonly maxTxnOps?: number;
+  /** Memory that keys, values and their history may take, in bytes. Default: 1 GiB. */
+  readonly quotaBackendBytes?: number;
   /** What `autoCompactionRetention` counts. Default: periodic. */
   readonly autoCompactionMode?: "periodic" | "revision";
   /** How much history is kept: a time like `30m` or `1h30m`, or a number of revisions. Default: all of it. */

@@ -252,6 +252,7 @@ function engineSettings(config: ServerConfig): Pick<NodeOptions, "raft" | "tunin
       snapshotEntries: config.snapshotEntries,
       maxRequestBytes: config.maxRequestBytes,
       maxTxnOps: config.maxTxnOps,
+      quotaBytes: config.quotaBytes,
     },
     ...(autoCompaction === null ? {} : { autoCompaction }),
   };

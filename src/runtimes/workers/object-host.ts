@@ -226,6 +226,7 @@ async function startNode(options: HostOptions): Promise<RunningNode> {
       maxPendingRequests: 4096,
       maxRequestBytes: config.maxRequestBytes,
       maxTxnOps: config.maxTxnOps,
+      quotaBytes: config.quotaBytes,
     },
   });
   engine.onFailure(failed);

@@ -29,10 +29,13 @@ export interface WorkersConfig {
   readonly snapshotEntries: number;
   readonly maxRequestBytes: number;
   readonly maxTxnOps: number;
+  readonly quotaBytes: number;
   readonly defaultConsistency: Consistency;
   readonly logLevel: LogLevel;
 }
 
+/** An isolate has 128 MB, which several objects may share, and the log's tail and requests need some of it. */
+const QUOTA_BYTES: number = 32 << 20;
 /** As for every other runtime. */
 const MIN_SECRET_LENGTH = 16;
 
@@ -90,6 +93,7 @@ function readConfig(env: WorkersEnv): WorkersConfig {
       NODE_DEFAULTS.maxRequestBytes,
     ),
     maxTxnOps: vars.number("ETCD_MAX_TXN_OPS", { min: 1, max: 10_000 }, NODE_DEFAULTS.maxTxnOps),
+    quotaBytes: vars.number("ETCD_QUOTA_BACKEND_BYTES", { min: 0, max: 2 ** 30 }, 0) || QUOTA_BYTES,
     defaultConsistency: vars.oneOf("D_ENGINE_DEFAULT_CONSISTENCY", CONSISTENCIES, "linearizable"),
     logLevel: vars.oneOf("ETCD_LOG_LEVEL", LOG_LEVELS, "info"),
   };

@@ -134,7 +134,6 @@ test("the hash of a revision is the same on all members, whatever they have comp
   const [now] = await hashes(0);
   const [before] = await hashes(revision - 1000);
   expect(await hashes(revision)).toEqual([now]);
-  expect(now).toBe(leader.status().stateHash());
   expect(now).not.toBe(before);
   await cluster.world.complete("a compaction", leader.compact({ revision: revision - 1000 }));
   await cluster.converged();

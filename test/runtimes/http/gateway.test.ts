@@ -229,6 +229,42 @@ const CASES: readonly Case[] = [
     reply: `{${HEADER_JSON}}`,
   },
   {
+    path: "/maintenance/alarm",
+    body: "",
+    engine: { alarm: () => Promise.resolve({ header: HEADER, alarms: [] }) },
+    call: ["alarm", { action: "get" }],
+    reply: `{${HEADER_JSON}}`,
+  },
+  {
+    path: "/maintenance/alarm",
+    body: '{"action":"GET","alarm":"CORRUPT"}',
+    engine: { alarm: () => Promise.resolve({ header: HEADER, alarms: [{ type: "corrupt", memberId: 5n }] }) },
+    call: ["alarm", { action: "get", type: "corrupt" }],
+    reply: `{${HEADER_JSON},"alarms":[{"memberID":"5","alarm":"CORRUPT"}]}`,
+  },
+  {
+    path: "/maintenance/alarm",
+    body: '{"action":1,"memberID":"18446744073709551615","alarm":1}',
+    engine: { alarm: () => Promise.resolve({ header: HEADER, alarms: [] }) },
+    call: ["alarm", { action: "activate", type: "noSpace", memberId: 2n ** 64n - 1n }],
+    reply: `{${HEADER_JSON}}`,
+  },
+  {
+    path: "/maintenance/alarm",
+    body: '{"action":"DEACTIVATE","memberID":"5","alarm":"NOSPACE"}',
+    engine: { alarm: () => Promise.resolve({ header: HEADER, alarms: [{ type: "noSpace", memberId: 5n }] }) },
+    call: ["alarm", { action: "deactivate", type: "noSpace", memberId: 5n }],
+    reply: `{${HEADER_JSON},"alarms":[{"memberID":"5","alarm":"NOSPACE"}]}`,
+  },
+  {
+    // Of no type nothing is disarmed, as in etcd.
+    path: "/maintenance/alarm",
+    body: '{"action":"DEACTIVATE","memberID":"5"}',
+    engine: {},
+    call: ["header"],
+    reply: `{${HEADER_JSON}}`,
+  },
+  {
     path: "/maintenance/hash",
     body: "",
     engine: { hash: () => Promise.resolve(HASHED) },
@@ -259,9 +295,17 @@ const CASES: readonly Case[] = [
   {
     path: "/maintenance/status",
     body: "",
-    engine: { status: () => ({ ...STATUS, leaderId: null, isLearner: true, dbSize: 0 }) },
+    engine: {
+      status: () => ({
+        ...STATUS,
+        leaderId: null,
+        isLearner: true,
+        dbSize: 0,
+        alarms: [{ type: "noSpace", memberId: 5n }],
+      }),
+    },
     call: ["status"],
-    reply: `{${HEADER_JSON},"version":"3.5.21","raftIndex":"20","raftTerm":"3","raftAppliedIndex":"19","errors":["etcdserver: no leader"],"isLearner":true}`,
+    reply: `{${HEADER_JSON},"version":"3.5.21","raftIndex":"20","raftTerm":"3","raftAppliedIndex":"19","errors":["etcdserver: no leader","memberID:5 alarm:NOSPACE "],"isLearner":true}`,
   },
 ];
 

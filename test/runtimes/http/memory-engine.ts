@@ -73,7 +73,8 @@ export function memoryEngine(
       ...STATUS,
       revision: store.revision,
       compactRevision: store.compactRevision,
-      stateHash: () => store.hash(),
+      alarms: store.alarms,
+      stateHash: () => store.stateHash(),
     }),
     header,
     async range(request) {
@@ -104,6 +105,14 @@ export function memoryEngine(
     async leaseRevoke(request) {
       apply({ type: "leaseRevoke", request });
       return { header: header() };
+    },
+    async alarm(request) {
+      if (request.action === "get") {
+        const alarms = store.alarms.filter(({ type }) => (request.type ?? type) === type);
+        return { alarms, header: header() };
+      }
+      const { action, ...alarm } = request;
+      return { alarms: apply({ type: "alarm", request: { action, alarm } }).alarms, header: header() };
     },
     // Nothing ends by itself here.
     async leaseKeepAlive(id) {

@@ -48,7 +48,7 @@ it.each(["", "{}"])("a snapshot comes in blobs, and ends with its SHA-256 (reque
   reader.push(file);
   expect(reader.finish()).toMatchObject({ revision: 101, bytes: file.length });
   restorer.finish();
-  expect(store.hash()).toBe(engine.status().stateHash());
+  expect(store.stateHash()).toBe(engine.status().stateHash());
 });
 
 it("nothing is made ahead of a reader, and one that leaves lets go of the state", async () => {

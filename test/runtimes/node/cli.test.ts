@@ -226,6 +226,22 @@ describe("d-engine against a running server", () => {
     expect(both.output).toMatch(/ECONNREFUSED/);
   });
 
+  it("lists and disarms alarms", async () => {
+    expect(await cli(["alarm", "list"])).toMatchObject({ exitCode: 0, output: "" });
+    const raise = { action: "ACTIVATE", memberID: "26", alarm: "NOSPACE" };
+    await fetch(`${server.url}/v3/maintenance/alarm`, { method: "POST", body: JSON.stringify(raise) });
+    expect((await cli(["alarm", "list"])).output).toMatch(/^MEMBER +ALARM *\n1a +NOSPACE *\n$/);
+    expect((await cli(["status"])).output).toMatch(/memberID:26 alarm:NOSPACE/);
+    expect(await cli(["put", "full", "1"])).toMatchObject({
+      exitCode: 1,
+      errors: "etcdserver: mvcc: database space exceeded\n",
+    });
+    const { output } = await cli(["alarm", "disarm", "--json"]);
+    expect(JSON.parse(output)).toMatchObject({ alarms: [{ memberID: "26", alarm: "NOSPACE" }] });
+    expect((await cli(["alarm", "list"])).output).toBe("");
+    expect(await cli(["put", "full", "1"])).toMatchObject({ exitCode: 0 });
+  });
+
   it("adds, lists, updates and removes members", async () => {
     const [port] = await freePorts(1);
     const url = `http://127.0.0.1:${port}`;
@@ -314,7 +330,7 @@ describe("d-engine serve", () => {
     const terminal = new FakeTerminal();
     expect(await run(["serve", "--help"], terminal)).toBe(0);
     expect(terminal.output).toMatch(/--initial-cluster-token <text>.*\n.*ETCD_INITIAL_CLUSTER_TOKEN/);
-    expect(terminal.output).toMatch(/not supported yet: .*--quota-backend-bytes/);
+    expect(terminal.output).toMatch(/not supported yet: .*--wal-dir/);
     const version = new FakeTerminal();
     expect(await run(["--version"], version)).toBe(0);
     expect(version.output).toMatch(/^d-engine \d+\.\d+\.\d+/);
@@ -438,6 +454,8 @@ describe("d-engine against servers that misbehave", () => {
     [["get", "k", "--cert=x"], /--cert and --key belong together/],
     [["get", "k", "--cacert=/does/not/exist"], /--cacert: cannot read/],
     [["member"], /member takes list, add, promote, update, remove/],
+    [["alarm"], /alarm takes list, disarm$/m],
+    [["alarm", "raise"], /alarm takes list, disarm, not "raise"/],
     [["member", "promote", "xyz"], /"xyz" is not a member id in hex/],
     [["member", "add", "n2"], /--peer-urls is missing/],
   ])("refuses %j", async (args, message) => {

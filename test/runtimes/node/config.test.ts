@@ -41,6 +41,7 @@ describe("defaults", () => {
       electionTimeoutMs: 1000,
       maxRequestBytes: 1572864,
       maxTxnOps: 128,
+      quotaBytes: 2 ** 30,
       autoCompaction: null,
       defaultConsistency: "linearizable",
       clientTls: null,
@@ -179,11 +180,7 @@ describe("what is refused", () => {
       /--heartbeat-intervall is not a known setting \(did you mean --heartbeat-interval\?\)/,
     ],
     ["an unknown flag like nothing", ["--zzzzzzzzzz"], /--zzzzzzzzzz is not a known setting$/],
-    [
-      "a flag of etcd's",
-      ["--quota-backend-bytes=1"],
-      /--quota-backend-bytes is not supported yet: there is no space quota/,
-    ],
+    ["a flag of etcd's", ["--wal-dir=x"], /--wal-dir is not supported yet: log and state share --data-dir/],
     [
       "a time that is none",
       ["--auto-compaction-retention", "1 hour"],
@@ -210,6 +207,11 @@ describe("what is refused", () => {
     ],
     [
       "a number out of bounds",
+      ["--quota-backend-bytes", "-1"],
+      /--quota-backend-bytes must be a whole number of bytes from 0 to 34359738368, not "-1"/,
+    ],
+    [
+      "a number that is too small",
       ["--max-txn-ops", "0"],
       /--max-txn-ops must be a whole number of operations from 1/,
     ],
@@ -349,11 +351,7 @@ describe("what is refused", () => {
 
   it.each<[string, Record<string, string>, RegExp]>([
     ["a bad value", { ETCD_ELECTION_TIMEOUT: "x" }, /ETCD_ELECTION_TIMEOUT must be a whole number/],
-    [
-      "an unsupported variable",
-      { ETCD_QUOTA_BACKEND_BYTES: "x" },
-      /ETCD_QUOTA_BACKEND_BYTES is not supported yet/,
-    ],
+    ["an unsupported variable", { ETCD_WAL_DIR: "x" }, /ETCD_WAL_DIR is not supported yet/],
     ["a short token", { D_ENGINE_CLIENT_TOKEN: "x" }, /D_ENGINE_CLIENT_TOKEN: at least/],
   ])("names the variable of %s", (_name, env, message) => {
     expect(() => load([], env)).toThrow(message);

@@ -27,6 +27,7 @@ describe("workersConfig", () => {
       electionTimeoutMs: 2500,
       sleepAfterMs: 10_000,
       lingerMs: 0,
+      quotaBytes: 32 << 20,
       defaultConsistency: "linearizable",
     });
   });
@@ -37,6 +38,7 @@ describe("workersConfig", () => {
       { ETCD_ELECTION_TIMEOUT: "1e3" },
       'ETCD_ELECTION_TIMEOUT must be a whole number between 30 and 600000, not "1e3"',
     ],
+    [{ ETCD_QUOTA_BACKEND_BYTES: "2g" }, "ETCD_QUOTA_BACKEND_BYTES must be"],
     [{ D_ENGINE_SLEEP_AFTER: "-1" }, "D_ENGINE_SLEEP_AFTER must be"],
     [{ D_ENGINE_DEFAULT_CONSISTENCY: "strong" }, "must be one of linearizable, lease, eventual"],
     [{ D_ENGINE_GROUP: "a/b" }, "D_ENGINE_GROUP is no name of a group"],

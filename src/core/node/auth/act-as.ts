@@ -29,6 +29,7 @@ export function actAs(engine: Engine, caller: Caller): Engine {
     memberRemove: (id, options) => engine.memberRemove(id, by(options)),
     memberUpdate: (id, peerUrls, options) => engine.memberUpdate(id, peerUrls, by(options)),
     memberPromote: (id, options) => engine.memberPromote(id, by(options)),
+    alarm: (request, options) => engine.alarm(request, by(options)),
     hash: (request, options) => engine.hash(request, by(options)),
     backup: (options) => engine.backup(by(options)),
     transferLeadership: (target, options) => engine.transferLeadership(target, by(options)),

@@ -1,10 +1,18 @@
 import { EngineError } from "../../../core/errors/index.ts";
 import type { EngineStatus, ResponseHeader } from "../../../core/node/index.ts";
+import {
+  alarmReply,
+  alarmReplyOf,
+  alarmRequest,
+  type AlarmMessage,
+  alarmRequestOf,
+  alarmText,
+} from "./alarm-messages.ts";
 import * as cluster from "./cluster-messages.ts";
 import { headerReply } from "./kv-messages.ts";
 import { type Method, method } from "./method.ts";
 
-/** etcd's Maintenance service, but for what streams. Except for MoveLeader, each is about the member that is asked. */
+/** etcd's Maintenance service, but for what streams. Except for MoveLeader and Alarm, each is about the member that is asked. */
 export const MAINTENANCE_METHODS: readonly Method[] = [
   method({
     service: "etcdserverpb.Maintenance",
@@ -24,6 +32,19 @@ export const MAINTENANCE_METHODS: readonly Method[] = [
     call: async (engine, { targetId }: cluster.MoveLeaderMessage) => {
       await engine.transferLeadership(targetId);
       return { header: engine.header() };
+    },
+  }),
+  method({
+    service: "etcdserverpb.Maintenance",
+    rpc: "Alarm",
+    path: "/maintenance/alarm",
+    request: alarmRequest,
+    response: alarmReply,
+    call: async (engine, message: AlarmMessage) => {
+      const request = alarmRequestOf(message);
+      return request === null
+        ? { header: engine.header(), alarms: [] }
+        : alarmReplyOf(await engine.alarm(request));
     },
   }),
   method({
@@ -89,7 +110,10 @@ function statusReply(status: EngineStatus, header: ResponseHeader, version: stri
     raftIndex: status.commitIndex,
     raftTerm: status.term,
     raftAppliedIndex: status.appliedIndex,
-    errors: status.leaderId === null ? ["etcdserver: no leader"] : [],
+    errors: [
+      ...(status.leaderId === null ? ["etcdserver: no leader"] : []),
+      ...status.alarms.map((alarm) => alarmText(alarm)),
+    ],
     dbSizeInUse: status.dbSize,
     isLearner: status.isLearner,
   };

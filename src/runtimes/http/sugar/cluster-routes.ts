@@ -29,12 +29,12 @@ export async function showLeader(engine: Engine, request: Request): Promise<Resp
 }
 
 /**
- * `GET /status`: where this member stands. `?hash=1` adds a hash of its state, equal on all members at the same
- * revision; it walks the whole state, so it is for tests and for doubt.
+ * `GET /status`: where this member stands. `?hash=1` adds a hash of its state, equal on all members that have applied
+ * the same; it walks the whole state, so it is for tests and for doubt.
  */
 export async function showStatus(engine: Engine, request: Request): Promise<Response> {
   const query = new Query(request.url, ["hash"]);
-  const { clusterId, nodeId, leaderId, stateHash: _atOnce, ...status } = engine.status();
+  const { clusterId, nodeId, leaderId, stateHash: _atOnce, alarms, ...status } = engine.status();
   // In the same turn: the hash is of the state whose revision is shown.
   const hashed = query.flag("hash") ? await engine.hash({}) : null;
   return json({
@@ -42,7 +42,8 @@ export async function showStatus(engine: Engine, request: Request): Promise<Resp
     nodeId: nodeId.toString(),
     leaderId: leaderId?.toString() ?? null,
     ...status,
-    ...(hashed === null ? {} : { stateHash: hashed.hash }),
+    alarms: alarms.map(({ memberId, type }) => ({ memberId: memberId.toString(), type })),
+    ...(hashed === null ? {} : { stateHash: hashed.stateHash }),
   });
 }
 

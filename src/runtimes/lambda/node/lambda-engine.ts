@@ -14,6 +14,8 @@ import type {
   TxnResponse,
 } from "../../../core/kv/index.ts";
 import type {
+  AlarmRequest,
+  AlarmResponse,
   CallOptions,
   Engine,
   EngineStatus,
@@ -173,6 +175,18 @@ export class LambdaEngine implements Engine {
 
   async memberPromote(): Promise<Members> {
     throw refused("learners");
+  }
+
+  alarm(request: AlarmRequest, options: CallOptions = {}): Promise<AlarmResponse & WithHeader> {
+    if (request.action === "get") return this.#read(options, (engine, call) => engine.alarm(request, call));
+    return this.#write(
+      options,
+      (engine, call) => engine.alarm(request, call),
+      (result, engine) => {
+        assert(result.type === "alarm", "an alarm is answered as one");
+        return { alarms: result.alarms, ...answered(result, engine) };
+      },
+    );
   }
 
   hash(request: { readonly revision?: Revision }, options: Abortable = {}): ReturnType<Engine["hash"]> {

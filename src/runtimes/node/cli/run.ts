@@ -3,6 +3,7 @@ import type { OptionTable } from "../config/arguments.ts";
 import { suggestion } from "../config/nearest.ts";
 import { invalid } from "../config/raw-settings.ts";
 import { VERSION } from "../version.ts";
+import { alarm, ALARM_HELP, ALARM_OPTIONS } from "./alarm-command.ts";
 import { type ClientContext, clientContext, COMMON_OPTIONS_HELP } from "./client-options.ts";
 import {
   member,
@@ -71,6 +72,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
     "snapshot",
     client("save the state, and begin a cluster with it", SNAPSHOT_HELP, SNAPSHOT_OPTIONS, snapshot),
   ],
+  ["alarm", client("list and disarm alarms", ALARM_HELP, ALARM_OPTIONS, alarm)],
   ["member", client("list, add, promote, update and remove members", MEMBER_HELP, MEMBER_OPTIONS, member)],
   ["move-leader", client("hand leadership over", MOVE_LEADER_HELP, MOVE_LEADER_OPTIONS, moveLeader)],
 ]);

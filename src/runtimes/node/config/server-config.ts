@@ -43,6 +43,7 @@ export interface ServerConfig extends ClusterAddresses {
   readonly maxRequestBytes: number;
   readonly maxTxnOps: number;
   readonly grpc: GrpcSettings;
+  readonly quotaBytes: number;
   readonly autoCompaction: AutoCompaction | null;
   readonly defaultConsistency: Consistency;
   readonly requestTimeoutMs: number;
@@ -103,6 +104,8 @@ export function serverConfig(settings: RawSettings, profile: Profile): ServerCon
       NODE_DEFAULTS.maxTxnOps,
     ),
     grpc: grpcSettings(reader),
+    // As etcd reads 0.
+    quotaBytes: reader.number("quota-backend-bytes", QUOTA_LIMITS, 0) || NODE_DEFAULTS.quotaBytes,
     autoCompaction: autoCompaction(reader),
     defaultConsistency: reader.oneOf("default-consistency", CONSISTENCIES, NODE_DEFAULTS.defaultConsistency),
     clientTls,
@@ -148,6 +151,8 @@ function timing(
   return { heartbeatIntervalMs, electionTimeoutMs, requestTimeoutMs };
 }
 
+/** Up to what a record heap can address. */
+const QUOTA_LIMITS = { min: 0, max: 2 ** 35, unit: "bytes" } as const;
 const MODES: readonly AutoCompaction["mode"][] = ["periodic", "revision"];
 
 /** As etcd reads it: a number of revisions; or a duration, of which a bare number means hours. 0 switches it off. */

@@ -52,6 +52,12 @@ const ETCD: Readonly<Record<Setting["section"], readonly Row[]>> = {
       "1000",
     ],
     ["snapshot-count", "number", "writes between two snapshots", "100000"],
+    [
+      "quota-backend-bytes",
+      "number",
+      "memory that keys, values and their history may take; 0: the default",
+      "1073741824",
+    ],
     ["max-request-bytes", "number", "largest request", "1572864"],
     ["max-txn-ops", "number", "operations in one transaction", "128"],
     ["max-concurrent-streams", "number", "gRPC calls under way on one connection", "10000"],
@@ -121,7 +127,6 @@ export const SETTINGS: ReadonlyMap<string, Setting> = new Map(
 
 /** etcd's settings whose meaning this server does not have: refused, since to ignore one would be to lie about it. */
 export const UNSUPPORTED: ReadonlyMap<string, string> = new Map([
-  ["quota-backend-bytes", "there is no space quota"],
   ["auto-tls", "make a certificate and give --cert-file and --key-file"],
   ["peer-auto-tls", "make a certificate and give --peer-cert-file and --peer-key-file"],
   ["wal-dir", "log and state share --data-dir"],

@@ -1,0 +1,78 @@
+import { EngineError } from "../errors/index.ts";
+import {
+  type Alarm,
+  encodeCommand,
+  growthOf,
+  type KvCommand,
+  type KvResult,
+  type KvStore,
+} from "../kv/index.ts";
+import type { Logger } from "./ports.ts";
+import type { Replica } from "./replica.ts";
+
+export interface QuotaHost {
+  readonly sizeBytes: () => number;
+  /** Whether this member's own alarm is active, as far as it knows. */
+  readonly isRaised: () => boolean;
+  /** Raises it; resolves when it has been applied here. */
+  readonly raise: () => Promise<unknown>;
+}
+
+/**
+ * A bound on the size of this member's store, as etcd has it (server/etcdserver/api/v3rpc/quota.go). It is asked where
+ * a write comes in, before the log, and so it is this member's own affair: how far compaction has got and what quota
+ * was set may differ. What it finds becomes an alarm, which is state: from then on every member refuses the same
+ * commands. What was let in before that may still be applied, so that the size can pass the quota by as much as may be
+ * in the log uncommitted.
+ */
+export class Quota {
+  readonly #quotaBytes: number;
+  readonly #host: QuotaHost;
+  #raising: Promise<unknown> | null = null;
+
+  /** @param quotaBytes Infinity: none. */
+  constructor(quotaBytes: number, host: QuotaHost) {
+    this.#quotaBytes = quotaBytes;
+    this.#host = host;
+  }
+
+  hasRoomFor(command: KvCommand): boolean {
+    const growth = growthOf(command);
+    return growth === 0 || this.#host.sizeBytes() + growth <= this.#quotaBytes;
+  }
+
+  /**
+   * What becomes of a write without room: the alarm is raised first, so that whoever is refused knows that everyone
+   * is. A named write may have been done before, which is known for certain only where it is applied: it goes its way,
+   * and is refused there by the alarm unless it has been.
+   *
+   * @throws EngineError `noSpace` for one without a name; for a named one, why the alarm could not be raised.
+   */
+  async exceeded(isNamed: boolean): Promise<void> {
+    if (!this.#host.isRaised()) {
+      // One for all who come meanwhile: refused writes must not fill the log.
+      this.#raising ??= this.#host.raise().finally(() => (this.#raising = null));
+      if (isNamed) await this.#raising;
+      // Without a quorum there is no alarm, and no room either.
+      else await this.#raising.catch(() => {});
+    }
+    if (!isNamed) throw new EngineError("noSpace");
+  }
+}
+
+/** The quota of a member, which raises its alarm on nobody's behalf but its own. */
+export function quotaOf(replica: Replica<KvResult>, store: KvStore, logger: Logger): Quota {
+  const { quotaBytes } = replica.tuning;
+  const own: Alarm = { type: "noSpace", memberId: replica.nodeId };
+  return new Quota(quotaBytes, {
+    sizeBytes: () => store.sizeBytes,
+    isRaised: () => store.alarms.some(({ type, memberId }) => type === own.type && memberId === own.memberId),
+    raise: async () => {
+      const { sizeBytes } = store;
+      logger.log("warn", "the store has outgrown its quota: the alarm is raised", { sizeBytes, quotaBytes });
+      const alarm = { type: "alarm", request: { action: "activate", alarm: own } } as const;
+      const command: KvCommand = { type: "as", request: { caller: { type: "trusted" }, command: alarm } };
+      await replica.propose(encodeCommand(command));
+    },
+  });
+}
