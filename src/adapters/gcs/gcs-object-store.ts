@@ -1,19 +1,13 @@
 import { createHash, randomUUID } from "node:crypto";
 import { EngineError } from "../../core/errors/index.ts";
 import {
-  checkBody,
-  firstPage,
-  inParallel,
-  keyOf,
+  type KeyDialect,
+  KeyedObjectStore,
+  type KeyPage,
   keyPrefix,
-  type ListingPage,
-  type ObjectCallOptions,
-  type ObjectReader,
   ObjectRequests,
   type ObjectStore,
   type ObjectVersion,
-  prefixBeside,
-  type PutOutcome,
   readBody,
   type StoredObject,
   type StorePage,
@@ -46,141 +40,102 @@ export async function gcsObjectStore(options: GcsObjectStoreOptions): Promise<Ob
     explain: (error) => explainGcsError(error, bucket),
     timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
   });
-  return new GcsObjectStore(options.storage ?? (await makeGcsClient(options)), requests, bucket, prefix);
+  const client = options.storage ?? (await makeGcsClient(options));
+  return new KeyedObjectStore(new GcsDialect(client, bucket, requests.location), requests, prefix);
 }
 
-class GcsObjectStore implements ObjectStore {
+class GcsDialect implements KeyDialect {
   readonly maxObjectBytes: number = MAX_OBJECT_BYTES;
-  readonly location: string;
+  readonly maxKeys: number = MAX_PAGE;
   readonly #client: GcsClientLike;
-  readonly #requests: ObjectRequests;
   readonly #bucket: string;
-  readonly #prefix: string;
+  readonly #location: string;
 
-  constructor(client: GcsClientLike, requests: ObjectRequests, bucket: string, prefix: string) {
+  constructor(client: GcsClientLike, bucket: string, location: string) {
     this.#client = client;
-    this.#requests = requests;
     this.#bucket = bucket;
-    this.#prefix = prefix;
-    this.location = requests.location;
+    this.#location = location;
   }
 
-  async get(name: string, options?: ObjectCallOptions): Promise<StoredObject | null> {
-    return await this.#get(keyOf(this.#prefix, name), options);
-  }
-
-  beside(location: string): ObjectReader | null {
-    const prefix = prefixBeside({ location: this.location, prefix: this.#prefix }, location);
-    if (prefix === null) return null;
-    return { location, get: async (name, options) => await this.#get(keyOf(prefix, name), options) };
-  }
-
-  async #get(key: string, options: ObjectCallOptions = {}): Promise<StoredObject | null> {
+  async get(key: string, signal: AbortSignal): Promise<StoredObject | null> {
     const path = `/download/storage/v1${this.#object(key)}?alt=media`;
-    return await this.#requests.read(async (signal) => {
-      const { headers, body } = await gcsFetch(this.#client, { method: "GET", path }, signal);
-      const version = headers.get("x-goog-generation");
-      const length = headers.get("content-length");
-      if (version === null) throw new Error("a reply without a generation");
-      const bytes = await readBody(
-        body ?? emptyBody(),
-        length === null ? null : Number(length),
-        MAX_OBJECT_BYTES,
-      );
-      const md5 = /(?:^|,\s*)md5=([A-Za-z0-9+/]+=*)/.exec(headers.get("x-goog-hash") ?? "")?.[1];
-      if (md5 !== undefined && md5 !== md5Of(bytes)) throw new Error("a reply that was damaged on its way");
-      return { body: bytes, version };
-    }, options.signal);
+    const { headers, body } = await gcsFetch(this.#client, { method: "GET", path }, signal);
+    const version = headers.get("x-goog-generation");
+    const length = headers.get("content-length");
+    if (version === null) throw new Error("a reply without a generation");
+    const bytes = await readBody(
+      body ?? emptyBody(),
+      length === null ? null : Number(length),
+      MAX_OBJECT_BYTES,
+    );
+    const md5 = /(?:^|,\s*)md5=([A-Za-z0-9+/]+=*)/.exec(headers.get("x-goog-hash") ?? "")?.[1];
+    if (md5 !== undefined && md5 !== md5Of(bytes)) throw new Error("a reply that was damaged on its way");
+    return { body: bytes, version };
   }
 
-  putIfAbsent(name: string, body: Uint8Array, options: ObjectCallOptions = {}): Promise<PutOutcome> {
-    return this.#put(name, body, NO_GENERATION, options);
-  }
-
-  async putIfMatch(
-    name: string,
+  async put(
+    key: string,
     body: Uint8Array,
-    version: ObjectVersion,
-    options: ObjectCallOptions = {},
-  ): Promise<PutOutcome> {
-    if (!/^[1-9][0-9]{0,18}$/.test(version)) {
+    version: ObjectVersion | null,
+    signal: AbortSignal,
+  ): Promise<ObjectVersion | null> {
+    if (version !== null && !/^[1-9][0-9]{0,18}$/.test(version)) {
       throw new EngineError("invalidArgument", { detail: `${JSON.stringify(version)} is no generation` });
     }
-    return await this.#put(name, body, version, options);
-  }
-
-  async list(
-    prefix: string,
-    options: ObjectCallOptions & { readonly startAfter?: string; readonly limit?: number } = {},
-  ): Promise<ListingPage> {
-    const { startAfter, limit = MAX_PAGE } = options;
-    const query = new URLSearchParams({
-      prefix: this.#prefix + prefix,
-      // A listing begins with the offset itself, which is left out below.
-      maxResults: String(Math.max(1, Math.min(startAfter === undefined ? limit : limit + 1, MAX_PAGE))),
-      fields: "items(name,size),nextPageToken",
-    });
-    if (startAfter !== undefined) query.set("startOffset", this.#prefix + startAfter);
-    return await firstPage(this.location, async (token) => {
-      if (token !== null) query.set("pageToken", token);
-      const path = `/storage/v1/b/${encodeURIComponent(this.#bucket)}/o?${query.toString()}`;
-      const page = await this.#requests.read(async (signal) => {
-        const response = await gcsFetch(this.#client, { method: "GET", path }, signal);
-        return pageOf(await response.json());
-      }, options.signal);
-      if (page === null) throw this.#noBucket();
-      const listed = page.objects.map(({ name, size }) => ({ name: name.slice(this.#prefix.length), size }));
-      return { objects: listed.filter(({ name }) => name !== startAfter), next: page.next };
-    });
-  }
-
-  async delete(names: readonly string[], options: ObjectCallOptions = {}): Promise<void> {
-    const paths = names.map((name) => `/storage/v1${this.#object(keyOf(this.#prefix, name))}`);
-    await inParallel(paths, async (path) => {
-      await this.#requests.read(async (signal) => {
-        const response = await gcsFetch(this.#client, { method: "DELETE", path }, signal);
-        await response.arrayBuffer();
-      }, options.signal);
-    });
-  }
-
-  async close(): Promise<void> {
-    this.#requests.close();
-  }
-
-  async #put(
-    name: string,
-    body: Uint8Array,
-    generation: string,
-    options: ObjectCallOptions,
-  ): Promise<PutOutcome> {
-    const key = keyOf(this.#prefix, name);
-    checkBody(body, MAX_OBJECT_BYTES);
     const query = new URLSearchParams({
       uploadType: "multipart",
-      ifGenerationMatch: generation,
+      ifGenerationMatch: version ?? NO_GENERATION,
       fields: "generation",
     });
     const path = `/upload/storage/v1/b/${encodeURIComponent(this.#bucket)}/o?${query.toString()}`;
-    const upload = multipart(key, body);
-    return await this.#requests.put(async (signal) => {
-      const request = { method: "POST", path, ...upload } as const;
-      const response = await gcsFetch(this.#client, request, signal).catch((error: unknown) => {
-        // An object that is not there fails the condition.
-        throw error instanceof GcsError && error.status === 404 ? this.#noBucket() : error;
-      });
-      const reply: unknown = await response.json();
-      const written = (reply as { readonly generation?: unknown } | null)?.generation;
-      return typeof written === "string" && written !== "" ? written : null;
-    }, options.signal);
+    const request = { method: "POST", path, ...multipart(key, body) } as const;
+    const response = await gcsFetch(this.#client, request, signal).catch((error: unknown) => {
+      // An object that is not there fails the condition.
+      throw this.#withoutBucket(error);
+    });
+    const reply: unknown = await response.json();
+    const written = (reply as { readonly generation?: unknown } | null)?.generation;
+    return typeof written === "string" && written !== "" ? written : null;
+  }
+
+  async list({ prefix, startAfter, limit, token }: KeyPage, signal: AbortSignal): Promise<StorePage> {
+    const query = new URLSearchParams({
+      prefix,
+      // A listing begins with the offset itself, which is left out below.
+      maxResults: String(startAfter === undefined ? limit : Math.min(limit + 1, MAX_PAGE)),
+      fields: "items(name,size),nextPageToken",
+    });
+    if (startAfter !== undefined) query.set("startOffset", startAfter);
+    if (token !== null) query.set("pageToken", token);
+    const path = `/storage/v1/b/${encodeURIComponent(this.#bucket)}/o?${query.toString()}`;
+    const response = await gcsFetch(this.#client, { method: "GET", path }, signal).catch((error: unknown) => {
+      throw this.#withoutBucket(error);
+    });
+    const { objects, next } = pageOf(await response.json());
+    return { objects: objects.filter(({ name }) => name !== startAfter), next };
+  }
+
+  async delete(keys: readonly string[], signal: AbortSignal): Promise<boolean> {
+    const [key] = keys;
+    if (keys.length !== 1 || key === undefined) return false;
+    const path = `/storage/v1${this.#object(key)}`;
+    const response = await gcsFetch(this.#client, { method: "DELETE", path }, signal);
+    await response.arrayBuffer();
+    return true;
+  }
+
+  close(): void {
+    // The SDK's client has nothing to let go of.
   }
 
   #object(key: string): string {
     return `/b/${encodeURIComponent(this.#bucket)}/o/${encodeURIComponent(key)}`;
   }
 
-  #noBucket(): EngineError {
-    return new EngineError("storageFailed", { detail: `${this.location}: ${noBucket(this.#bucket)}` });
+  /** Where the object's absence would be told otherwise, a 404 says that there is no bucket. */
+  #withoutBucket(error: unknown): unknown {
+    if (!(error instanceof GcsError && error.status === 404)) return error;
+    return new EngineError("storageFailed", { detail: `${this.#location}: ${noBucket(this.#bucket)}` });
   }
 }
 

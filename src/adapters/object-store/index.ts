@@ -1,5 +1,6 @@
-export { firstPage } from "./first-page.ts";
 export type { StorePage } from "./first-page.ts";
+export { KeyedObjectStore } from "./keyed-object-store.ts";
+export type { KeyDialect, KeyPage } from "./keyed-object-store.ts";
 export { checkBody, keyOf, keyPrefix, prefixBeside, readBody } from "./object-names.ts";
 export type {
   ListingPage,

@@ -1,21 +1,16 @@
 import type { S3Client } from "@aws-sdk/client-s3";
 import { EngineError } from "../../core/errors/index.ts";
 import {
-  checkBody,
-  firstPage,
-  inParallel,
-  keyOf,
+  type KeyDialect,
+  KeyedObjectStore,
+  type KeyPage,
   keyPrefix,
-  type ListingPage,
-  type ObjectCallOptions,
-  type ObjectReader,
   ObjectRequests,
   type ObjectStore,
   type ObjectVersion,
-  prefixBeside,
-  type PutOutcome,
   readBody,
   type StoredObject,
+  type StorePage,
 } from "../object-store/index.ts";
 import { demandConditions } from "./demand-conditions.ts";
 import type { S3ObjectStoreOptions } from "./options.ts";
@@ -58,159 +53,95 @@ export async function s3ObjectStore(options: S3ObjectStoreOptions): Promise<Obje
   });
   const given = client as unknown as S3Client | undefined;
   const sdkClient = given ?? makeS3Client(sdk, options);
-  const store = new S3ObjectStore(sdk, sdkClient, given === undefined, requests, bucket, prefix);
+  const dialect = new S3Dialect(sdk, sdkClient, given === undefined, bucket);
+  const store = new KeyedObjectStore(dialect, requests, prefix);
   return given === undefined && options.endpoint !== undefined ? demandConditions(store) : store;
 }
 
-class S3ObjectStore implements ObjectStore {
+class S3Dialect implements KeyDialect {
   readonly maxObjectBytes: number = MAX_OBJECT_BYTES;
-  readonly location: string;
+  readonly maxKeys: number = MAX_KEYS;
   readonly #sdk: S3Sdk;
   readonly #client: S3Client;
   readonly #ownsClient: boolean;
-  readonly #requests: ObjectRequests;
   readonly #bucket: string;
-  readonly #prefix: string;
   /** Until the server turns out to want another checksum with it than the SDK sends. */
   #deletesMany = true;
 
-  constructor(
-    sdk: S3Sdk,
-    client: S3Client,
-    ownsClient: boolean,
-    requests: ObjectRequests,
-    bucket: string,
-    prefix: string,
-  ) {
+  constructor(sdk: S3Sdk, client: S3Client, ownsClient: boolean, bucket: string) {
     this.#sdk = sdk;
     this.#client = client;
     this.#ownsClient = ownsClient;
-    this.#requests = requests;
     this.#bucket = bucket;
-    this.#prefix = prefix;
-    this.location = requests.location;
   }
 
-  async get(name: string, options?: ObjectCallOptions): Promise<StoredObject | null> {
-    return await this.#get(keyOf(this.#prefix, name), options);
+  async get(key: string, abortSignal: AbortSignal): Promise<StoredObject | null> {
+    const command = new this.#sdk.GetObjectCommand({ Bucket: this.#bucket, Key: key });
+    const reply = await sendOnce(command, () => this.#client.send(command, { abortSignal }));
+    if (reply.Body === undefined || reply.ETag === undefined) throw new Error("a reply without body or ETag");
+    const chunks = reply.Body as AsyncIterable<Uint8Array>;
+    const body = await readBody(chunks, reply.ContentLength ?? null, MAX_OBJECT_BYTES);
+    return { body, version: reply.ETag };
   }
 
-  beside(location: string): ObjectReader | null {
-    const prefix = prefixBeside({ location: this.location, prefix: this.#prefix }, location);
-    if (prefix === null) return null;
-    return { location, get: async (name, options) => await this.#get(keyOf(prefix, name), options) };
-  }
-
-  async #get(key: string, options: ObjectCallOptions = {}): Promise<StoredObject | null> {
-    return await this.#requests.read(async (abortSignal) => {
-      const command = new this.#sdk.GetObjectCommand({ Bucket: this.#bucket, Key: key });
-      const reply = await sendOnce(command, () => this.#client.send(command, { abortSignal }));
-      if (reply.Body === undefined || reply.ETag === undefined)
-        throw new Error("a reply without body or ETag");
-      const chunks = reply.Body as AsyncIterable<Uint8Array>;
-      const body = await readBody(chunks, reply.ContentLength ?? null, MAX_OBJECT_BYTES);
-      return { body, version: reply.ETag };
-    }, options.signal);
-  }
-
-  putIfAbsent(name: string, body: Uint8Array, options: ObjectCallOptions = {}): Promise<PutOutcome> {
-    return this.#put(name, body, { IfNoneMatch: "*" }, options);
-  }
-
-  putIfMatch(
-    name: string,
+  async put(
+    key: string,
     body: Uint8Array,
-    version: ObjectVersion,
-    options: ObjectCallOptions = {},
-  ): Promise<PutOutcome> {
-    return this.#put(name, body, { IfMatch: version }, options);
-  }
-
-  async list(
-    prefix: string,
-    options: ObjectCallOptions & { readonly startAfter?: string; readonly limit?: number } = {},
-  ): Promise<ListingPage> {
-    const { startAfter, limit = MAX_KEYS } = options;
-    return await firstPage(this.location, async (token) => {
-      const page = await this.#requests.read(async (abortSignal) => {
-        const command = new this.#sdk.ListObjectsV2Command({
-          Bucket: this.#bucket,
-          Prefix: this.#prefix + prefix,
-          MaxKeys: Math.max(1, Math.min(limit, MAX_KEYS)),
-          ...(startAfter === undefined ? {} : { StartAfter: this.#prefix + startAfter }),
-          ...(token === null ? {} : { ContinuationToken: token }),
-        });
-        return await sendOnce(command, () => this.#client.send(command, { abortSignal }));
-      }, options.signal);
-      if (page === null)
-        throw new EngineError("storageFailed", { detail: `${this.location}: nothing to list` });
-      const objects = (page.Contents ?? []).map(({ Key = "", Size = 0 }) => ({
-        name: Key.slice(this.#prefix.length),
-        size: Size,
-      }));
-      return { objects, next: page.IsTruncated === true ? (page.NextContinuationToken ?? "") : null };
+    version: ObjectVersion | null,
+    abortSignal: AbortSignal,
+  ): Promise<ObjectVersion | null> {
+    const command = new this.#sdk.PutObjectCommand({
+      Bucket: this.#bucket,
+      Key: key,
+      Body: body,
+      ContentType: "application/octet-stream",
+      ...(version === null ? { IfNoneMatch: "*" } : { IfMatch: version }),
     });
+    const reply = await sendOnce(command, () => this.#client.send(command, { abortSignal }));
+    return reply.ETag ?? null;
   }
 
-  async delete(names: readonly string[], options: ObjectCallOptions = {}): Promise<void> {
-    const keys = names.map((name) => keyOf(this.#prefix, name));
-    for (let at = 0; at < keys.length; at += MAX_KEYS) {
-      const batch = keys.slice(at, at + MAX_KEYS);
-      if (this.#deletesMany) await this.#deleteMany(batch, options.signal);
-      if (!this.#deletesMany) await this.#deleteEach(batch, options.signal);
-    }
+  async list({ prefix, startAfter, limit, token }: KeyPage, abortSignal: AbortSignal): Promise<StorePage> {
+    const command = new this.#sdk.ListObjectsV2Command({
+      Bucket: this.#bucket,
+      Prefix: prefix,
+      MaxKeys: limit,
+      ...(startAfter === undefined ? {} : { StartAfter: startAfter }),
+      ...(token === null ? {} : { ContinuationToken: token }),
+    });
+    const page = await sendOnce(command, () => this.#client.send(command, { abortSignal }));
+    const objects = (page.Contents ?? []).map(({ Key = "", Size = 0 }) => ({ name: Key, size: Size }));
+    return { objects, next: page.IsTruncated === true ? (page.NextContinuationToken ?? "") : null };
   }
 
-  async close(): Promise<void> {
-    this.#requests.close();
+  async delete(keys: readonly string[], abortSignal: AbortSignal): Promise<boolean> {
+    if (this.#deletesMany) this.#deletesMany = await this.#deleteMany(keys, abortSignal);
+    if (this.#deletesMany) return true;
+    const [Key] = keys;
+    if (keys.length > 1) return false;
+    const command = new this.#sdk.DeleteObjectCommand({ Bucket: this.#bucket, Key });
+    await sendOnce(command, () => this.#client.send(command, { abortSignal }));
+    return true;
+  }
+
+  close(): void {
     if (this.#ownsClient) this.#client.destroy();
   }
 
-  async #put(
-    name: string,
-    body: Uint8Array,
-    condition: { readonly IfNoneMatch: "*" } | { readonly IfMatch: string },
-    { signal }: ObjectCallOptions,
-  ): Promise<PutOutcome> {
-    const key = keyOf(this.#prefix, name);
-    checkBody(body, MAX_OBJECT_BYTES);
-    return await this.#requests.put(async (abortSignal) => {
-      const command = new this.#sdk.PutObjectCommand({
-        Bucket: this.#bucket,
-        Key: key,
-        Body: body,
-        ContentType: "application/octet-stream",
-        ...condition,
-      });
-      const reply = await sendOnce(command, () => this.#client.send(command, { abortSignal }));
-      return reply.ETag ?? null;
-    }, signal);
-  }
-
-  async #deleteMany(keys: readonly string[], signal: AbortSignal | undefined): Promise<void> {
-    await this.#requests.read(async (abortSignal) => {
-      const command = new this.#sdk.DeleteObjectsCommand({
-        Bucket: this.#bucket,
-        Delete: { Objects: keys.map((Key) => ({ Key })), Quiet: true },
-      });
-      try {
-        const reply = await sendOnce(command, () => this.#client.send(command, { abortSignal }));
-        const failed = reply.Errors?.find(({ Code }) => Code !== "NoSuchKey");
-        if (failed !== undefined) throw new PartialFailure(failed.Code ?? "", failed.Message ?? "");
-      } catch (error) {
-        if (!NO_BULK_DELETE.has((error as Error).name)) throw error;
-        this.#deletesMany = false;
-      }
-    }, signal);
-  }
-
-  async #deleteEach(keys: readonly string[], signal: AbortSignal | undefined): Promise<void> {
-    await inParallel(keys, async (Key) => {
-      await this.#requests.read(async (abortSignal) => {
-        const command = new this.#sdk.DeleteObjectCommand({ Bucket: this.#bucket, Key });
-        await sendOnce(command, () => this.#client.send(command, { abortSignal }));
-      }, signal);
+  async #deleteMany(keys: readonly string[], abortSignal: AbortSignal): Promise<boolean> {
+    const command = new this.#sdk.DeleteObjectsCommand({
+      Bucket: this.#bucket,
+      Delete: { Objects: keys.map((Key) => ({ Key })), Quiet: true },
     });
+    try {
+      const reply = await sendOnce(command, () => this.#client.send(command, { abortSignal }));
+      const failed = reply.Errors?.find(({ Code }) => Code !== "NoSuchKey");
+      if (failed !== undefined) throw new PartialFailure(failed.Code ?? "", failed.Message ?? "");
+      return true;
+    } catch (error) {
+      if (!NO_BULK_DELETE.has((error as Error).name)) throw error;
+      return false;
+    }
   }
 }
 
