@@ -29,10 +29,13 @@ export class Applications {
     if (doom === "before") this.#host.crash(id);
     const before = machine.store.revision;
     const results = apply(commands);
+    let revision = before;
     commands.forEach(({ index, term, command }, i) => {
       const result = results[i]!;
       if (!this.#oracle.hasApplied(index)) this.#host.applied(decodeCommand(command), result);
-      const conflict = this.#oracle.recordApplied(index, term, result.revision, resultText(result));
+      // What a named write is answered again is of an earlier revision.
+      revision = Math.max(revision, result.revision);
+      const conflict = this.#oracle.recordApplied(index, term, revision, resultText(result));
       if (conflict !== null) this.#host.report("S5 same result everywhere", `node ${id}: ${conflict}`);
     });
     this.#compareHash(machine, id, before);

@@ -1,5 +1,6 @@
 import { DURABILITY_MUTANTS } from "./durability-mutants.ts";
 import { LEASE_MUTANTS } from "./lease-mutants.ts";
+import { ONCE_MUTANTS } from "./once-mutants.ts";
 import { WATCH_MUTANTS } from "./watch-mutants.ts";
 import type { Rewrite } from "./rewrite.ts";
 import { SLEEP_MUTANTS } from "./sleep-mutants.ts";
@@ -295,6 +296,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   ...DURABILITY_MUTANTS,
   ...LEASE_MUTANTS,
+  ...ONCE_MUTANTS,
   ...WATCH_MUTANTS,
   ...SLEEP_MUTANTS,
 ];

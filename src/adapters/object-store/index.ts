@@ -15,6 +15,7 @@ export type {
 } from "./object-store.ts";
 export { inParallel, messageOf, ObjectRequests } from "./requests.ts";
 export type { ObjectRequestsOptions, RequestFailure } from "./requests.ts";
+export { ownershipMark } from "./ownership-mark.ts";
 export { openObjectStorage } from "./object-storage.ts";
 export type { ObjectStorage, ObjectStorageOptions } from "./object-storage.ts";
 export { openSharedSnapshot } from "./snapshot-reader.ts";

@@ -24,6 +24,11 @@ export interface ObjectStorageOptions {
    * Default: 0, as many as come.
    */
   readonly lingerMs?: number;
+  /**
+   * How often other processes may be quicker before taking ownership is given up with `storageLocked`. Default 8: one
+   * that is begun in another's place gets it. 1 for one of many that are each as good, and had better come back later.
+   */
+  readonly maxRaises?: number;
 }
 
 /** Stores of one node in one place: see {@link openObjectStorage}. */
@@ -42,13 +47,21 @@ export interface ObjectStorage extends StorageEngine {
  * (an object is missing or damaged), and what the store itself refuses: nothing has been written then.
  */
 export async function openObjectStorage(options: ObjectStorageOptions): Promise<ObjectStorage> {
-  const { store, clock, random, logger = SILENT, identity = null, lingerMs = 0 } = options;
+  const { store, clock, random, logger = SILENT, identity = null, lingerMs = 0, maxRaises } = options;
   if (!(lingerMs >= 0 && lingerMs <= MAX_LINGER_MS)) {
     throw new EngineError("invalidConfig", {
       detail: `lingerMs must be 0 to ${MAX_LINGER_MS}, not ${lingerMs}`,
     });
   }
-  const log = await SegmentLog.connect({ store, identity, lingerMs, clock, random, logger });
+  const log = await SegmentLog.connect({
+    store,
+    identity,
+    lingerMs,
+    ...(maxRaises === undefined ? {} : { maxRaises }),
+    clock,
+    random,
+    logger,
+  });
   const confirmOwner = (): Promise<void> => log.confirmOwner();
   const patience = new Patience(clock, random);
   const snapshots = new ObjectSnapshotStore({ store, patience, logger, confirm: confirmOwner });

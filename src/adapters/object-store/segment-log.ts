@@ -23,6 +23,9 @@ import { type Batch, RecordQueue, type Write } from "./record-queue.ts";
 /** A batch is one object, and of moderate size, so that a read of one entry does not fetch too much. */
 const MAX_BATCH_BYTES = 4 << 20;
 const RECORD_HEAD_BYTES = 1024;
+const JOURNAL_NAME = "log";
+/** As {@link ManifestObject} has it. */
+export const MANIFEST_NAME: string = `${JOURNAL_NAME}-manifest`;
 /** So many slots that nobody needs any more are worth a change of the manifest. */
 const TRIM_SLOTS = 256;
 
@@ -30,6 +33,7 @@ export interface SegmentLogOptions {
   readonly store: ObjectStore;
   readonly identity: StoreIdentity | null;
   readonly lingerMs: number;
+  readonly maxRaises?: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -70,7 +74,7 @@ export class SegmentLog implements LogStore, MetaStore {
 
   /** Reads what there is; nothing is written. */
   static async connect(options: SegmentLogOptions): Promise<SegmentLog> {
-    const { store, identity, lingerMs, clock, random, logger } = options;
+    const { store, identity, lingerMs, maxRaises, clock, random, logger } = options;
     const state = new JournalState(store.location, identity);
     const queue: RecordQueue = new RecordQueue({
       clock,
@@ -84,13 +88,14 @@ export class SegmentLog implements LogStore, MetaStore {
     });
     const journal: Journal = await Journal.open({
       store,
-      name: "log",
+      name: JOURNAL_NAME,
       emptyCheckpoint: encodeCheckpoint(EMPTY_CHECKPOINT),
       reader: state,
       clock,
       random,
       logger,
       onRoom: () => queue.flush(),
+      ...(maxRaises === undefined ? {} : { maxRaises }),
     });
     const log: SegmentLog = new SegmentLog(options, state, queue, journal);
     return log;

@@ -1,8 +1,8 @@
-import { ByteReader, ByteWriter, crc32 } from "../../core/bytes/index.ts";
-import { EngineError } from "../../core/errors/index.ts";
+import { ByteWriter } from "../../core/bytes/index.ts";
 import { decodeSnapshotMeta, encodeSnapshotMeta } from "../../core/node/codec/index.ts";
 import type { SnapshotInfo } from "../../core/node/index.ts";
 import type { SnapshotMeta } from "../../core/raft/index.ts";
+import { begin, corrupt, type SealedFormat, seal, unseal } from "./sealed.ts";
 
 /*
  * A snapshot's content is in chunks, `chunks/<index>-<term>/<number>-<half a SHA-256>`. The last to be written is its
@@ -13,9 +13,7 @@ import type { SnapshotMeta } from "../../core/raft/index.ts";
  *     meta, context, size and checksum of the content, bytes of a chunk, hashes of the chunks, CRC-32 (4)
  */
 
-const MAGIC = 0x4e534544; // "DESN"
-const FORMAT_VERSION = 1;
-const CRC_BYTES = 4;
+const FORMAT: SealedFormat = { magic: 0x4e534544, version: 1 }; // "DESN"
 /** Half of a SHA-256: enough to name what nobody forges. */
 export const HASH_BYTES = 16;
 /** Two or three of them are in memory at a time. */
@@ -64,26 +62,14 @@ export async function hashOf(bytes: Uint8Array): Promise<Uint8Array> {
 
 export function encodeDescription({ info, chunkBytes, hashes }: SnapshotDescription): Uint8Array {
   const writer = new ByteWriter(256 + info.context.length + hashes.length * HASH_BYTES);
-  encodeSnapshotMeta(writer.u32(MAGIC).u8(FORMAT_VERSION), info.meta);
+  encodeSnapshotMeta(begin(writer, FORMAT), info.meta);
   writer.bytes(info.context).uint(info.size).u32(info.checksum).uint(chunkBytes).uint(hashes.length);
   for (const hash of hashes) writer.raw(hash);
-  writer.u32(crc32(writer.view()));
-  return writer.finish();
+  return seal(writer);
 }
 
 export function decodeDescription(body: Uint8Array, place: string): SnapshotDescription {
-  const reader = new ByteReader(body, place);
-  if (body.length < 5 + CRC_BYTES || reader.u32() !== MAGIC) throw corrupt(place, "is no snapshot");
-  const version = reader.u8();
-  if (version !== FORMAT_VERSION) {
-    throw new EngineError("storageForeign", {
-      detail: `${place} has format version ${version}, this build reads ${FORMAT_VERSION}; start the build that wrote it, or a newer one`,
-    });
-  }
-  const end = body.length - CRC_BYTES;
-  if (crc32(body.subarray(0, end)) !== new ByteReader(body.subarray(end), place).u32()) {
-    throw corrupt(place, "does not match its checksum");
-  }
+  const reader = unseal(body, FORMAT, place);
   const meta = decodeSnapshotMeta(reader);
   const context = reader.bytes().slice();
   const size = reader.uint();
@@ -96,8 +82,4 @@ export function decodeDescription(body: Uint8Array, place: string): SnapshotDesc
     throw corrupt(place, `has ${hashes.length} chunks of ${chunkBytes} bytes for ${size}`);
   }
   return { info: { meta, context, size, checksum }, chunkBytes, hashes };
-}
-
-export function corrupt(place: string, problem: string): EngineError {
-  return new EngineError("storageCorrupt", { detail: `${place} ${problem}` });
 }

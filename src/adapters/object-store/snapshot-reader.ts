@@ -3,9 +3,9 @@ import { EngineError } from "../../core/errors/index.ts";
 import type { Clock, Random, SnapshotInfo } from "../../core/node/index.ts";
 import { Patience } from "./journal/patience.ts";
 import type { ObjectReader } from "./object-store.ts";
+import { corrupt } from "./sealed.ts";
 import {
   chunkName,
-  corrupt,
   decodeDescription,
   hashOf,
   parseDescriptionName,

@@ -5,7 +5,8 @@ import type { SnapshotMeta } from "../../core/raft/index.ts";
 import { createObject } from "./journal/create-object.ts";
 import type { Patience } from "./journal/patience.ts";
 import type { ObjectStore } from "./object-store.ts";
-import { chunkName, corrupt, hashOf, type SnapshotDescription } from "./snapshot-object.ts";
+import { corrupt } from "./sealed.ts";
+import { chunkName, hashOf, type SnapshotDescription } from "./snapshot-object.ts";
 
 /** Chunks on their way at the same time; each is held in memory until it is there. */
 const MAX_UPLOADS = 3;

@@ -175,8 +175,17 @@ export class Snapshotter<R> {
     }
     // Whoever gets a snapshot needs the log from there on, or would have to be sent the next one, for ever.
     const to = Math.min(info.meta.index - this.#tuning.trailingEntries, ...this.#lent.keys());
-    if (to < this.#host.stored().firstIndex) return;
-    this.#host.compacting({ index: to, term: await log.term(to), config: info.meta.config });
+    const isGone = (): boolean => to < this.#host.stored().firstIndex;
+    if (isGone()) return;
+    try {
+      const term = await log.term(to);
+      if (isGone()) return;
+      this.#host.compacting({ index: to, term, config: info.meta.config });
+    } catch (error) {
+      // The leader's snapshot has begun the log anew behind it meanwhile.
+      if (isGone()) return;
+      throw error;
+    }
     await log.compact(to);
   }
 

@@ -186,6 +186,60 @@ describe("watchers", () => {
   });
 });
 
+describe("watchers over HTTP", () => {
+  /** How many there are at whoever leads, which is who is asked. */
+  async function streams(): Promise<number> {
+    const text = await (await cluster.fetch("/metrics")).text();
+    return Number(/^d_engine_watch_streams ([0-9]+)$/m.exec(text)?.[1]);
+  }
+
+  /** Server-sent events until there are as many, and then no more. */
+  async function read(path: string, count: number, headers: Record<string, string> = {}): Promise<string[]> {
+    const over = new AbortController();
+    const response = await cluster.fetch(path, { headers, signal: over.signal });
+    expect(response.headers.get("Content-Type")).toBe("text/event-stream");
+    let text = "";
+    for await (const chunk of response.body!) {
+      text += new TextDecoder().decode(chunk as Uint8Array);
+      if (text.split("\n\n").length > count) break;
+    }
+    over.abort();
+    return text.split("\n\n").slice(0, count);
+  }
+
+  it("are served by server-sent events, go on by the last id, and free what they held when they go", async () => {
+    const first = await put("sse");
+    const before = await streams();
+    const reading = read("/watch?key=sse", 2);
+    await expect.poll(streams, patient).toBe(before + 1);
+    const second = await put("sse");
+    const [watching, told] = await reading;
+    expect(watching).toContain(`id: ${first}`);
+    expect(told).toContain(`event: put\nid: ${second}`);
+    // At the latest with the comment that keeps the connection open.
+    await expect.poll(streams, { timeout: 20_000, interval: 500 }).toBe(before);
+    await evictAll();
+    const third = await put("sse");
+    const [, resumed] = await read("/watch?key=sse", 2, { "Last-Event-ID": String(second) });
+    expect(resumed).toContain(`event: put\nid: ${third}`);
+  }, 40_000);
+
+  it("poll for as long as they want to, and free what they held when they go", async () => {
+    const start = await put("polled");
+    const before = await streams();
+    const polling = cluster.fetch(`/watch?key=polled&rev=${start + 1}&wait=30s`);
+    await sleep(4500);
+    const revision = await put("polled");
+    expect(await (await polling).json()).toMatchObject({ revision, events: [{ type: "put" }] });
+    const over = new AbortController();
+    const given = cluster.fetch("/watch?key=polled&wait=30s", { signal: over.signal }).catch(() => "gone");
+    await expect.poll(streams, patient).toBe(before + 1);
+    over.abort();
+    expect(await given).toBe("gone");
+    await expect.poll(streams, patient).toBe(before);
+  }, 30_000);
+});
+
 describe("leases", () => {
   it("end in time, though nobody has known of them since their group fell asleep", async () => {
     const client = await connect();

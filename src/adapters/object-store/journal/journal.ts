@@ -27,6 +27,8 @@ export interface JournalOptions {
   readonly logger: Logger;
   /** There is room for another record. */
   readonly onRoom: () => void;
+  /** How often others may be quicker while ownership is taken; default 8. */
+  readonly maxRaises?: number;
 }
 
 /**
@@ -243,7 +245,7 @@ export class Journal {
 
   /** Puts this owner into the manifest; true if it made the first one. */
   async #raise(): Promise<boolean> {
-    const { emptyCheckpoint, random } = this.#options;
+    const { emptyCheckpoint, random, maxRaises = MAX_ATTEMPTS } = this.#options;
     for (let attempt = 1; ; attempt++) {
       const before = this.#stored;
       const raised =
@@ -266,7 +268,7 @@ export class Journal {
         this.#stored = raised;
         return before === null;
       }
-      if (attempt === MAX_ATTEMPTS) throw this.#contended(new Error("the manifest changed each time"));
+      if (attempt === maxRaises) throw this.#contended(new Error("the manifest changed each time"));
       await this.#readAll();
     }
   }

@@ -1,5 +1,5 @@
-import { ByteReader, ByteWriter, crc32 } from "../../../core/bytes/index.ts";
-import { EngineError } from "../../../core/errors/index.ts";
+import { ByteWriter } from "../../../core/bytes/index.ts";
+import { begin, type SealedFormat, seal, unseal } from "../sealed.ts";
 
 /*
  * The one object of a journal that changes: when somebody takes it over, and when it is trimmed. Its size does not
@@ -9,9 +9,7 @@ import { EngineError } from "../../../core/errors/index.ts";
  *     journal id, generation, epoch, owner, boundary, checkpoint, CRC-32 of everything before (4)
  */
 
-const MAGIC = 0x464d4544; // "DEMF"
-const FORMAT_VERSION = 1;
-const CRC_BYTES = 4;
+const FORMAT: SealedFormat = { magic: 0x464d4544, version: 1 }; // "DEMF"
 
 export interface Manifest {
   readonly journalId: bigint;
@@ -29,32 +27,14 @@ export interface Manifest {
 
 export function encodeManifest(manifest: Manifest): Uint8Array {
   const writer = new ByteWriter(128 + manifest.checkpoint.length);
-  writer.u32(MAGIC).u8(FORMAT_VERSION).u64(manifest.journalId);
+  begin(writer, FORMAT).u64(manifest.journalId);
   writer.uint(manifest.generation).uint(manifest.epoch).u64(manifest.owner);
   writer.uint(manifest.boundary).bytes(manifest.checkpoint);
-  writer.u32(crc32(writer.view()));
-  return writer.finish();
+  return seal(writer);
 }
 
 export function decodeManifest(body: Uint8Array, place: string): Manifest {
-  const reader = new ByteReader(body, place);
-  if (body.length < 5 + CRC_BYTES || reader.u32() !== MAGIC) {
-    throw new EngineError("storageForeign", {
-      detail: `${place} was not written by d-engine; choose a prefix of its own for this node`,
-    });
-  }
-  const version = reader.u8();
-  if (version !== FORMAT_VERSION) {
-    throw new EngineError("storageForeign", {
-      detail: `${place} has format version ${version}, this build reads ${FORMAT_VERSION}; start the build that wrote it, or a newer one`,
-    });
-  }
-  const end = body.length - CRC_BYTES;
-  if (crc32(body.subarray(0, end)) !== new ByteReader(body.subarray(end), place).u32()) {
-    throw new EngineError("storageCorrupt", {
-      detail: `${place} does not match its checksum; restore the object, or let this node join anew under a new id`,
-    });
-  }
+  const reader = unseal(body, FORMAT, place);
   return {
     journalId: reader.u64(),
     generation: reader.uint(),

@@ -1,5 +1,6 @@
-import { ByteReader, ByteWriter, crc32 } from "../../../core/bytes/index.ts";
+import { ByteWriter } from "../../../core/bytes/index.ts";
 import { EngineError } from "../../../core/errors/index.ts";
+import { begin, corrupt, SEAL_BYTES, type SealedFormat, seal, unseal } from "../sealed.ts";
 
 /*
  * A slot is an object whose name is its place in the journal, `<journal>/<seq, 20 digits>`. It is created once and
@@ -13,13 +14,11 @@ import { EngineError } from "../../../core/errors/index.ts";
  * objects a sweep must leave.
  */
 
-const MAGIC = 0x474c4544; // "DELG"
-const FORMAT_VERSION = 1;
+const FORMAT: SealedFormat = { magic: 0x474c4544, version: 1 }; // "DELG"
 const KINDS = ["fence", "filler", "part"] as const;
-const CRC_BYTES = 4;
 const HEADER_BYTES = 6 + 5 * 8 + 2 * 4;
 /** What a slot takes beside its payload; also the length of a fence. */
-export const SLOT_OVERHEAD_BYTES: number = HEADER_BYTES + CRC_BYTES;
+export const SLOT_OVERHEAD_BYTES: number = HEADER_BYTES + SEAL_BYTES;
 
 export interface Slot {
   /** `fence` is an owner's first slot, `filler` the rest of what it occupies before it writes, `part` of a record. */
@@ -55,31 +54,16 @@ export function seqOf(journal: string, name: string, location: string): number {
 
 export function encodeSlot(slot: Slot): Uint8Array {
   const writer = new ByteWriter(SLOT_OVERHEAD_BYTES + slot.payload.length);
-  writer.u32(MAGIC).u8(FORMAT_VERSION).u8(KINDS.indexOf(slot.kind)).u64(slot.journalId);
+  begin(writer, FORMAT).u8(KINDS.indexOf(slot.kind)).u64(slot.journalId);
   writer.u64(BigInt(slot.epoch)).u64(slot.owner).u64(BigInt(slot.seq)).u64(BigInt(slot.through));
   writer.u32(slot.part).u32(slot.parts).raw(slot.payload);
-  writer.u32(crc32(writer.view()));
-  return writer.finish();
+  return seal(writer);
 }
 
 /** Reads what was found at `seq`; the payload is a view of `body`. */
 export function decodeSlot(body: Uint8Array, journalId: bigint, seq: number, place: string): Slot {
-  const reader = new ByteReader(body, place);
-  if (body.length < SLOT_OVERHEAD_BYTES || reader.u32() !== MAGIC) {
-    throw new EngineError("storageForeign", {
-      detail: `${place} was not written by d-engine; choose a prefix of its own for this node`,
-    });
-  }
-  const version = reader.u8();
-  if (version !== FORMAT_VERSION) {
-    throw new EngineError("storageForeign", {
-      detail: `${place} has format version ${version}, this build reads ${FORMAT_VERSION}; start the build that wrote it, or a newer one`,
-    });
-  }
-  const end = body.length - CRC_BYTES;
-  if (crc32(body.subarray(0, end)) !== new ByteReader(body.subarray(end), place).u32()) {
-    throw corrupt(place, "does not match its checksum");
-  }
+  const reader = unseal(body, FORMAT, place);
+  if (body.length < SLOT_OVERHEAD_BYTES) throw corrupt(place, "is too short");
   const kind = KINDS[reader.u8()];
   const slot = {
     journalId: reader.u64(),
@@ -89,15 +73,9 @@ export function decodeSlot(body: Uint8Array, journalId: bigint, seq: number, pla
     through: Number(reader.u64()),
     part: reader.u32(),
     parts: reader.u32(),
-    payload: body.subarray(HEADER_BYTES, end),
+    payload: body.subarray(HEADER_BYTES, body.length - SEAL_BYTES),
   };
   if (slot.journalId !== journalId) throw corrupt(place, "belongs to another log");
   if (kind === undefined || slot.seq !== seq) throw corrupt(place, `is a copy of segment ${slot.seq}`);
   return { kind, ...slot };
-}
-
-function corrupt(place: string, problem: string): EngineError {
-  return new EngineError("storageCorrupt", {
-    detail: `${place} ${problem}; restore the object, or let this node join anew under a new id`,
-  });
 }

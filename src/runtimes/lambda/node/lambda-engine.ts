@@ -1,40 +1,43 @@
 import { assert, EngineError } from "../../../core/errors/index.ts";
-import type {
-  CompactRequest,
-  DeleteRangeRequest,
-  DeleteRangeResponse,
-  KvResult,
-  LeaseRevokeRequest,
-  PutRequest,
-  PutResponse,
-  RangeRequest,
-  RangeResponse,
-  Revision,
-  TxnRequest,
-  TxnResponse,
+import {
+  type CompactRequest,
+  type DeleteRangeRequest,
+  type DeleteRangeResponse,
+  isReadOnly,
+  type KvResult,
+  type LeaseRevokeRequest,
+  type PutRequest,
+  type PutResponse,
+  type RangeRequest,
+  type RangeResponse,
+  type Revision,
+  type TxnRequest,
+  type TxnResponse,
+  validateRange,
+  validateTxn,
 } from "../../../core/kv/index.ts";
-import type {
-  AlarmRequest,
-  AlarmResponse,
-  CallOptions,
-  Engine,
-  EngineStatus,
-  KvEngine,
-  LeaseGrantRequest,
-  LeaseGrantResponse,
-  LeaseKeepAliveResponse,
-  LeaseTimeToLiveRequest,
-  LeaseTimeToLiveResponse,
-  Member,
-  Random,
-  ReadOptions,
-  ResponseHeader,
-  WatchStream,
-  WithHeader,
-  WithReplay,
-  WriteOptions,
+import {
+  type CallOptions,
+  type Engine,
+  type EngineStatus,
+  type KvEngine,
+  type LeaseGrantRequest,
+  type LeaseGrantResponse,
+  type LeaseKeepAliveResponse,
+  type LeaseTimeToLiveRequest,
+  type LeaseTimeToLiveResponse,
+  type Member,
+  NODE_DEFAULTS,
+  type Random,
+  type ReadOptions,
+  type ResponseHeader,
+  type WatchStream,
+  type WithHeader,
+  type WithReplay,
+  type WriteOptions,
 } from "../../../core/node/index.ts";
 import type { LambdaNode } from "./lambda-node.ts";
+import type { Followed } from "./log-follower.ts";
 
 type Abortable = Pick<CallOptions, "signal">;
 type Members = { readonly members: readonly Member[] } & WithHeader;
@@ -73,7 +76,17 @@ export class LambdaEngine implements Engine {
   }
 
   range(request: RangeRequest, options: ReadOptions = {}): Promise<RangeResponse & WithHeader> {
-    return this.#read(options, (engine, call) => engine.range(request, call));
+    validateRange(request);
+    const peek = ({ store, header }: Followed): RangeResponse & WithHeader => ({
+      ...store.range(request),
+      header,
+    });
+    return this.#read(
+      options,
+      (engine, call) => engine.range(request, call),
+      // What a revision says that is still to come, only the engine knows.
+      options.minRevision === undefined ? peek : undefined,
+    );
   }
 
   put(request: PutRequest, options: WriteOptions = {}): Promise<PutResponse & WithReplay> {
@@ -109,6 +122,9 @@ export class LambdaEngine implements Engine {
         assert(result.type === "txn", "a transaction is answered as one");
         return { ...result.response, ...answered(result, engine) };
       },
+      options.minRevision === undefined && options.idempotencyKey === undefined
+        ? (followed) => txnWithoutWrites(request, followed)
+        : undefined,
     );
   }
 
@@ -217,9 +233,14 @@ export class LambdaEngine implements Engine {
     return engine;
   }
 
-  #read<O extends CallOptions, T>(options: O, ask: (engine: KvEngine, call: O) => Promise<T>): Promise<T> {
+  #read<O extends CallOptions, T>(
+    options: O,
+    ask: (engine: KvEngine, call: O) => Promise<T>,
+    peek?: (followed: Followed) => T | null,
+  ): Promise<T> {
     return this.#node.run(this.#deadline(options), {
       ask: (engine, { timeoutMs }) => ask(engine, { ...options, timeoutMs }),
+      ...(peek === undefined ? {} : { peek }),
     });
   }
 
@@ -227,10 +248,12 @@ export class LambdaEngine implements Engine {
     options: O,
     ask: (engine: KvEngine, call: O) => Promise<T>,
     answer: (result: KvResult, engine: KvEngine) => T | Promise<T>,
+    peek?: (followed: Followed) => T | null,
   ): Promise<T> {
     return this.#node.run(this.#deadline(options), {
       ask: (engine, { timeoutMs }) => ask(engine, { ...options, timeoutMs }),
       answer,
+      ...(peek === undefined ? {} : { peek }),
     });
   }
 
@@ -244,6 +267,21 @@ export class LambdaEngine implements Engine {
 function answered(result: KvResult, engine: KvEngine): WithReplay {
   const header = { ...engine.header(), revision: result.revision };
   return "replayed" in result ? { header, replayed: true } : { header };
+}
+
+/**
+ * What a transaction gives that changes nothing, as things are: it only reads, or what it compares does not hold and it
+ * only reads then. Null: it writes.
+ */
+function txnWithoutWrites(
+  request: TxnRequest,
+  { store, header }: Followed,
+): (TxnResponse & WithReplay) | null {
+  validateTxn(request, NODE_DEFAULTS.maxTxnOps);
+  const otherwise = isReadOnly(request) ? request : { ...request, success: [] };
+  if (!isReadOnly(otherwise)) return null;
+  const response = store.readTxn(otherwise);
+  return response.succeeded && otherwise !== request ? null : { ...response, header };
 }
 
 function refused(what: string): EngineError {

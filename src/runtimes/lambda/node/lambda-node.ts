@@ -1,4 +1,4 @@
-import { type ObjectStore, openObjectStorage } from "../../../adapters/object-store/index.ts";
+import { type ObjectStore, openObjectStorage, ownershipMark } from "../../../adapters/object-store/index.ts";
 import { EngineError, type ErrorCode } from "../../../core/errors/index.ts";
 import type { KvResult } from "../../../core/kv/index.ts";
 import {
@@ -10,6 +10,7 @@ import {
   type StoreIdentity,
   type Transport,
 } from "../../../core/node/index.ts";
+import { type Followed, LogFollower } from "./log-follower.ts";
 import { type Fate, LogReading, type LostWrite, LostWrites } from "./lost-write.ts";
 
 export interface LambdaNodeOptions {
@@ -26,12 +27,19 @@ export interface LambdaNodeOptions {
    * start has to replay at most, and a bit. Default 256.
    */
   readonly snapshotEntries?: number;
+  /** The most that the state may take in memory where it is read without owning the log. Default 256 MiB. */
+  readonly maxStateBytes?: number;
   readonly tuning?: Pick<Partial<NonNullable<NodeOptions["tuning"]>>, "maxRequestBytes" | "maxTxnOps">;
 }
 
 /** A request to the engine, which may have to be made again of another one. */
 export interface NodeRequest<T> {
   readonly ask: (engine: KvEngine, call: { readonly timeoutMs: number }) => Promise<T>;
+  /**
+   * Answers it from what the log says, or gives null: of a read, and of a write that turns out to be none. Asked where
+   * this process does not own the log, so as not to take it from one that does.
+   */
+  readonly peek?: (followed: Followed) => T | null;
   /** Of a write: what its result in the log says, when the answer itself was lost. */
   readonly answer?: (result: KvResult, engine: KvEngine) => T | Promise<T>;
 }
@@ -46,10 +54,12 @@ interface Reign {
 
 const SNAPSHOT_ENTRIES = 256;
 const SNAPSHOT_BYTES = 16 << 20;
+const MAX_STATE_BYTES = 256 << 20;
 /** What a takeover is reckoned with until one was measured. */
 const FIRST_TAKEOVER_MS = 100;
-/** Pauses grow until they are 2^this takeovers long: room for as many rivals. */
-const MAX_DOUBLINGS = 5;
+/** Random pauses are up to 2^this takeovers long: room for as many rivals. */
+const MAX_DOUBLINGS = 4;
+const MAX_LOOKS = 32;
 const CONTENDED_RETRY_MS = 500;
 const LEASE_POLL_MS = 5;
 
@@ -74,6 +84,7 @@ const ENGINE_GONE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["stopped", "prop
 export class LambdaNode {
   readonly #options: LambdaNodeOptions;
   readonly #lost: LostWrites = new LostWrites();
+  readonly #follower: LogFollower;
   #reign: Reign | null = null;
   #opening: Promise<Reign> | null = null;
   /** How often the log was lost since something was last answered. */
@@ -84,6 +95,8 @@ export class LambdaNode {
 
   constructor(options: LambdaNodeOptions) {
     this.#options = options;
+    const { openStore, clock, random, maxStateBytes = MAX_STATE_BYTES } = options;
+    this.#follower = new LogFollower({ openStore, clock, random, maxStateBytes });
   }
 
   get clock(): Clock {
@@ -109,6 +122,8 @@ export class LambdaNode {
     let lost: LostWrite | null = null;
     try {
       for (;;) {
+        const peeked = lost === null ? await this.#peek(deadlineMs, request) : null;
+        if (peeked !== null) return peeked;
         const reign = await this.#owner(deadlineMs, lost);
         if (reign === null) continue;
         let fate: Fate = { type: "never" };
@@ -156,6 +171,15 @@ export class LambdaNode {
     this.#closed = true;
     await this.#opening?.catch(() => {});
     await this.#reign?.engine.stop();
+  }
+
+  /** Null: it takes an engine that owns the log. */
+  async #peek<T>(deadlineMs: number, { peek }: NodeRequest<T>): Promise<T | null> {
+    const mayOwn = this.#reign !== null && !this.#reign.engine.isStopped;
+    if (peek === undefined || mayOwn || this.#opening !== null) return null;
+    const followed = await this.#before(deadlineMs, this.#follower.state(), () => null);
+    // Somebody else may have taken the log meanwhile, but not a write that was acknowledged before.
+    return followed === null ? null : peek(followed);
   }
 
   /** What the log says of it, once this engine has read it all. */
@@ -221,14 +245,17 @@ export class LambdaNode {
 
   /** Takes the log over, after a pause if it was lost before: those that pushed one another out come back apart. */
   async #open(): Promise<Reign> {
-    const { clock, random, logger } = this.#options;
-    if (this.#losses > 0) {
-      const longestMs = this.#takeoverMs * 2 ** Math.min(this.#losses - 1, MAX_DOUBLINGS);
-      await new Promise<void>((resolve) => clock.setTimer(longestMs * random.next(), resolve));
+    const { openStore, clock, logger } = this.#options;
+    const store = await openStore();
+    try {
+      if (this.#losses > 0) await this.#waitForQuiet(store);
+    } catch (error) {
+      await store.close();
+      throw error;
     }
     const startedMs = clock.nowMs();
     try {
-      const reign = await this.#takeOver();
+      const reign = await this.#takeOver(store);
       this.#takeoverMs = (this.#takeoverMs + clock.nowMs() - startedMs) / 2;
       this.#reign = reign;
       return reign;
@@ -239,12 +266,30 @@ export class LambdaNode {
     }
   }
 
-  async #takeOver(): Promise<Reign> {
-    const { openStore, clock, random, logger } = this.#options;
-    const store = await openStore();
+  /**
+   * Waits until nobody has taken the log over for as long as that takes, and a random time on top, which is longer the
+   * more often it was lost: those that pushed one another out come one after the other. Bounded, since an owner that is
+   * stopped in the middle is not waited for.
+   */
+  async #waitForQuiet(store: ObjectStore): Promise<void> {
+    const { clock, random } = this.#options;
+    const spread = 2 ** Math.min(this.#losses - 1, MAX_DOUBLINGS);
+    let before = await ownershipMark(store);
+    for (let look = 0; look < MAX_LOOKS; look++) {
+      const pauseMs = this.#takeoverMs * (1 + spread * random.next());
+      await new Promise<void>((resolve) => clock.setTimer(pauseMs, resolve));
+      const after = await ownershipMark(store);
+      if (after === before) return;
+      before = after;
+    }
+  }
+
+  async #takeOver(store: ObjectStore): Promise<Reign> {
+    const { clock, random, logger } = this.#options;
     let storage;
     try {
-      storage = await openObjectStorage({ store, clock, random, logger });
+      // Who was quicker is to have its turn.
+      storage = await openObjectStorage({ store, clock, random, logger, maxRaises: 1 });
     } catch (error) {
       await store.close();
       throw error;

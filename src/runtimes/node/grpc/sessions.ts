@@ -44,6 +44,8 @@ export class GrpcSessions {
   }
 
   take(socket: Duplex): void {
+    // An HTTP/1.1 server answers clients that have said their last; one that hangs up here has gone.
+    socket.allowHalfOpen = false;
     this.#server.emit("connection", socket);
   }
 
