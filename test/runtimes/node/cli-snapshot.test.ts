@@ -182,11 +182,19 @@ describe("d-engine snapshot", () => {
 
   it("leaves no file behind when the stream breaks off, and asks the next endpoint", async () => {
     const target = join(dir, "broken.snap");
-    const torn = await answering(
-      `{"result":{"blob":"${Buffer.from("DENGSNAP").toString("base64")}","remaining_bytes":"9"}}\n`,
-    );
+    const tornLine = `{"result":{"blob":"${Buffer.from("DENGSNAP").toString("base64")}","remaining_bytes":"9"}}\n`;
+    const torn = await answering(tornLine);
     const { exitCode, errors } = await cli(["save", target], torn);
     expect([exitCode, errors]).toEqual([4, `${torn}: the server ended the stream\n`]);
+    const hanging = createServer((_request, response) => void response.writeHead(200).write(tornLine));
+    running.push(hanging);
+    await new Promise<void>((resolve) => hanging.listen(0, "127.0.0.1", resolve));
+    const silent = `http://127.0.0.1:${(hanging.address() as AddressInfo).port}`;
+    expect(await cli(["save", target, "--timeout=200"], silent)).toMatchObject({
+      exitCode: 4,
+      errors: `${silent}: nothing came for 200 ms\n`,
+    });
+    hanging.closeAllConnections();
     const foreign = await answering('{"result":{"blob":"bm90aGluZyBvZiBvdXJz"}}\n');
     expect((await cli(["save", target], foreign)).errors).toContain("none that d-engine has made");
     const refused = await answering('{"message":"etcdserver: permission denied","code":7}', 403);

@@ -89,12 +89,14 @@ export class ApiClient {
   /**
    * Asks one endpoint for a stream of results.
    *
+   * @param isBusy it always has something to say: when nothing comes for as long as an endpoint is waited for, it ends.
    * @throws StreamEnd with why there are no more.
    */
   async *stream(
     endpoint: string,
     path: string,
     request: JsonObject,
+    isBusy = false,
   ): AsyncGenerator<JsonObject, never, undefined> {
     let body: IncomingMessage;
     try {
@@ -108,6 +110,8 @@ export class ApiClient {
       if (error instanceof PostError) throw new StreamEnd(error.message, true);
       throw error;
     }
+    const { timeoutMs } = this.#options;
+    if (isBusy) body.setTimeout(timeoutMs, () => body.destroy(new Error(`nothing came for ${timeoutMs} ms`)));
     try {
       for await (const line of createInterface({ input: body, crlfDelay: Infinity })) {
         const message = parseObject(line);

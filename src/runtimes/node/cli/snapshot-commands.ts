@@ -97,7 +97,7 @@ async function saveFrom(
   let progress: Progress | null = null;
   try {
     const reader = new BackupReader(() => {});
-    for await (const reply of api.stream(endpoint, "/v3/maintenance/snapshot", {})) {
+    for await (const reply of api.stream(endpoint, "/v3/maintenance/snapshot", {}, true)) {
       const blob = bytes(reply, "blob");
       const remaining = Number(integer(reply, "remaining_bytes"));
       progress ??= new Progress(terminal, "saving", remaining + blob.length);
