@@ -16,15 +16,14 @@ export class KeepAlive {
   #strikes = 0;
   #lastPingMs = -Infinity;
   #calls = 0;
+  /** Runs out when the client does not answer. */
+  #asked: NodeJS.Timeout | null = null;
 
-  constructor(
-    session: ServerHttp2Session,
-    { minPingIntervalMs, pingIntervalMs, pingTimeoutMs }: GrpcSettings,
-  ) {
+  constructor(session: ServerHttp2Session, settings: GrpcSettings) {
     this.#session = session;
-    this.#minPingIntervalMs = minPingIntervalMs;
+    this.#minPingIntervalMs = settings.minPingIntervalMs;
     session.on("ping", () => this.#pinged());
-    if (pingIntervalMs > 0) session.setTimeout(pingIntervalMs, () => this.#ask(pingTimeoutMs));
+    if (settings.pingIntervalMs > 0) this.#watch(settings);
   }
 
   callBegun(): void {
@@ -54,16 +53,28 @@ export class KeepAlive {
     setImmediate(() => session.destroy());
   }
 
-  #ask(timeoutMs: number): void {
+  /** Looks again and again whether something has come, and asks when nothing has. */
+  #watch({ pingIntervalMs, pingTimeoutMs }: GrpcSettings): void {
     const session = this.#session;
-    if (session.destroyed) return;
-    const silent = setTimeout(() => session.destroy(), timeoutMs);
-    const isAsked = session.ping((error) => {
-      clearTimeout(silent);
-      if (error !== null && !session.destroyed) session.destroy();
-    });
-    // Too many that are not answered yet: it is not alive.
-    if (!isAsked) session.destroy();
-    session.once("close", () => clearTimeout(silent));
+    let received = 0;
+    const timer = setInterval(() => {
+      if (session.destroyed) return;
+      const { bytesRead } = session.socket;
+      if (bytesRead === received) this.#ask(pingTimeoutMs);
+      received = bytesRead;
+    }, pingIntervalMs);
+    session.once("close", () => clearInterval(timer));
+  }
+
+  #ask(timeoutMs: number): void {
+    if (this.#asked !== null) return;
+    const session = this.#session;
+    this.#asked = setTimeout(() => session.destroy(), timeoutMs);
+    const answered = (): void => {
+      if (this.#asked !== null) clearTimeout(this.#asked);
+      this.#asked = null;
+    };
+    session.ping(answered);
+    session.once("close", answered);
   }
 }
