@@ -137,15 +137,20 @@ describe("users and roles", () => {
       later(leader.auth.change({ op: "enable" }, { caller: TRUSTED })),
       put(follower, "k"),
       follower.range({ key: bytes("k") }),
-      // Nobody's: root's business by the time it is looked at.
     ] as const;
     expect(follower.auth.identities.tokenKey).toBe(null);
     await cluster.world.complete("the change", written);
     expect(await errorOf(cluster, read)).toMatchObject({ code: "userEmpty" });
     // The read began before: it may be answered as of then, or refused.
     await removed.catch(() => null);
-    const late = follower.memberRemove(leader.nodeId);
-    expect(await errorOf(cluster, late)).toMatchObject({ code: "userEmpty" });
+    // It has missed that authentication was switched off and on again.
+    await changed(cluster, { op: "disable" });
+    await cluster.converged();
+    cluster.network.partition([follower.nodeId], cluster.others(follower.nodeId));
+    await changed(cluster, { op: "enable" });
+    expect(follower.auth.identities.tokenKey).toBe(null);
+    cluster.network.heal();
+    expect(await errorOf(cluster, follower.memberRemove(77n))).toMatchObject({ code: "userEmpty" });
     expect(leader.status().revision).toBe(1);
   });
 });
