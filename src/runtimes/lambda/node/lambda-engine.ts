@@ -17,6 +17,8 @@ import {
   validateTxn,
 } from "../../../core/kv/index.ts";
 import {
+  type AlarmRequest,
+  type AlarmResponse,
   type CallOptions,
   type Engine,
   type EngineStatus,
