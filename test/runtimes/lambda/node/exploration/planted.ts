@@ -58,6 +58,27 @@ export const PLANTED: readonly Planted[] = [
     "",
   ),
   planted(
+    "followed-from-before",
+    "a read of somebody else's log is answered by a reading that began before it",
+    `${NODE}/log-follower.ts`,
+    "      this.#reading = reading.catch(() => {});\n      this.#next = null;\n",
+    "",
+  ),
+  planted(
+    "half-followed",
+    "a read of somebody else's log is answered before its end was reached",
+    `${NODE}/log-follower.ts`,
+    "if (await replica.catchUp({ maxBytes: STEP_BYTES })) return true;",
+    "if ((await replica.catchUp({ maxBytes: 1 })) || step === 0) return true;",
+  ),
+  planted(
+    "swap-without-writing",
+    "a swap whose comparison holds is answered without being written",
+    `${NODE}/lambda-engine.ts`,
+    "return response.succeeded && otherwise !== request ? null : { ...response, header };",
+    "return { ...response, header };",
+  ),
+  planted(
     "acknowledged-before-durable",
     "a write is answered when it was sent, and the environment frozen before it is stored",
     "core/node/persister.ts",
