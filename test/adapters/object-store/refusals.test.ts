@@ -70,12 +70,20 @@ function patch(bucket: ObjectBucket, name: string, change: (body: Uint8Array) =>
 const SLOT = slotName("log", 60);
 
 describe("what an object store refuses", () => {
-  it("another node's prefix, before anybody is disturbed", async () => {
+  it("the prefix of another node, cluster or group, before anybody is disturbed", async () => {
     const bucket = await usedBucket();
     const other = { ...MINE, nodeId: 3n };
     await expectRefusal(bucket, "storageForeign", /node 2 .* this is node 3 .*prefix of its own/, () =>
       open(bucket, other),
     );
+    for (const stranger of [
+      { ...MINE, clusterId: 9n },
+      { ...MINE, groupId: "h" },
+    ]) {
+      await expectRefusal(bucket, "storageForeign", /belongs to .*prefix of its own/, () =>
+        open(bucket, stranger),
+      );
+    }
     await (await open(bucket, MINE)).close();
   });
 
