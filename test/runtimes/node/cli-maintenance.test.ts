@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EmbeddedEngine } from "../../../src/runtimes/node/index.ts";
 import { run } from "../../../src/runtimes/node/cli/run.ts";
@@ -109,6 +110,55 @@ describe("d-engine compact, hashkv, endpoint and move-leader", () => {
       400,
       { message: "etcdserver: not leader" },
     ]);
+  });
+
+  it("says in etcd's words why the members stay as they are", async () => {
+    const [url] = urls;
+    const ask = async (path: string, body: object): Promise<readonly [number, string]> => {
+      const response = await fetch(`${url}/v3/cluster/member/${path}`, {
+        method: "POST",
+        body: JSON.stringify(body),
+      });
+      const { code, message } = (await response.json()) as {
+        readonly code: number;
+        readonly message: string;
+      };
+      return [code, message];
+    };
+    const members = async (): Promise<string> => (await cli(["member", "list"], [url!])).output;
+    const before = await members();
+    const ids = engines.map(({ engine }) => String(engine.status().nodeId));
+    const [, , dead] = engines;
+    const taken = new URL(/http:\S+/.exec(before)![0]).origin;
+
+    expect(await ask("promote", { ID: "12345" })).toEqual([5, "etcdserver: member not found"]);
+    expect(await ask("promote", { ID: ids[1] })).toEqual([
+      9,
+      "etcdserver: can only promote a learner member",
+    ]);
+    expect(await ask("remove", { ID: "12345" })).toEqual([5, "etcdserver: member not found"]);
+    expect(await ask("update", { ID: "12345", peerURLs: ["http://127.0.0.1:9"] })).toEqual([
+      5,
+      "etcdserver: member not found",
+    ]);
+    for (const peerURLs of [[], ["ftp://a:1"], ["http://a:1/path"], ["nowhere"]]) {
+      for (const path of ["add", "update"]) {
+        expect(await ask(path, { ID: ids[0], peerURLs })).toEqual([
+          3,
+          "etcdserver: given member URLs are invalid",
+        ]);
+      }
+    }
+    expect(await ask("add", { peerURLs: [taken] })).toEqual([9, "etcdserver: Peer URLs already exists"]);
+
+    // With one of three gone, there must be neither four voters nor two of whom one is not there.
+    await dead!.stop();
+    // Longer than the election timeout, for as long as which the leader takes a member for there.
+    await sleep(2000);
+    const refusal = [9, "etcdserver: re-configuration failed due to not enough started members"];
+    expect(await ask("remove", { ID: ids[1] })).toEqual(refusal);
+    expect(await ask("add", { peerURLs: ["http://127.0.0.1:9"] })).toEqual(refusal);
+    expect(await members()).toBe(before);
   });
 
   it.each([
