@@ -9,3 +9,5 @@ check "a member on versitygw is taken over, and nothing acknowledged is lost" \
   node test/blackbox/storage-takeover.ts --server=versitygw --rounds=1
 check "a member beside the others copies a snapshot by its name, one elsewhere is sent its bytes" \
   node test/blackbox/storage-snapshot-by-name.ts --server=versitygw
+check "a function before a node, both frozen or killed at times, sees every acknowledged write in the store" \
+  node test/blackbox/lambda-front.ts --server=versitygw
