@@ -58,7 +58,7 @@ test("holds the state of when it was begun, while writes go on", async () => {
   expect(Buffer.from(pieces.at(-1)!.bytes)).toEqual(digest);
   // What etcd's tools look at.
   expect(file.length % 512).toBe(32);
-  expect(Math.max(...pieces.map((piece) => piece.bytes.length))).toBeLessThanOrEqual(256 << 10);
+  expect(Math.max(...pieces.map((piece) => piece.bytes.length))).toBeLessThanOrEqual(64 << 10);
 
   const { store, reader } = read(file);
   expect([store.revision, store.hash(), store.leaseCount]).toEqual([revision, hash, 1]);

@@ -3,6 +3,9 @@ import type { CallOptions, ResponseHeader } from "../engine.ts";
 import type { StateWalk, StateWalks } from "../state-walks.ts";
 import { backupBytes, type BackupHead, encodeHead, paddingBytes } from "./backup-format.ts";
 
+/** To hash it, write it as text and send it is work for a millisecond or two, in which nobody else has a turn. */
+const PIECE_BYTES: number = 64 << 10;
+
 /** A part of a backup. */
 export interface BackupPiece {
   readonly header: ResponseHeader;
@@ -15,7 +18,7 @@ export interface BackupPiece {
 export type Origin = Omit<BackupHead, "contentBytes" | "revision">;
 
 /**
- * The state of this moment as a backup, in pieces of at most 256 KiB, each made when it is asked for; the last is the
+ * The state of this moment as a backup, in pieces of at most 64 KiB, each made when it is asked for; the last is the
  * SHA-256 of all before it. Writes go on meanwhile.
  *
  * @throws EngineError `tooManyRequests`, `canceled`; `timeout` when nobody asked for the next piece for a minute.
@@ -72,8 +75,10 @@ async function* bodyOf(
   const chunks = walk.state.chunks()[Symbol.iterator]();
   // Asked whether it is still there before each: it may have ended while the reader was away.
   for (let next = chunks.next(); next.done !== true; void walk.state, next = chunks.next()) {
-    yield next.value;
-    await walk.turn(signal);
+    for (let at = 0; at < next.value.length; at += PIECE_BYTES) {
+      yield next.value.subarray(at, at + PIECE_BYTES);
+      await walk.turn(signal);
+    }
   }
   const padding = paddingBytes(head.length, contentBytes);
   if (padding > 0) yield new Uint8Array(padding);
