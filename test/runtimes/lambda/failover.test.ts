@@ -1,7 +1,8 @@
 // Three nodes behind the function, and what becomes of requests when they fail.
 
+import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { frontHandler, type LambdaHandler } from "../../../src/runtimes/lambda/index.ts";
 import type { ProtocolDouble } from "../../adapters/object-store/protocol-double.ts";
 import { startS3Double } from "../../adapters/object-store/s3-double.ts";
@@ -132,5 +133,31 @@ describe("a node that takes a request and breaks off", () => {
     const headers = { authorization: `Bearer ${TOKEN}` };
     const answer = await invoke(front, "/kv/a", { method: "PUT", body: "1", headers });
     expect([answer.status, reasonOf(answer)]).toEqual([400, "unreachable"]);
+  });
+});
+
+describe("connections that are kept between invocations", () => {
+  afterEach(() => vi.useRealTimers());
+
+  it("are used again at once, and not after a freeze in which the other side may have hung up", async () => {
+    let connections = 0;
+    const server = createHttpServer((_, response) => response.end('{"revision":1}'));
+    server.keepAliveTimeout = 60_000;
+    server.on("connection", () => connections++);
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as AddressInfo;
+    const front = frontHandler({
+      D_ENGINE_CLIENT_TOKEN: TOKEN,
+      D_ENGINE_ENDPOINTS: `http://127.0.0.1:${port}`,
+    });
+    const write = async (): Promise<number> => {
+      const headers = { authorization: `Bearer ${TOKEN}` };
+      return (await invoke(front, "/kv/a", { method: "PUT", body: "1", headers })).status;
+    };
+    expect([await write(), await write(), connections]).toEqual([200, 200, 1]);
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 60_000 });
+    expect([await write(), connections]).toEqual([200, 2]);
+    server.closeAllConnections();
+    server.close();
   });
 });
