@@ -226,7 +226,7 @@ export class LambdaNode {
       // Nobody has looked yet what became of it.
       if (lost !== null) throw maybeDone();
       throw new EngineError("tooManyRequests", {
-        detail: "other processes kept taking the log over; nothing was done",
+        detail: "the log could not be taken over in time, since others want it as well; nothing was done",
         retryAfterMs: CONTENDED_RETRY_MS,
       });
     };
