@@ -2,6 +2,7 @@ import type { Verdict as DiskVerdict } from "../core/node/world/disk.ts";
 import { Prng } from "../core/raft/harness/prng.ts";
 import type { Action, ClientAction, Fault, Scenario, ScenarioOptions, Target } from "./scenario.ts";
 import { WORKLOADS } from "./workloads/index.ts";
+import { drawSpace } from "./workloads/space.ts";
 
 /** Objects of the workloads are new ones after this long, so that none grows for ever. */
 const EPOCH_MS = 30_000;
@@ -30,7 +31,26 @@ export function drawScenario(seed: number, overrides: Partial<ScenarioOptions> =
   const faults = drawFaults(random.fork(), options);
   const requests = drawRequests(random.fork(), options);
   const actions = [...faults, ...requests].sort((a, b) => a.at - b.at);
-  return { seed, options, actions };
+  return withQuota({ seed, options, actions });
+}
+
+/**
+ * One run in six has a small quota, and clients who fill the store and make room again. Drawn apart, so that the other
+ * runs are what they were before there were quotas.
+ */
+function withQuota(scenario: Scenario): Scenario {
+  const { seed, options, actions } = scenario;
+  const random = new Prng(seed ^ 0x5bace);
+  if (!random.chance(1 / 6)) return scenario;
+  const meanMs = random.pick([50, 200]);
+  let id = actions.reduce((last, action) => (action.do === "op" ? Math.max(last, action.id) : last), 0);
+  const filling: Action[] = [];
+  for (let at = between(random, meanMs); at < options.durationMs; at += between(random, meanMs)) {
+    const node: Target = random.chance(0.5) ? "leader" : 1 + random.int(options.founders);
+    filling.push({ at: Math.floor(at), do: "op", work: "space", id: ++id, node, op: drawSpace(random) });
+  }
+  const all = [...actions, ...filling].sort((a, b) => a.at - b.at);
+  return { seed, options: { ...options, quotaBytes: random.pick([20_000, 60_000]) }, actions: all };
 }
 
 /** Most seeds are short and hard, and one in ten is long and calm: what takes long to build up shows only there. */

@@ -157,6 +157,11 @@ const MARKS: readonly Mark[] = [
     file: `${NODE}/raft-node.ts`,
     at: "const broken = error instanceof AssertionError",
   },
+  {
+    name: "alarm raised: the store is full",
+    file: `${NODE}/quota.ts`,
+    at: "this.#raising ??= this.#host.raise()",
+  },
 ];
 
 export const MARK_NAMES: readonly string[] = MARKS.map(({ name }) => name);

@@ -4,6 +4,7 @@ import { ONCE_MUTANTS } from "./once-mutants.ts";
 import { WATCH_MUTANTS } from "./watch-mutants.ts";
 import type { Rewrite } from "./rewrite.ts";
 import { SLEEP_MUTANTS } from "./sleep-mutants.ts";
+import { SPACE_MUTANTS } from "./space-mutants.ts";
 
 /** A bug that others shipped, or could have, planted in our own code. */
 export interface Mutant {
@@ -296,6 +297,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   ...DURABILITY_MUTANTS,
   ...LEASE_MUTANTS,
+  ...SPACE_MUTANTS,
   ...ONCE_MUTANTS,
   ...WATCH_MUTANTS,
   ...SLEEP_MUTANTS,

@@ -26,6 +26,8 @@ export interface ScenarioOptions {
   readonly wildClocks: boolean;
   /** Snapshots are in one place, where members can read those of others. */
   readonly sharedSnapshots?: boolean;
+  /** Of the store, which is then filled on purpose. Absent: that of every day, which no run comes near. */
+  readonly quotaBytes?: number;
   /** The machines are Durable Objects, which lose their memory in their sleep. */
   readonly objects?: boolean;
 }

@@ -10,7 +10,7 @@ import { Machines } from "./machines.ts";
 import { watch } from "./probe.ts";
 import type { Problem, ProblemKind } from "./problem.ts";
 import type { Action, Scenario, ScenarioOptions, Side } from "./scenario.ts";
-import { type CheckOptions, type Workload, WORKLOADS } from "./workloads/index.ts";
+import { type CheckOptions, makeWorkloads, type Workload } from "./workloads/index.ts";
 
 /** A run stops soon after its first problem; more than this are not kept. */
 const MAX_PROBLEMS = 20;
@@ -52,7 +52,7 @@ class Simulation {
   readonly #machines: Machines;
   readonly #faults: Faults;
   readonly #invariants: Invariants;
-  readonly #workloads: Map<string, Workload> = new Map();
+  readonly #workloads: ReadonlyMap<string, Workload>;
   readonly #problems: Problem[] = [];
   #liveness: LivenessReport | null = null;
   #done = false;
@@ -95,8 +95,7 @@ class Simulation {
       eventualAsLinearizable: false,
       ...run.checks,
     };
-    for (const [name, { make }] of Object.entries(WORKLOADS))
-      this.#workloads.set(name, make(this.#clients, checks));
+    this.#workloads = makeWorkloads(this.#clients, checks);
   }
 
   #report(kind: ProblemKind, rule: string, detail: string): void {
@@ -261,7 +260,14 @@ function clusterOf(seed: number, options: ScenarioOptions): Cluster {
       maxUncommittedBytes,
       quiesceAfterMs,
     },
-    tuning: { requestTimeoutMs, snapshotEntries, trailingEntries, snapshotChunkBytes, maxInflightReadys },
+    tuning: {
+      requestTimeoutMs,
+      snapshotEntries,
+      trailingEntries,
+      snapshotChunkBytes,
+      maxInflightReadys,
+      ...(options.quotaBytes === undefined ? {} : { quotaBytes: options.quotaBytes }),
+    },
   });
   if (cluster.shared !== null) trouble(cluster.shared, new Prng(seed ^ 0x5a4));
   return cluster;

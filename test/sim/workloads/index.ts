@@ -5,12 +5,14 @@ import { drawLock, LockWorkload } from "./lock.ts";
 import { drawOnce, OnceWorkload } from "./once.ts";
 import { drawRegister, RegisterWorkload } from "./register.ts";
 import { drawSet, SetWorkload } from "./set.ts";
+import { SpaceWorkload } from "./space.ts";
 import { drawWatch, WatchWorkload } from "./watch.ts";
-import type { WorkloadKind } from "./workload.ts";
+import type { Clients } from "../clients.ts";
+import type { CheckOptions, Workload, WorkloadKind } from "./workload.ts";
 
 export type { CheckOptions, Workload } from "./workload.ts";
 
-/** Every kind of client. */
+/** The kinds of clients of which any run may have some. */
 export const WORKLOADS: Readonly<Record<string, WorkloadKind>> = {
   register: { draw: drawRegister, make: (clients, options) => new RegisterWorkload(clients, options) },
   append: { draw: drawAppend, make: (clients) => new AppendWorkload(clients) },
@@ -24,3 +26,10 @@ export const WORKLOADS: Readonly<Record<string, WorkloadKind>> = {
   set: { draw: drawSet, make: (clients) => new SetWorkload(clients) },
   watch: { draw: drawWatch, make: (clients) => new WatchWorkload(clients) },
 };
+
+/** Every kind of client. Who fills the store is only in runs that have a quota, and makes room before others end. */
+export function makeWorkloads(clients: Clients, options: CheckOptions): Map<string, Workload> {
+  const workloads = new Map<string, Workload>([["space", new SpaceWorkload(clients)]]);
+  for (const [name, { make }] of Object.entries(WORKLOADS)) workloads.set(name, make(clients, options));
+  return workloads;
+}
