@@ -5,7 +5,7 @@ import { frontHandler, type LambdaHandler } from "../../../src/runtimes/lambda/i
 import type { ProtocolDouble } from "../../adapters/object-store/protocol-double.ts";
 import { startS3Double } from "../../adapters/object-store/s3-double.ts";
 import { AWS_ENV, type Group, startGroup } from "./group.ts";
-import { type Answer, base64, invoke, post } from "./invocation.ts";
+import { type Answer, base64, invoke, post, TOKEN } from "./invocation.ts";
 
 let bucket: ProtocolDouble;
 let group: Group;
@@ -165,6 +165,34 @@ describe("a function in front of a node", () => {
   it("refuses streams where answers leave in one piece", async () => {
     const refused = [await invoke(handler, "/watch?key=a"), await invoke(handler, "/v3/watch", post({}))];
     expect(refused.map(reasonOf)).toEqual(["unimplemented", "unimplemented"]);
+  });
+
+  it("leaves reads to members where there are users", async () => {
+    const guarded = await startGroup(1, bucket.endpoint, { prefix: "users" });
+    await guarded.members[0]!.client().put("a", "1");
+    const front = frontHandler(guarded.env);
+    const calls: readonly [string, object][] = [
+      ["/v3/auth/user/add", { name: "root", password: "a-password" }],
+      ["/v3/auth/user/grant", { user: "root", role: "root" }],
+      ["/v3/auth/enable", {}],
+    ];
+    for (const [path, request] of calls) {
+      expect([path, (await invoke(front, path, post(request))).status]).toEqual([path, 200]);
+    }
+    const stored = frontHandler({ ...guarded.env, D_ENGINE_ENDPOINTS: "" });
+    const refused = await invoke(stored, "/kv/a?consistency=eventual");
+    expect([refused.status, reasonOf(refused)]).toEqual([403, "permissionDenied"]);
+    // The node says who is missing, and knows a user's token where there is one.
+    expect(reasonOf(await invoke(front, "/kv/a?consistency=eventual"))).toBe("userEmpty");
+    const login = await invoke(
+      front,
+      "/v3/auth/authenticate",
+      post({ name: "root", password: "a-password" }),
+    );
+    const { token } = JSON.parse(login.text) as { readonly token: string };
+    const headers = { authorization: `Bearer ${TOKEN}`, token };
+    expect((await invoke(front, "/kv/a?consistency=eventual", { headers })).text).toBe("1");
+    await guarded.stop();
   });
 
   it("goes on reading while the node is down, and says so to those who want more", async () => {

@@ -1,7 +1,13 @@
 // Answers that leave as they come. The platform's own part, `awslambda`, is played by a few lines here.
 
+import { createAdaptorServer } from "@hono/node-server";
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
 import { Writable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createClient } from "../../../src/runtimes/client/index.ts";
+import { LambdaFront } from "../../../src/runtimes/lambda/front.ts";
+import { frontConfig } from "../../../src/runtimes/lambda/front-config.ts";
 import { frontHandler, type LambdaHandler } from "../../../src/runtimes/lambda/index.ts";
 import { endingInTime } from "../../../src/runtimes/lambda/stream-end.ts";
 import type { ProtocolDouble } from "../../adapters/object-store/protocol-double.ts";
@@ -95,6 +101,44 @@ describe("a function that streams", () => {
     expect((await stream("/kv/b", {}, () => undefined)).text).toBe("1");
     expect((await stream("/kv/b?consistency=eventual", {}, () => undefined)).text).toBe("1");
     expect((await stream("/kv/b", { headers: {} }, () => undefined)).status).toBe(401);
+  });
+});
+
+describe("the client", () => {
+  it("watches through a function that ends its streams, without a gap and without a repetition", async () => {
+    const env = { ...group.env, D_ENGINE_STREAMING: "true" };
+    const front = new LambdaFront(frontConfig(env), TOKEN, { log: () => undefined });
+    let invocations = 0;
+    const server = createAdaptorServer({
+      fetch: (request) => {
+        invocations++;
+        const endMs = performance.now() + 1300;
+        return front.fetch(request, { leftMs: () => Math.max(0, endMs - performance.now()) });
+      },
+    }) as Server;
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as AddressInfo;
+    const client = createClient({ endpoints: `http://127.0.0.1:${port}`, token: TOKEN });
+    const watch = client.watch("counted");
+    const seen: string[] = [];
+    const following = (async () => {
+      for await (const change of watch) {
+        seen.push(change.value);
+        if (seen.length === 20) break;
+      }
+    })();
+    const direct = group.members[0]!.client();
+    await watch.ready();
+    for (let i = 0; i < 20; i++) {
+      await direct.put("counted", `${i}`);
+      await new Promise((resolve) => setTimeout(resolve, 120));
+    }
+    await following;
+    expect(seen).toEqual(Array.from({ length: 20 }, (_, i) => `${i}`));
+    expect(invocations).toBeGreaterThan(2);
+    client.close();
+    server.closeAllConnections();
+    server.close();
   });
 });
 
