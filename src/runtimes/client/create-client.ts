@@ -4,7 +4,8 @@ import { Calls } from "./calls.ts";
 import { Discovery, usableUrls } from "./discovery.ts";
 import { Endpoints } from "./endpoints.ts";
 import { Exchange } from "./exchange.ts";
-import { type ConnectOptions, parseEndpoints, requestHeaders, tuningOf } from "./options.ts";
+import { Login } from "./login.ts";
+import { type ConnectOptions, credentialsOf, parseEndpoints, requestHeaders, tuningOf } from "./options.ts";
 import { RemoteEngine } from "./remote-engine.ts";
 import { watchFeed } from "./watch-feed.ts";
 import { webClock } from "./web-clock.ts";
@@ -28,7 +29,16 @@ export function createClient(options: ConnectOptions): Client {
   const { timeoutMs, attemptTimeoutMs, maxReplyBytes, watchIdleMs: idleMs } = tuning;
   const endpoints = new Endpoints(parseEndpoints(options.endpoints), { clock, random });
   const fetcher = options.fetch ?? ((url, init) => fetch(url, init));
-  const exchange = new Exchange({ fetch: fetcher, headers: requestHeaders(options), clock, maxReplyBytes });
+  const carrier = { fetch: fetcher, headers: requestHeaders(options), clock, maxReplyBytes };
+  const credentials = credentialsOf(options);
+  const unsigned = new Exchange(carrier);
+  const post = (url: string, body: string): Promise<string> =>
+    unsigned.post(url, body, {}, { signal: new AbortController().signal, timeoutMs: attemptTimeoutMs });
+  const hasClientToken = options.token !== undefined;
+  const exchange =
+    credentials === null
+      ? unsigned
+      : new Exchange({ ...carrier, login: new Login({ ...credentials, post, hasClientToken }) });
   const calls = new Calls();
   const caller = new Caller({ ...tuning, exchange, endpoints, clock });
   const feed = { exchange, caller, calls, clock, maxReplyBytes, attemptTimeoutMs, idleMs };

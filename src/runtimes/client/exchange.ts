@@ -1,6 +1,7 @@
 import { EngineError } from "../../core/errors/index.ts";
 import { Patience, reasonOf } from "../../core/node/client/index.ts";
 import type { Clock } from "../../core/node/index.ts";
+import type { Login } from "./login.ts";
 import { wasNotSent } from "./not-sent.ts";
 import type { Fetch } from "./options.ts";
 import { errorOfReply } from "./reply-error.ts";
@@ -11,6 +12,8 @@ export interface ExchangeOptions {
   readonly clock: Clock;
   /** Of one reply. */
   readonly maxReplyBytes: number;
+  /** Whose token goes with every request. */
+  readonly login?: Login;
 }
 
 export interface ExchangeLimits {
@@ -48,8 +51,11 @@ export class Exchange {
   ): Promise<string> {
     const patience = new Patience(this.#options.clock, [limits.signal], limits.timeoutMs);
     try {
-      const response = await this.#fetch(url, body, headers, patience.signal);
-      return await this.#textOf(url, response, patience.signal);
+      const { signal } = patience;
+      return await this.#sign(url, signal, async (signed) => {
+        const response = await this.#fetch(url, body, { ...headers, ...signed }, signal);
+        return await this.#textOf(url, response, signal);
+      });
     } finally {
       patience.end();
     }
@@ -68,11 +74,12 @@ export class Exchange {
     );
     let isOpen = false;
     try {
-      const response = await this.#fetch(url, body, headers, whole.signal);
-      if (response.status !== 200) {
-        await this.#textOf(url, response, whole.signal);
-        throw new EngineError("badReply", { detail: `${url}: status ${response.status}` });
-      }
+      const response = await this.#sign(url, whole.signal, async (signed) => {
+        const reply = await this.#fetch(url, body, { ...headers, ...signed }, whole.signal);
+        if (reply.status === 200) return reply;
+        await this.#textOf(url, reply, whole.signal);
+        throw new EngineError("badReply", { detail: `${url}: status ${reply.status}` });
+      });
       if (response.body === null) throw new EngineError("badReply", { detail: `${url}: an empty reply` });
       const reader = response.body.getReader();
       isOpen = true;
@@ -85,6 +92,15 @@ export class Exchange {
       cancelTimer();
       if (!isOpen) whole.end();
     }
+  }
+
+  async #sign<T>(
+    url: string,
+    signal: AbortSignal,
+    attempt: (headers: Readonly<Record<string, string>>) => Promise<T>,
+  ): Promise<T> {
+    const { login } = this.#options;
+    return login === undefined ? await attempt({}) : await login.send(url, signal, attempt);
   }
 
   async #fetch(

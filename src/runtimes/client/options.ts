@@ -10,6 +10,12 @@ export interface ConnectOptions {
   readonly endpoints: string | readonly string[];
   /** The client token. It is sent to the endpoints, and to no address that only a reply names, but for `discover`. */
   readonly token?: string;
+  /**
+   * With whose rights, where authentication is on (`auth enable`). The client logs in when it first needs to, and again
+   * when its token has expired. The password goes to the endpoints, as the client token does.
+   */
+  readonly user?: string;
+  readonly password?: string;
   /** Sent with every request. */
   readonly headers?: Readonly<Record<string, string>>;
   /**
@@ -96,6 +102,18 @@ export function requestHeaders({
   }
   const authorization = token === undefined ? {} : { Authorization: `Bearer ${token}` };
   return { ...headers, ...authorization, "Content-Type": "application/json" };
+}
+
+/** @throws EngineError `invalidConfig`. */
+export function credentialsOf({
+  user,
+  password,
+}: Pick<ConnectOptions, "user" | "password">): { readonly user: string; readonly password: string } | null {
+  if (user === undefined && password === undefined) return null;
+  if (user === undefined || user === "" || password === undefined || password === "") {
+    throw invalid("user and password: one is of no use without the other");
+  }
+  return { user, password };
 }
 
 /** The numbers given, and defaults for the others. @throws EngineError `invalidConfig` for one that is not positive. */

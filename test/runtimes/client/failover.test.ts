@@ -1,9 +1,9 @@
 // Three members, each behind a door that can be shut, and clients that go on all the same.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { MemoryStorage } from "../../../src/adapters/memory/index.ts";
-import type { KvEngine } from "../../../src/core/node/index.ts";
+import { KvEngine } from "../../../src/core/node/index.ts";
 import {
   type Client,
   type ConnectOptions,
@@ -21,6 +21,8 @@ const QUICK: Partial<ConnectOptions> = { attemptTimeoutMs: 400, watchIdleMs: 200
 const TOKEN = "a-token-for-tests";
 
 let members: EmbeddedEngine[];
+/** What is inside the members, which they show to nobody. */
+let engines: KvEngine[];
 let gates: Gate[];
 let clients: Client[];
 
@@ -29,6 +31,7 @@ beforeEach(async () => {
   const peers = await freePorts(3);
   const ports = await freePorts(3);
   const initialCluster = Object.fromEntries(NAMES.map((name, i) => [name, `http://127.0.0.1:${peers[i]}`]));
+  const started = vi.spyOn(KvEngine, "start");
   members = await Promise.all(
     NAMES.map((name, i) =>
       EmbeddedEngine.start("./unused", {
@@ -46,6 +49,8 @@ beforeEach(async () => {
     ),
   );
   await Promise.all(members.map((member) => member.waitReady(10_000)));
+  engines = await Promise.all(started.mock.results.map(({ value }) => value as Promise<KvEngine>));
+  started.mockRestore();
   gates = await Promise.all(ports.map((port) => Gate.open(port)));
 });
 
@@ -65,7 +70,8 @@ function makeClient(options: Partial<ConnectOptions> = {}): Client {
 async function killLeader(): Promise<void> {
   const dead = members.findIndex(({ isLeader }) => isLeader);
   gates[dead]!.shut();
-  await (members[dead]!.engine as KvEngine).stop({ transferLeadership: false });
+  const { nodeId } = members[dead]!;
+  await engines.find((engine) => engine.nodeId === nodeId)!.stop({ transferLeadership: false });
 }
 
 /** Writes numbered values until told to stop; gives those that were acknowledged, and those nobody knows of. */

@@ -1,4 +1,4 @@
-import { EngineError } from "../../../core/errors/index.ts";
+import { EngineError, type ErrorCode, ERRORS } from "../../../core/errors/index.ts";
 import type { Revision, WatchEvent } from "../../../core/kv/index.ts";
 import type { Engine, WatchCreateRequest, WatchResponse, WatchStream } from "../../../core/node/index.ts";
 import type { Base64 } from "../base64.ts";
@@ -126,9 +126,13 @@ async function poll(stream: WatchStream, wanted: Wanted, waitMs: number, base64:
 function refuseEnd({ canceled, compactRevision, cancelReason }: WatchResponse): void {
   if (!canceled) return;
   if (compactRevision > 0) throw new EngineError("compacted");
-  throw new EngineError(cancelReason.includes("too many") ? "tooManyRequests" : "invalidArgument", {
-    detail: cancelReason,
-  });
+  throw new EngineError(codeOf(cancelReason), { detail: cancelReason });
+}
+
+/** Why a watch has ended: in the words of an error of the table, or of its own. */
+function codeOf(cancelReason: string): ErrorCode {
+  const codes = Object.keys(ERRORS) as ErrorCode[];
+  return codes.find((code) => ERRORS[code][1] === cancelReason) ?? "invalidArgument";
 }
 
 const ENCODER = new TextEncoder();
@@ -184,7 +188,7 @@ function responseText(response: WatchResponse, { start, request }: Wanted, base6
     // Whoever connects anew goes on with what is left.
     return block("compacted", compactRevision - 1, { compact_revision: compactRevision });
   }
-  if (canceled) return block("error", null, { code: "invalidArgument", message: cancelReason });
+  if (canceled) return block("error", null, { code: codeOf(cancelReason), message: cancelReason });
   if (created) {
     const told = start > 0 ? start - 1 : revision;
     return block("watching", request.initialState === true ? null : told, { revision });
