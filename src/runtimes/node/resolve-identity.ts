@@ -50,16 +50,24 @@ export async function resolveIdentity(context: IdentityContext): Promise<Resolve
   if (identity !== null) return restart(context, identity);
   const { config } = context;
   if (config.initialClusterState === "existing") return join(context);
-  if (config.initialCluster.length === 0) return foundAlone(context);
+  if (config.initialCluster.length === 0) return await foundAlone(context);
   return found(context, await foundCluster(config.initialCluster, config.initialClusterToken));
 }
 
-/** Nobody else has to agree on the ids of a node that cannot be reached, so they are drawn. */
-function foundAlone({ config, random }: IdentityContext): ResolvedIdentity {
-  const nodeId = random.id();
-  const self = { id: nodeId, name: config.name, peerUrls: [], clientUrls: [], isLearner: false };
+/**
+ * Nobody else has to agree on the ids of a node that cannot be reached, so they are drawn. But of several processes that
+ * found the same node in a store that all can reach, each writes the first snapshot, and one that was replaced may come
+ * last: they all must say the same.
+ */
+async function foundAlone({ config, storage, random }: IdentityContext): Promise<ResolvedIdentity> {
+  const { name, groupId, initialClusterToken } = config;
+  const isShared = storage.confirmOwner !== undefined;
+  const place = [describeStorage(config), groupId];
+  const alike = isShared ? await foundCluster([{ name, peerUrls: place }], initialClusterToken) : null;
+  const nodeId = alike?.founders[0]?.id ?? random.id();
+  const self = { id: nodeId, name, peerUrls: [], clientUrls: [], isLearner: false };
   return {
-    identity: { clusterId: random.id(), groupId: config.groupId, nodeId },
+    identity: { clusterId: alike?.clusterId ?? random.id(), groupId, nodeId },
     founders: [self],
     contacts: new Map(),
   };

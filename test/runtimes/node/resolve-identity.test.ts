@@ -75,6 +75,17 @@ const joiner = (urls: readonly string[]) => ({
   initialCluster: { n7: OWN_URL, n1: urls },
 });
 
+it("founds a single node in a store that others reach under the same ids, whoever founds it", async () => {
+  const shared = Object.assign(new MemoryStorage(), { confirmOwner: async () => {} });
+  const settings = { storage: "s3://bucket/prod", name: "n1" };
+  const [one, other] = [await resolve(settings, shared), await resolve(settings, shared)];
+  expect(one).toEqual(other);
+  const elsewhere = await resolve({ ...settings, storage: "s3://bucket/test" }, shared);
+  expect(elsewhere.identity.clusterId).not.toBe(one.identity.clusterId);
+  const [drawn, again] = [await resolve({ name: "n1" }), await resolve({ name: "n1" })];
+  expect(drawn.identity).not.toEqual(again.identity);
+});
+
 describe("a joining node", () => {
   it("finds its id, its cluster and its way to the others", async () => {
     const url = await member([first, known()]);
