@@ -16,7 +16,7 @@ type ChunkResult = Extract<FrameBody, { type: "snapshotChunkResult" }>;
 /** How often a chunk is sent before the transfer is given up. */
 const MAX_ATTEMPTS = 5;
 /** How often a member that copies may say that it has got no further, before it is sent the bytes. */
-const MAX_STANDSTILLS = 30;
+const MAX_STANDSTILLS = 10;
 
 const NOTHING = new Uint8Array(0);
 
