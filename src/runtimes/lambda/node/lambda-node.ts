@@ -90,7 +90,6 @@ export class LambdaNode {
   /** How often the log was lost since something was last answered. */
   #losses = 0;
   #takeoverMs: number = FIRST_TAKEOVER_MS;
-  #requests = 0;
   #closed = false;
 
   constructor(options: LambdaNodeOptions) {
@@ -118,7 +117,6 @@ export class LambdaNode {
    * effect; `leaderChanged` or `timeout`, code 14, for a write that may have been done.
    */
   async run<T>(deadlineMs: number, request: NodeRequest<T>): Promise<T> {
-    this.#requests++;
     let lost: LostWrite | null = null;
     try {
       for (;;) {
@@ -145,7 +143,6 @@ export class LambdaNode {
         return await resultOf(fate.result, request, reign.engine);
       }
     } finally {
-      this.#requests--;
       if (lost !== null) this.#lost.forget(lost);
     }
   }
@@ -156,7 +153,7 @@ export class LambdaNode {
    */
   async rest(deadlineMs: number): Promise<void> {
     const engine = this.#reign?.engine;
-    if (engine === undefined || engine.isStopped || this.#requests > 0) return;
+    if (engine === undefined || engine.isStopped) return;
     const { firstIndex, lastIndex } = engine.status();
     if (lastIndex - firstIndex + 1 < (this.#options.snapshotEntries ?? SNAPSHOT_ENTRIES)) return;
     const taken = engine.takeSnapshot().then(
