@@ -52,6 +52,8 @@ export interface LessorHost {
 interface Held {
   readonly lease: Lease;
   deadlineMs: number;
+  /** How much later that is than it would be if wall clocks could be trusted. */
+  graceMs: number;
   /** Its end has been proposed: whatever comes of that, it is not renewed any more in this term. */
   ending: boolean;
 }
@@ -168,7 +170,9 @@ export class Lessor {
     if (state.type !== "alive") return state;
     this.version++;
     // The heap finds out when the old deadline comes.
-    this.#held.get(id)!.deadlineMs = this.#clock.nowMs() + this.#lifeMs(state.lease);
+    const held = this.#held.get(id)!;
+    held.deadlineMs = this.#clock.nowMs() + this.#lifeMs(state.lease);
+    held.graceMs = 0;
     return { ...state, remainingMs: state.lease.ttlMs };
   }
 
@@ -177,8 +181,8 @@ export class Lessor {
     const term = this.#term;
     if (typeof term !== "number" || this.#held.size > MAX_SAVED) return null;
     const offsetMs = this.#clock.wallMs() - this.#clock.nowMs();
-    const leases = Array.from(this.#held.values(), ({ lease: { id, serial }, deadlineMs }) => {
-      return { id, serial, endsAtMs: Math.ceil(deadlineMs + offsetMs) };
+    const leases = Array.from(this.#held.values(), ({ lease: { id, serial }, deadlineMs, graceMs }) => {
+      return { id, serial, endsAtMs: Math.ceil(deadlineMs - graceMs + offsetMs) };
     });
     return { term, leases };
   }
@@ -212,8 +216,8 @@ export class Lessor {
     else if (this.#host.rouse !== null) this.#rouseAtMs = Math.min(this.#rouseAtMs ?? Infinity, deadlineMs);
   }
 
-  #hold(lease: Lease, deadlineMs: number): void {
-    const held = { lease, deadlineMs, ending: false };
+  #hold(lease: Lease, deadlineMs: number, graceMs = 0): void {
+    const held = { lease, deadlineMs, graceMs, ending: false };
     this.#held.set(lease.id, held);
     this.#due.push({ atMs: deadlineMs, held });
   }
@@ -233,8 +237,8 @@ export class Lessor {
       const held = this.#held.get(id);
       if (held === undefined || held.lease.serial !== serial) continue;
       // A clock that was set back makes nothing longer than it was.
-      const deadlineMs = Math.min(held.deadlineMs, Math.max(nowMs, endsAtMs + offsetMs));
-      if (deadlineMs < held.deadlineMs) this.#hold(held.lease, deadlineMs);
+      const deadlineMs = Math.max(nowMs, endsAtMs + offsetMs);
+      if (deadlineMs <= held.deadlineMs) this.#hold(held.lease, deadlineMs, WALL_CLOCK_BOUND_MS);
     }
   }
 

@@ -95,6 +95,9 @@ async function ask(
   const aborter = new AbortController();
   const giveUp = (): void => aborter.abort(new Error("no answer in time"));
   const timer = setTimeout(giveUp, answerMs);
+  // A client that has gone away waits for nothing any more.
+  const leave = (): void => aborter.abort(new Error("nobody waits for the answer"));
+  request.signal.addEventListener("abort", leave, { once: true });
   const isAlive = async (signal: AbortSignal): Promise<boolean> => {
     const reply = await stub().fetch(PROBE_URL, { headers: { [ADDRESS_HEADER]: address }, signal });
     return reply.ok;
@@ -111,6 +114,7 @@ async function ask(
   } finally {
     clearTimeout(timer);
     stopProbing?.();
+    request.signal.removeEventListener("abort", leave);
   }
 }
 

@@ -121,6 +121,7 @@ export class ObjectHost {
 
   /** Something has come on a WebSocket. */
   async message(socket: HibernatingSocket, message: string | ArrayBuffer): Promise<void> {
+    await this.#catchUp();
     await this.sockets.message(socket, message);
     this.#poll();
   }

@@ -234,6 +234,8 @@ describe("the lessor", () => {
     priorTerm = 1;
     later.sync();
     expect(later.look(1n)).toMatchObject({ type: "alive", remainingMs: 1000 });
+    // The second is not added again with each life.
+    expect(later.save()).toMatchObject({ term: 2, leases: [{}, saved!.leases[1], {}] });
     clock.moveTo(2001);
     expect(proposals.flatMap(({ ids }) => ids)).toEqual([1n, 3n]);
     expect(later.look(2n)).toMatchObject({ remainingMs: 60_000 + 1000 - 1000 - 2001 });

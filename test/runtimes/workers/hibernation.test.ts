@@ -10,13 +10,19 @@ import { SocketClient } from "./socket-client.ts";
 
 const NODES = ["n1", "n2", "n3"];
 const SLEEP_AFTER_MS = 400;
-const patient = { timeout: 10_000, interval: 50 };
+const patient = { timeout: 20_000, interval: 50 };
 
 let script: string;
 let dir: string;
 let cluster: LocalCluster;
 const events: string[] = [];
-const vars = { D_ENGINE_SLEEP_AFTER: String(SLEEP_AFTER_MS) };
+/** Patient with a machine that has other things to do, too; to wake takes no election timeout. */
+const vars = {
+  D_ENGINE_SLEEP_AFTER: String(SLEEP_AFTER_MS),
+  ETCD_HEARTBEAT_INTERVAL: "200",
+  ETCD_ELECTION_TIMEOUT: "2000",
+  D_ENGINE_REQUEST_TIMEOUT: "10000",
+};
 
 beforeAll(async () => {
   script = await bundle("test/runtimes/workers/observed-worker.ts");
@@ -187,10 +193,11 @@ describe("watchers", () => {
 });
 
 describe("watchers over HTTP", () => {
-  /** How many there are at whoever leads, which is who is asked. */
+  /** How many there are, on all objects. */
   async function streams(): Promise<number> {
-    const text = await (await cluster.fetch("/metrics")).text();
-    return Number(/^d_engine_watch_streams ([0-9]+)$/m.exec(text)?.[1]);
+    const texts = await Promise.all(NODES.map((node) => cluster.harm(node, "metrics")));
+    const counts = texts.map((text) => Number(/^d_engine_watch_streams ([0-9]+)$/m.exec(text)?.[1]));
+    return counts.reduce((sum, count) => sum + count, 0);
   }
 
   /** Server-sent events until there are as many, and then no more. */
@@ -225,21 +232,19 @@ describe("watchers over HTTP", () => {
     const third = await put("sse");
     const [, resumed] = await read("/watch?key=sse", 2, { "Last-Event-ID": String(last) });
     expect(resumed).toContain(`event: put\nid: ${third}`);
+    await expect.poll(left, patient).toBe(before);
   });
 
-  it("poll for as long as they want to, and free what they held when they go", async () => {
+  it("poll for as long as they want to, and hold nothing after that", async () => {
     const start = await put("polled");
     const before = await streams();
     const polling = cluster.fetch(`/watch?key=polled&rev=${start + 1}&wait=30s`);
     await sleep(4500);
     const revision = await put("polled");
     expect(await (await polling).json()).toMatchObject({ revision, events: [{ type: "put" }] });
-    const over = new AbortController();
-    const given = cluster.fetch("/watch?key=polled&wait=30s", { signal: over.signal }).catch(() => "gone");
-    await expect.poll(streams, patient).toBe(before + 1);
-    over.abort();
-    expect(await given).toBe("gone");
-    await expect.poll(streams, patient).toBe(before);
+    const nothing = await cluster.fetch("/watch?key=polled&wait=500ms");
+    expect(await nothing.json()).toMatchObject({ revision, events: [] });
+    expect(await streams()).toBe(before);
   }, 30_000);
 });
 
@@ -248,15 +253,15 @@ describe("leases", () => {
     const client = await connect();
     client.watch("leased", { filters: ["NOPUT"] });
     await expect.poll(() => client.created, patient).toBe(1);
-    const ttlMs = 4000;
-    await put("leased", "x", "?ttl=4");
+    const ttlMs = 8000;
+    await put("leased", "x", "?ttl=8");
     const grantedMs = Date.now();
     await asleep();
     const alarms = await Promise.all(NODES.map(async (node) => Number(await cluster.harm(node, "alarm"))));
     // The leader's at the deadline; the others', in case it is lost, later.
     const [first, ...others] = alarms.toSorted((a, b) => a - b).map((atMs) => atMs - grantedMs);
     expect(first).toBeGreaterThan(ttlMs);
-    expect(first).toBeLessThan(ttlMs * 1.1 + 200);
+    expect(first).toBeLessThan(ttlMs * 1.1 + 1000);
     for (const other of others) expect(other).toBeGreaterThan(ttlMs + 10_000);
     await evictAll();
     events.length = 0;
@@ -268,23 +273,34 @@ describe("leases", () => {
     expect(endedMs).toBeGreaterThanOrEqual(ttlMs);
     await asleep();
     for (const node of NODES) expect(await cluster.harm(node, "alarm")).toBe("null");
-  }, 30_000);
+  }, 60_000);
 
-  it("live as long as they are renewed, over a connection that outlasts every loss of memory", async () => {
+  it("live as long as they are renewed, however often their group forgets", async () => {
     const client = await connect("/v3/lease/keepalive");
-    const grant = await cluster.fetch("/v3/lease/grant", { method: "POST", body: '{"ID":"77","TTL":"3"}' });
-    expect(grant.status).toBe(200);
-    const body = JSON.stringify({ key: btoa("renewed"), value: btoa("x"), lease: "77" });
-    expect((await cluster.fetch("/v3/kv/put", { method: "POST", body })).status).toBe(200);
-    for (let renewals = 1; renewals <= 5; renewals++) {
+    const call = async (path: string, body: object): Promise<{ readonly TTL?: string }> => {
+      const response = await cluster.fetch(`/v3/lease/${path}`, {
+        method: "POST",
+        body: JSON.stringify(body),
+      });
+      expect(response.status).toBe(200);
+      return (await response.json()) as { readonly TTL?: string };
+    };
+    for (const ID of ["77", "78"]) await call("grant", { ID, TTL: "600" });
+    const grantedMs = Date.now();
+    for (let renewals = 1; renewals <= 4; renewals++) {
       await asleep();
       await evictAll();
       client.send({ ID: "77" });
       await expect.poll(() => client.replies.length, patient).toBe(renewals);
-      expect(client.replies.at(-1)!.result).toMatchObject({ ID: "77", TTL: "3" });
+      expect(client.replies.at(-1)!.result).toMatchObject({ ID: "77", TTL: "600" });
     }
-    expect(await cluster.get("renewed")).toBe("x");
-    client.close();
-    await expect.poll(() => cluster.get("renewed"), { timeout: 10_000, interval: 500 }).toMatch(/^404/);
-  }, 40_000);
+    const renewedMs = Date.now();
+    await asleep();
+    await evictAll();
+    const left = async (ID: string): Promise<number> => Number((await call("timetolive", { ID })).TTL);
+    // Nobody led but the one who was asked, so that the other one's time has gone on, and a second at most was added.
+    expect(await left("78")).toBeLessThanOrEqual(601 - (renewedMs - grantedMs) / 1000);
+    expect(await left("77")).toBeGreaterThan(await left("78"));
+    for (const ID of ["77", "78"]) await call("revoke", { ID });
+  }, 60_000);
 });

@@ -84,10 +84,11 @@ export class LocalCluster {
 
   /**
    * Does something to an object of the observed Worker: `abort` it, `lose` its storage, `delay=ms` its answers; or
-   * asks it for its `alarm`, or how many `timers` there are.
+   * asks it for its `alarm`, its `metrics`, or how many `timers` there are.
    */
   async harm(node: string, harm: string, group = "default"): Promise<string> {
-    const headers = { "X-Harm-Object": `${group}/${node}`, "X-Harm": harm };
+    const Authorization = `Bearer ${CLIENT_TOKEN}`;
+    const headers = { "X-Harm-Object": `${group}/${node}`, "X-Harm": harm, Authorization };
     const response = await fetch(this.url, { headers });
     return await response.text();
   }
@@ -117,6 +118,7 @@ function miniflareOptions({
     modules: true,
     script,
     compatibilityDate: "2026-10-01",
+    compatibilityFlags: ["enable_request_signal"],
     durableObjects: { RAFT: { className: "RaftObject", useSQLite: true } },
     bindings: {
       D_ENGINE_NODES: "n1,n2,n3",

@@ -42,6 +42,7 @@ export class RaftObject extends Deployed {
 
   override async fetch(request: Request): Promise<Response> {
     const harm = request.headers.get("X-Harm");
+    if (harm === "metrics") return await super.fetch(new Request("https://object/metrics", request));
     if (harm !== null) return await this.#harmed(harm);
     console.log(`@fetch ${request.headers.get("X-D-Engine-Object")} ${new URL(request.url).pathname}`);
     if (this.#delayMs > 0) await new Promise((resolve) => setTimeout(resolve, this.#delayMs));
@@ -78,7 +79,11 @@ export default {
   async fetch(request: Request, env: Env): Promise<Response> {
     const target = request.headers.get("X-Harm-Object");
     if (target === null) return await routeRequest(request, env);
-    const headers = { "X-Harm": request.headers.get("X-Harm")! };
+    const headers = {
+      "X-Harm": request.headers.get("X-Harm")!,
+      "X-D-Engine-Object": target,
+      Authorization: request.headers.get("Authorization") ?? "",
+    };
     return await env.RAFT.get(env.RAFT.idFromName(target)).fetch("https://object/", { headers });
   },
 };

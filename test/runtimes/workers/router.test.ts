@@ -145,6 +145,15 @@ describe("the Worker", () => {
     expect([response.status, await response.json()]).toMatchObject([503, { reason: "unhealthy" }]);
   });
 
+  it("waits no longer than its client", async () => {
+    const { asked, call } = worker({ n1: waiting(60_000), n2: ok, n3: ok });
+    const client = new AbortController();
+    const response = call("/v3/lock/lock", { method: "POST", body: "{}", signal: client.signal });
+    setTimeout(() => client.abort(), 50);
+    expect((await response).status).toBe(503);
+    expect(asked).toEqual(["n1"]);
+  });
+
   it("repeats a write that has a name, at another voter", async () => {
     const named = { ...write, headers: { "Idempotency-Key": "once" } };
     for (const bad of [broken, silent]) {
