@@ -51,7 +51,7 @@ export {
   validateRange,
   validateTxn,
 } from "./validate.ts";
-export { isReadOnly, requestSize } from "./request-shape.ts";
+export { highestRevision, isReadOnly, requestSize } from "./request-shape.ts";
 export { validateAuthCommand } from "./auth/validate-auth.ts";
 export type { AuthStore, Standing } from "./auth/auth-store.ts";
 export { ANONYMOUS, ROOT, TOKEN_KEY_BYTES, TRUSTED } from "./auth/types.ts";

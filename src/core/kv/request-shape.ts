@@ -1,4 +1,4 @@
-import type { KvCommand, RequestOp, TxnRequest } from "./types.ts";
+import type { KvCommand, RequestOp, Revision, TxnRequest } from "./types.ts";
 
 /** Whether a transaction can change nothing, whichever branches it takes; it need not go through the log then. */
 export function isReadOnly(request: TxnRequest): boolean {
@@ -7,6 +7,16 @@ export function isReadOnly(request: TxnRequest): boolean {
 
 function onlyReads(op: RequestOp): boolean {
   return op.type === "range" || (op.type === "txn" && isReadOnly(op.request));
+}
+
+/** The highest revision that a transaction reads as of; 0: the latest. */
+export function highestRevision({ success, failure }: TxnRequest): Revision {
+  let highest = 0;
+  for (const op of [...success, ...failure]) {
+    if (op.type === "range") highest = Math.max(highest, op.request.revision ?? 0);
+    else if (op.type === "txn") highest = Math.max(highest, highestRevision(op.request));
+  }
+  return highest;
 }
 
 /** What an operation weighs besides its keys and values: flags, lengths and numbers. */

@@ -3,6 +3,7 @@ import {
   type CompactRequest,
   type DeleteRangeRequest,
   type DeleteRangeResponse,
+  highestRevision,
   isReadOnly,
   type KvCommand,
   type KvResult,
@@ -230,19 +231,23 @@ export class KvEngine implements Engine {
 
   async range(request: RangeRequest, options: ReadOptions = {}): Promise<RangeResponse & WithHeader> {
     validateRange(request);
-    await this.#barrier(options);
+    await this.#barrier(options, request.revision ?? 0);
     this.#access.requireRead(options, { type: "range", request });
     const { store } = this.#machine;
     return { ...store.range(request), header: this.#header(store.revision) };
   }
 
-  async #barrier(options: ReadOptions): Promise<void> {
+  /** @param revision as of which is read: a replica that has not got there asks before it says that nobody has. */
+  async #barrier(options: ReadOptions, revision: Revision): Promise<void> {
     const { store } = this.#machine;
+    const { minRevision = 0, consistency = this.replica.tuning.defaultConsistency } = options;
     await this.replica.barrier(options);
-    if (options.minRevision === undefined || options.minRevision <= store.revision) return;
+    if (Math.max(minRevision, revision) <= store.revision) return;
     // Whatever anybody was told of is seen by a linearizable read.
-    await this.replica.barrier({ ...options, consistency: "linearizable" });
-    if (options.minRevision > store.revision) throw new EngineError("futureRevision");
+    if (minRevision > store.revision || consistency === "eventual") {
+      await this.replica.barrier({ ...options, consistency: "linearizable" });
+    }
+    if (minRevision > store.revision) throw new EngineError("futureRevision");
   }
 
   async put(request: PutRequest, options: WriteOptions = {}): Promise<PutResponse & WithReplay> {
@@ -267,7 +272,7 @@ export class KvEngine implements Engine {
     if (isReadOnly(request)) {
       if (options.idempotencyKey !== undefined) throw notNameable("a transaction that only reads");
       validateTxn(request, this.replica.tuning.maxTxnOps);
-      await this.#barrier(options);
+      await this.#barrier(options, highestRevision(request));
       this.#access.requireRead(options, { type: "txn", request });
       const { store } = this.#machine;
       return { ...store.readTxn(request), header: this.#header(store.revision) };
@@ -302,7 +307,7 @@ export class KvEngine implements Engine {
   async alarm(request: AlarmRequest, options: CallOptions = {}): Promise<AlarmResponse & WithHeader> {
     const { action, ...wanted } = request;
     if (action === "get") {
-      await this.#barrier({ ...options, consistency: "linearizable" });
+      await this.#barrier({ ...options, consistency: "linearizable" }, 0);
       this.#access.requireUser(options);
       const alarms = this.#machine.store.alarms.filter(({ type }) => (wanted.type ?? type) === type);
       return { alarms, header: this.header() };

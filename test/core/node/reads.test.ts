@@ -102,6 +102,21 @@ describe("a follower asks the leader for a read index", () => {
     expect(new Set(asked).size).toBe(4);
   });
 
+  test("and one of its own state asks as well, when it is as of a revision that is not there yet", async () => {
+    const { cluster, leader } = await begin({ seed: 9 });
+    const [follower] = cluster.followers();
+    // The entries are there, the news that they are committed comes with the next heartbeat.
+    cluster.network.onFrame = (travelling) =>
+      travelling.to === follower!.nodeId && messageOf(travelling)?.type === "Heartbeat" ? "drop" : "pass";
+    const revision = await cluster.world.complete("the write", put(leader, "k", "new"));
+    const ahead = { key: new TextEncoder().encode("k"), revision };
+    const range = follower!.range(ahead, { consistency: "eventual" });
+    const [kv] = (await cluster.world.complete("the read", range)).kvs;
+    expect(new TextDecoder().decode(kv!.value)).toBe("new");
+    const never = follower!.range({ ...ahead, revision: revision + 1 }, { consistency: "eventual" });
+    await expect(cluster.world.complete("the read", never)).rejects.toMatchObject({ code: "futureRevision" });
+  });
+
   test("and does not take a late answer to an earlier question for one to this (etcd 20418)", async () => {
     const { cluster, leader } = await begin({ seed: 5 });
     const [follower] = cluster.followers();
