@@ -54,6 +54,17 @@ async function reckon({ cluster, history }: Run): Promise<string[]> {
   return [...checkRegisters(history), ...(await checkFinalState(history, cluster.leader()!))];
 }
 
+test("a write that was sent when its node stopped names the log entry that may hold it", async () => {
+  const proposals = new Proposals<string>(7n, 10, 1000, SILENT);
+  const [sent, unsent] = [proposals.submit(COMMAND, {}, 0), proposals.submit(COMMAND, {}, 0)];
+  const ended = Promise.allSettled([sent, unsent]);
+  proposals.offer(1, (batch) => batch.map(({ id }) => (id.sequence === 1 ? "sent" : "later")));
+  proposals.stop();
+  const [first, second] = await ended;
+  expect(first).toMatchObject({ reason: { code: "stopped", proposal: { proposer: 7n, sequence: 1 } } });
+  expect(second).toMatchObject({ reason: { code: "proposalDropped", proposal: undefined } });
+});
+
 describe("what is acknowledged survives", () => {
   const verdicts: Verdict[] = ["crashBefore", "crashTorn", "crashAfter", "fail"];
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { EngineError } from "../../../src/core/errors/index.ts";
 import { encodeFrame } from "../../../src/core/node/codec/index.ts";
+import type { KvResult } from "../../../src/core/kv/index.ts";
 import { KvEngine, type NodeOptions } from "../../../src/core/node/index.ts";
 import { bodyOf, errorOf, FAST, getNow, later, put, putNow } from "./support.ts";
 import { Cluster, memberOf } from "./world/cluster.ts";
@@ -22,6 +23,23 @@ async function startError(
 ): Promise<EngineError> {
   return await errorOf(cluster, node.start(overrides));
 }
+
+test("whoever opens a log is told what it says behind the snapshot, and then what is applied, each once", async () => {
+  const { cluster, node } = await single();
+  const { world } = cluster;
+  const { meta } = await world.complete("a snapshot", node.engine!.takeSnapshot());
+  for (const key of ["a", "b"]) await putNow(cluster, node.engine!, key, "v");
+  await world.complete("the end", node.stop());
+  const told: unknown[] = [];
+  const applied = {
+    onSnapshot: (index: number) => told.push(index),
+    onResult: (_id: unknown, result: unknown) => told.push((result as KvResult).type),
+  };
+  await world.complete("a start", node.start({ applied }));
+  await cluster.elected();
+  await putNow(cluster, node.engine!, "c", "v");
+  expect(told).toEqual([meta.index, "put", "put", "put"]);
+});
 
 describe("a new store", () => {
   test("of a founder begins with the founding members and an empty state", async () => {
