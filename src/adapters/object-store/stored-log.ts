@@ -56,21 +56,35 @@ class ObjectStoredLog implements StoredLog {
   async begin(signal?: AbortSignal): Promise<StoredBeginning | null> {
     this.#store.signal = signal;
     for (let attempt = 1; ; attempt++) {
-      const manifest = await this.#follower.begin();
+      const manifest = await this.#follower.manifest();
       if (manifest === null) return null;
       this.#checkpoint = this.#decoded(manifest);
       const { identity, hardState, compacted } = this.#checkpoint;
-      this.#lastIndex = compacted.index;
       // After the manifest: before a log is compacted there is a snapshot of what it loses.
       const snapshot = await this.#newestSnapshot();
       if (identity === null) return null;
       if (snapshot !== null && snapshot.info.meta.index >= compacted.index) {
+        await this.#beginBehind(manifest, snapshot.info.meta.index);
         return { identity, hardState, compacted, snapshot };
       }
       if (attempt === MAX_ATTEMPTS) {
         throw this.#corrupt(`the log begins after ${compacted.index}, and no snapshot reaches so far`);
       }
     }
+  }
+
+  /**
+   * A record whose entries begin at the snapshot's next, or before, replaces all that earlier ones say of what follows
+   * the snapshot. And what they say of the commit index is not past what the snapshot has.
+   */
+  async #beginBehind(manifest: Manifest, index: LogIndex): Promise<void> {
+    const name = `${this.#store.location}: a segment`;
+    await this.#follower.begin(manifest, (record) => {
+      const { first } = decodeHead(record, name);
+      return first > 0 && first <= index + 1;
+    });
+    // The log reaches so far at least, and the first record that is read continues it.
+    this.#lastIndex = index;
   }
 
   async readOn(request: {

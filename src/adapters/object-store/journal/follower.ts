@@ -3,8 +3,9 @@ import type { Clock, Random } from "../../../core/node/index.ts";
 import type { ObjectStore } from "../object-store.ts";
 import type { Manifest } from "./manifest.ts";
 import { ManifestObject } from "./manifest-object.ts";
+import { nearStart } from "./near-start.ts";
 import { Patience } from "./patience.ts";
-import { slotName } from "./slot.ts";
+import { decodeSlot, type Slot, slotName } from "./slot.ts";
 import { Disturbed, JournalWalk, type Place } from "./walk.ts";
 
 export interface FoundRecord {
@@ -44,25 +45,34 @@ export class JournalFollower {
     this.#object = new ManifestObject(store, this.#patience, name);
   }
 
-  /** Begins, perhaps anew, at the boundary; null: there is no journal. */
-  async begin(): Promise<Manifest | null> {
+  /** As of now; null: there is no journal. */
+  async manifest(): Promise<Manifest | null> {
     this.#walk = null;
-    const stored = await this.#object.load();
-    if (stored === null) return null;
-    const { journalId, boundary, epoch } = stored.manifest;
+    return (await this.#object.load())?.manifest ?? null;
+  }
+
+  /** Begins, perhaps anew, at the boundary of a manifest, or at a later record that `suffices`. */
+  async begin(
+    { journalId, boundary, epoch }: Manifest,
+    suffices: (record: Uint8Array) => boolean,
+  ): Promise<void> {
+    const { seq, looked } = await nearStart({
+      boundary,
+      read: (at) => this.#slot(at, journalId),
+      suffices,
+    });
     this.#journalId = journalId;
     this.#read = [];
-    this.#readFrom = boundary;
+    this.#readFrom = looked;
     this.#walk = new JournalWalk({
       store: this.#store,
       patience: this.#patience,
       journal: this.#name,
       journalId,
-      boundary,
+      boundary: seq,
       lastEpoch: epoch,
       reader: { begin: () => {}, record: (record, place) => this.#read.push({ record, place }) },
     });
-    return stored.manifest;
   }
 
   /** The records that come next, of about `maxBytes`; "gone": they were trimmed away, and it must begin anew. */
@@ -93,6 +103,12 @@ export class JournalFollower {
     this.#read = [];
     this.#readFrom = walk.next;
     return { records, atEnd };
+  }
+
+  async #slot(seq: number, journalId: bigint): Promise<Slot | null> {
+    const name = slotName(this.#name, seq);
+    const found = await this.#patience.ask(() => this.#store.get(name));
+    return found === null ? null : decodeSlot(found.body, journalId, seq, `${this.#store.location}: ${name}`);
   }
 
   async #isFree(seq: number): Promise<boolean> {
