@@ -50,6 +50,16 @@ describe("about the server", () => {
     expect(fake.calls.map(({ method }) => method)).toEqual(["status", "status", "hash"]);
   });
 
+  it("shows the alarms that are active", async () => {
+    const alarms = [{ type: "noSpace", memberId: 2n ** 64n - 1n }] as const;
+    const { app } = testApp(fakeEngine({ status: () => ({ ...STATUS, alarms }) }));
+    const shown = await (await app.request("/status")).json();
+    expect(shown).toMatchObject({
+      alarms: [{ type: "noSpace", memberId: "18446744073709551615" }],
+      quotaBytes: 1048576,
+    });
+  });
+
   it("has no leader to show when it knows of none", async () => {
     const { app } = testApp(fakeEngine({ status: () => ({ ...STATUS, leaderId: null }) }));
     const response = await app.request("/leader");
