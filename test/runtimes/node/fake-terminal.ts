@@ -7,6 +7,9 @@ export class FakeTerminal implements Terminal {
   readonly #chunks: Uint8Array[] = [];
   errors = "";
   isWatched = false;
+  asksPeople = false;
+  /** What is typed when a secret is asked for, in turn. */
+  readonly secrets: string[] = [];
   readonly interruption = new AbortController();
 
   constructor(env: Record<string, string | undefined> = {}, input: Uint8Array = new Uint8Array(0)) {
@@ -28,6 +31,11 @@ export class FakeTerminal implements Terminal {
 
   error(text: string): void {
     this.errors += text;
+  }
+
+  readSecret(prompt: string): Promise<string> {
+    this.errors += prompt;
+    return Promise.resolve(this.secrets.shift() ?? "");
   }
 
   interrupted(): AbortSignal {

@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { CliError, ExitCode } from "./exit-codes.ts";
+import { isFailure, type UserLogin } from "./user-login.ts";
 import { postForStream, postJson, PostError, type PostOptions } from "./json-post.ts";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -9,6 +10,8 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 export interface ApiOptions extends PostOptions {
   /** Tried in turn. */
   readonly endpoints: readonly string[];
+  /** On whose behalf. */
+  readonly login?: UserLogin;
 }
 
 /** The longest that a timer takes. */
@@ -98,18 +101,7 @@ export class ApiClient {
     request: JsonObject,
     isBusy = false,
   ): AsyncGenerator<JsonObject, never, undefined> {
-    let body: IncomingMessage;
-    try {
-      const reply = await postForStream(`${endpoint}${path}`, JSON.stringify(request), this.#options);
-      ({ body } = reply);
-      if (reply.status !== 200) {
-        const result = interpret(reply.status, await text(body));
-        throw result.ok ? new StreamEnd("no stream", true) : new StreamEnd(result.problem, result.elsewhere);
-      }
-    } catch (error) {
-      if (error instanceof PostError) throw new StreamEnd(error.message, true);
-      throw error;
-    }
+    const body = await this.#openStream(endpoint, path, request);
     const { timeoutMs } = this.#options;
     if (isBusy) body.setTimeout(timeoutMs, () => body.destroy(new Error(`nothing came for ${timeoutMs} ms`)));
     try {
@@ -128,15 +120,54 @@ export class ApiClient {
     }
   }
 
+  async #openStream(endpoint: string, path: string, request: JsonObject): Promise<IncomingMessage> {
+    for (let attempt = 1; ; attempt++) {
+      const options = await this.#signed(endpoint, this.#options);
+      if (!("timeoutMs" in options)) throw new StreamEnd(options.problem, options.elsewhere);
+      try {
+        const { status, body } = await postForStream(`${endpoint}${path}`, JSON.stringify(request), options);
+        if (status === 200) return body;
+        const result = interpret(status, await text(body));
+        if (result.ok) throw new StreamEnd("no stream", true);
+        if (attempt === 1 && this.#options.login?.mayRenew(result.code, result.problem) === true) continue;
+        throw new StreamEnd(result.problem, result.elsewhere);
+      } catch (error) {
+        if (error instanceof PostError) throw new StreamEnd(error.message, true);
+        throw error;
+      }
+    }
+  }
+
   async #call(
     endpoint: string,
     path: string,
     request: JsonObject,
     patience: Partial<PostOptions> = {},
   ): Promise<CallResult> {
-    const options = { ...this.#options, ...patience };
+    const given = { ...this.#options, ...patience };
+    for (let attempt = 1; ; attempt++) {
+      const options = await this.#signed(endpoint, given);
+      if (!("timeoutMs" in options)) return options;
+      const result = await this.#post(`${endpoint}${path}`, request, options);
+      if (result.ok || attempt > 1) return result;
+      // What a token was refused for has not been done.
+      if (this.#options.login?.mayRenew(result.code, result.problem) !== true) return result;
+    }
+  }
+
+  /** The options with the user's token, or why there is none. */
+  async #signed(endpoint: string, options: PostOptions): Promise<PostOptions | Failure> {
+    const headers = await this.#options.login?.headers(endpoint, options);
+    if (headers === undefined) return options;
+    if (!isFailure(headers)) return { ...options, headers: { ...options.headers, ...headers } };
+    const { problem, code } = headers;
+    const elsewhere = code === null || code === UNAVAILABLE;
+    return { ok: false, code, problem: `logging in: ${problem}`, elsewhere, maybeDone: false };
+  }
+
+  async #post(url: string, request: JsonObject, options: PostOptions): Promise<CallResult> {
     try {
-      const { status, text } = await postJson(`${endpoint}${path}`, JSON.stringify(request), options);
+      const { status, text } = await postJson(url, JSON.stringify(request), options);
       return interpret(status, text);
     } catch (error) {
       if (!(error instanceof PostError)) throw error;
@@ -163,18 +194,18 @@ function streamEnd({ error }: JsonObject): StreamEnd {
   return new StreamEnd(typeof message === "string" ? message : "the stream has failed", code === UNAVAILABLE);
 }
 
-type CallResult =
-  | { readonly ok: true; readonly reply: JsonObject }
-  | {
-      readonly ok: false;
-      /** gRPC code; null when no answer came. */
-      readonly code: number | null;
-      readonly problem: string;
-      /** Another member may be able to answer. */
-      readonly elsewhere: boolean;
-      /** As a write it may have taken effect. */
-      readonly maybeDone: boolean;
-    };
+type CallResult = { readonly ok: true; readonly reply: JsonObject } | Failure;
+
+interface Failure {
+  readonly ok: false;
+  /** gRPC code; null when no answer came. */
+  readonly code: number | null;
+  readonly problem: string;
+  /** Another member may be able to answer. */
+  readonly elsewhere: boolean;
+  /** As a write it may have taken effect. */
+  readonly maybeDone: boolean;
+}
 
 function interpret(status: number, text: string): CallResult {
   const reply = parseObject(text);

@@ -4,12 +4,15 @@ import type { OptionTable, ParsedArguments } from "../config/arguments.ts";
 import { parseArguments } from "../config/arguments.ts";
 import { parseUrlList } from "../config/urls.ts";
 import { ApiClient } from "./api-client.ts";
+import { split } from "./auth-commands.ts";
 import type { Terminal } from "./terminal.ts";
+import { type Credentials, UserLogin } from "./user-login.ts";
 
 /** What every command that talks to a cluster takes. */
 const COMMON: OptionTable = new Map([
   ["endpoints", "value"],
   ["token", "value"],
+  ["user", "value"],
   ["cacert", "value"],
   ["cert", "value"],
   ["key", "value"],
@@ -21,6 +24,8 @@ const COMMON: OptionTable = new Map([
 export const COMMON_OPTIONS_HELP: string = `Options of every client command
   --endpoints <urls>   client URLs, tried in turn (default http://127.0.0.1:2379) [D_ENGINE_ENDPOINTS]
   --token <token>      client token [D_ENGINE_TOKEN]
+  --user <name>[:<password>]  whose rights to use; a password that is neither here nor in D_ENGINE_PASSWORD is
+                       asked for [D_ENGINE_USER]
   --cacert <file>      authority of the servers' certificates (PEM)
   --cert <file>        own certificate (PEM), with --key <file>
   --timeout <ms>       how long to wait for an endpoint (default 10000)
@@ -64,14 +69,17 @@ export function clientContext(
   };
 }
 
-function apiClient({ options }: ParsedArguments, timeoutMs: number, { env }: Terminal): ApiClient {
+function apiClient({ options }: ParsedArguments, timeoutMs: number, terminal: Terminal): ApiClient {
+  const { env } = terminal;
   const fromFlag = options.get("endpoints");
   const endpoints = fromFlag ?? env["D_ENGINE_ENDPOINTS"] ?? "http://127.0.0.1:2379";
   const token = options.get("token") ?? env["D_ENGINE_TOKEN"];
+  const credentials = credentialsOf(options, terminal);
   if (options.has("cert") !== options.has("key")) throw invalid("--cert and --key belong together");
   return new ApiClient({
     endpoints: parseUrlList(endpoints, fromFlag === undefined ? "D_ENGINE_ENDPOINTS" : "--endpoints"),
     timeoutMs,
+    ...(credentials === null ? {} : { login: new UserLogin(credentials) }),
     headers: token === undefined || token === "" ? {} : { authorization: `Bearer ${token}` },
     tls: {
       ...pemFile(options, "cacert", "ca"),
@@ -79,6 +87,21 @@ function apiClient({ options }: ParsedArguments, timeoutMs: number, { env }: Ter
       ...pemFile(options, "key", "key"),
     },
   });
+}
+
+function credentialsOf(options: ReadonlyMap<string, string>, terminal: Terminal): Credentials | null {
+  const { env } = terminal;
+  const [user, inline] = split(options.get("user") ?? env["D_ENGINE_USER"] ?? "");
+  if (user === "") return null;
+  const given = inline ?? env["D_ENGINE_PASSWORD"];
+  let asked: Promise<string> | null = null;
+  return {
+    user,
+    password: () => {
+      asked ??= given === undefined ? terminal.readSecret(`Password of ${user}: `) : Promise.resolve(given);
+      return asked;
+    },
+  };
 }
 
 function pemFile(

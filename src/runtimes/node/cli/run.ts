@@ -4,6 +4,17 @@ import { suggestion } from "../config/nearest.ts";
 import { invalid } from "../config/raw-settings.ts";
 import { VERSION } from "../version.ts";
 import { alarm, ALARM_HELP, ALARM_OPTIONS } from "./alarm-command.ts";
+import {
+  auth,
+  AUTH_HELP,
+  AUTH_OPTIONS,
+  role,
+  ROLE_HELP,
+  ROLE_OPTIONS,
+  user,
+  USER_HELP,
+  USER_OPTIONS,
+} from "./auth-commands.ts";
 import { type ClientContext, clientContext, COMMON_OPTIONS_HELP } from "./client-options.ts";
 import {
   member,
@@ -74,6 +85,9 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ],
   ["alarm", client("list and disarm alarms", ALARM_HELP, ALARM_OPTIONS, alarm)],
   ["member", client("list, add, promote, update and remove members", MEMBER_HELP, MEMBER_OPTIONS, member)],
+  ["auth", client("ask everybody who they are, or nobody", AUTH_HELP, AUTH_OPTIONS, auth)],
+  ["user", client("add, change and remove users", USER_HELP, USER_OPTIONS, user)],
+  ["role", client("say what roles permit", ROLE_HELP, ROLE_OPTIONS, role)],
   ["move-leader", client("hand leadership over", MOVE_LEADER_HELP, MOVE_LEADER_OPTIONS, moveLeader)],
 ]);
 
