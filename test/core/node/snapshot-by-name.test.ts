@@ -68,7 +68,7 @@ describe("a snapshot that the receiver can read where it is", () => {
   test("is asked after while it takes long, for as long as it grows", async () => {
     const scene = await behind({ seed: 2 });
     const { cluster, away, sent, shared } = scene;
-    shared.latencyMs = () => 2500;
+    shared.latencyMs = () => 1000;
     await cluster.world.complete("the start", away.start());
     await cluster.converged(600_000);
     expect(restored(away)).toBe(1);
