@@ -37,8 +37,8 @@ describe("a function in front of a node", () => {
   });
 
   it("answers an eventual read from the store, and says how old it is", async () => {
-    await group.members[0]!.client().put("a", "1");
-    const got = await invoke(handler, "/kv/a?consistency=eventual");
+    const revision = await group.members[0]!.client().put("a", "1");
+    const got = await invoke(handler, `/kv/a?consistency=eventual&min_revision=${revision}`);
     expect(got).toMatchObject({ status: 200, text: "1" });
     expect(Number(got.headers["x-d-engine-checked-ms-ago"])).toBeGreaterThanOrEqual(0);
     expect(Date.parse(got.headers["x-d-engine-written-at"]!)).toBeGreaterThan(Date.now() - 60_000);
@@ -144,8 +144,12 @@ describe("a function in front of a node", () => {
   it("refuses an answer that does not fit into one piece", async () => {
     const { engine } = group.members[0]!;
     const value = new Uint8Array(1_400_000);
-    for (const key of ["big/1", "big/2", "big/3"]) await engine.put({ key: Buffer.from(key), value });
-    const range = post({ key: base64("big/"), range_end: base64("big0"), serializable: true });
+    let revision = 0;
+    for (const key of ["big/1", "big/2", "big/3"]) {
+      ({ revision } = (await engine.put({ key: Buffer.from(key), value })).header);
+    }
+    const all = { key: base64("big/"), range_end: base64("big0"), serializable: true };
+    const range = post({ ...all, min_revision: revision });
     const got = await invoke(handler, "/v3/kv/range", range);
     expect(reasonOf(got)).toBe("replyTooLarge");
     await engine.deleteRange({ key: Buffer.from("big/"), rangeEnd: Buffer.from("big0") });
