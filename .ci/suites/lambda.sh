@@ -10,7 +10,7 @@ ric=${XDG_CACHE_HOME:-$HOME/.cache}/d-engine-ci/aws-lambda-ric-4.0.2
 install_ric() {
   [[ -f $ric/node_modules/aws-lambda-ric/rapid-client.node ]] && return
   rm -rf "$ric" && mkdir -p "$ric" && echo '{"private":true}' >"$ric/package.json" &&
-    timeout 200 npm install --prefix "$ric" --no-audit --no-fund --foreground-scripts aws-lambda-ric@4.0.2 \
+    timeout 130 npm install --prefix "$ric" --no-audit --no-fund --foreground-scripts aws-lambda-ric@4.0.2 \
       >"$WORK_DIR/ric.log" 2>&1 && [[ -f $ric/node_modules/aws-lambda-ric/rapid-client.node ]]
 }
 if command -v cmake >/dev/null && command -v g++ >/dev/null && install_ric; then
@@ -42,14 +42,14 @@ if command -v java >/dev/null && (fetch_dynamodb); then
   export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_REGION=us-east-1
   wait_until 30 curl -s "http://127.0.0.1:$port" || { cat "$WORK_DIR/dynamodb.log"; exit 1; }
   check "a function that is the node, its log on DynamoDB Local" \
-    node test/blackbox/lambda.ts "${runtime[@]}" --seconds=10 \
+    node test/blackbox/lambda.ts "${runtime[@]}" --seconds=5 \
     "--storage=dynamodb://engine/lambda?createTable=true&endpoint=http://127.0.0.1:$port"
 else
   echo "no DynamoDB Local: it needs Java"
 fi
 
 check "schedules of a function that is the node are clean" \
-  node test/runtimes/lambda/node/exploration/main.ts --from 7001 --seeds 400 --seconds 60
+  node test/runtimes/lambda/node/exploration/main.ts --from 7001 --seeds 300 --seconds 30
 check "planted bugs are found" \
-  node test/runtimes/lambda/node/exploration/planted-main.ts --seeds 300 --only \
+  node test/runtimes/lambda/node/exploration/planted-main.ts --seeds 200 --only \
   read-not-confirmed,leader-lease-after-thaw,ambiguous-is-failed,ambiguous-is-repeated

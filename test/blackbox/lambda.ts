@@ -24,6 +24,7 @@ import { sleep } from "./support/waiting.ts";
 const TOKEN = "a-token-for-the-black-box";
 const CLIENTS = 4;
 const MAX_ENVIRONMENTS = 24;
+const ENOUGH = 40;
 /** Longer than what most clients wait: on a small machine twenty cold starts at once take their time. */
 const TIMEOUT_MS = 15_000;
 
@@ -49,12 +50,18 @@ await program("lambda", 240, async (run) => {
     { length: CLIENTS },
     (_, id) => new Client(id, [endpoint], new Seeded(seeds.below(2 ** 31)), record),
   );
-  const endMs = performance.now() + Number(run.option("seconds") ?? 20) * 1000;
-  const killing = killNowAndThen(fleet, () => performance.now() > endMs);
-  await Promise.all(clients.map((client) => client.run(() => performance.now() > endMs)));
+  const ms = Number(run.option("seconds") ?? 20) * 1000;
+  const startedMs = performance.now();
+  // A machine that is busy with other things takes longer for as much.
+  const isOver = (): boolean => {
+    const passedMs = performance.now() - startedMs;
+    return passedMs > 6 * ms || (passedMs > ms && record.counts.ok > ENOUGH);
+  };
+  const killing = killNowAndThen(fleet, isOver);
+  await Promise.all(clients.map((client) => client.run(isOver)));
   await killing;
   const { ok, failed, unknown } = record.counts;
-  run.require(ok > 20, `requests: ${ok} done, ${failed} refused, ${unknown} without a certain end`);
+  run.require(ok > ENOUGH, `requests: ${ok} done, ${failed} refused, ${unknown} without a certain end`);
   await checkUniques(run, record, [endpoint]);
   await checkRegisters(run, record, clients[0]!, [endpoint]);
   checkSums(run, record);

@@ -12,9 +12,10 @@ import {
 } from "../../../core/node/index.ts";
 import { type Followed, LogFollower } from "./log-follower.ts";
 import { type Fate, LogReading, type LostWrite, LostWrites } from "./lost-write.ts";
+import { SharedStore } from "./shared-store.ts";
 
 export interface LambdaNodeOptions {
-  /** Connects to the store under the node's prefix. Called whenever the log is opened; each is closed again. */
+  /** Connects to the store under the node's prefix. One connection serves as long as the process lives. */
   readonly openStore: () => Promise<ObjectStore>;
   readonly groupId: string;
   /** The node's name, as `d-engine serve --name` has it. */
@@ -84,6 +85,7 @@ const ENGINE_GONE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["stopped", "prop
 export class LambdaNode {
   readonly #options: LambdaNodeOptions;
   readonly #lost: LostWrites = new LostWrites();
+  readonly #store: SharedStore;
   readonly #follower: LogFollower;
   #reign: Reign | null = null;
   #opening: Promise<Reign> | null = null;
@@ -95,7 +97,9 @@ export class LambdaNode {
   constructor(options: LambdaNodeOptions) {
     this.#options = options;
     const { openStore, clock, random, maxStateBytes = MAX_STATE_BYTES } = options;
-    this.#follower = new LogFollower({ openStore, clock, random, maxStateBytes });
+    this.#store = new SharedStore(openStore);
+    const lend = (): Promise<ObjectStore> => this.#store.lend();
+    this.#follower = new LogFollower({ openStore: lend, clock, random, maxStateBytes });
   }
 
   get clock(): Clock {
@@ -168,6 +172,7 @@ export class LambdaNode {
     this.#closed = true;
     await this.#opening?.catch(() => {});
     await this.#reign?.engine.stop();
+    await this.#store.close();
   }
 
   /** Null: it takes an engine that owns the log. */
@@ -242,14 +247,9 @@ export class LambdaNode {
 
   /** Takes the log over, after a pause if it was lost before: those that pushed one another out come back apart. */
   async #open(): Promise<Reign> {
-    const { openStore, clock, logger } = this.#options;
-    const store = await openStore();
-    try {
-      if (this.#losses > 0) await this.#waitForQuiet(store);
-    } catch (error) {
-      await store.close();
-      throw error;
-    }
+    const { clock, logger } = this.#options;
+    const store = await this.#store.lend();
+    if (this.#losses > 0) await this.#waitForQuiet(store);
     const startedMs = clock.nowMs();
     try {
       const reign = await this.#takeOver(store);
@@ -283,14 +283,8 @@ export class LambdaNode {
 
   async #takeOver(store: ObjectStore): Promise<Reign> {
     const { clock, random, logger } = this.#options;
-    let storage;
-    try {
-      // Who was quicker is to have its turn.
-      storage = await openObjectStorage({ store, clock, random, logger, maxRaises: 1 });
-    } catch (error) {
-      await store.close();
-      throw error;
-    }
+    // Who was quicker is to have its turn.
+    const storage = await openObjectStorage({ store, clock, random, logger, maxRaises: 1 });
     const reading = new LogReading(this.#lost);
     let engine: KvEngine;
     try {
