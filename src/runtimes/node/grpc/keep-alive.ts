@@ -1,4 +1,3 @@
-import { constants, type ServerHttp2Session } from "node:http2";
 import type { GrpcSettings } from "./settings.ts";
 
 /** Pings that come too soon are let pass so often. */
@@ -6,24 +5,33 @@ const MAX_STRIKES = 2;
 /** With no call under way a client has little to ask for. */
 const IDLE_MIN_PING_INTERVAL_MS = 2 * 3_600_000;
 
+/** What can be done about a connection. */
+export interface KeptConnection {
+  /** Bytes that have come. */
+  received(): number;
+  ping(): void;
+  sendAway(why: string): void;
+  hangUp(): void;
+}
+
 /**
  * The two halves of keep-alive on one connection, as Go's gRPC servers have them: clients that ping too often are sent
  * away (`too_many_pings`), and those from whom nothing comes are asked whether they live.
  */
 export class KeepAlive {
-  readonly #session: ServerHttp2Session;
-  readonly #minPingIntervalMs: number;
+  readonly #connection: KeptConnection;
+  readonly #settings: GrpcSettings;
   #strikes = 0;
   #lastPingMs = -Infinity;
   #calls = 0;
+  readonly #watching: NodeJS.Timeout | null;
   /** Runs out when the client does not answer. */
   #asked: NodeJS.Timeout | null = null;
 
-  constructor(session: ServerHttp2Session, settings: GrpcSettings) {
-    this.#session = session;
-    this.#minPingIntervalMs = settings.minPingIntervalMs;
-    session.on("ping", () => this.#pinged());
-    if (settings.pingIntervalMs > 0) this.#watch(settings);
+  constructor(connection: KeptConnection, settings: GrpcSettings) {
+    this.#connection = connection;
+    this.#settings = settings;
+    this.#watching = settings.pingIntervalMs > 0 ? this.#watch(settings.pingIntervalMs) : null;
   }
 
   callBegun(): void {
@@ -40,41 +48,36 @@ export class KeepAlive {
     this.#lastPingMs = -Infinity;
   }
 
-  #pinged(): void {
+  /** The client asks. */
+  pinged(): void {
     const nowMs = performance.now();
-    const minimumMs = this.#calls === 0 ? IDLE_MIN_PING_INTERVAL_MS : this.#minPingIntervalMs;
+    const minimumMs = this.#calls === 0 ? IDLE_MIN_PING_INTERVAL_MS : this.#settings.minPingIntervalMs;
     if (nowMs - this.#lastPingMs < minimumMs) this.#strikes++;
     this.#lastPingMs = nowMs;
-    if (this.#strikes <= MAX_STRIKES) return;
-    const session = this.#session;
-    if (session.destroyed) return;
-    session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM, 0, Buffer.from("too_many_pings"));
-    // Not before that is out.
-    setImmediate(() => session.destroy());
+    if (this.#strikes > MAX_STRIKES) this.#connection.sendAway("too_many_pings");
+  }
+
+  /** The client lives. */
+  pingAnswered(): void {
+    if (this.#asked !== null) clearTimeout(this.#asked);
+    this.#asked = null;
+  }
+
+  stop(): void {
+    if (this.#watching !== null) clearInterval(this.#watching);
+    this.pingAnswered();
   }
 
   /** Looks again and again whether something has come, and asks when nothing has. */
-  #watch({ pingIntervalMs, pingTimeoutMs }: GrpcSettings): void {
-    const session = this.#session;
-    let received = 0;
-    const timer = setInterval(() => {
-      if (session.destroyed) return;
-      const { bytesRead } = session.socket;
-      if (bytesRead === received) this.#ask(pingTimeoutMs);
-      received = bytesRead;
-    }, pingIntervalMs);
-    session.once("close", () => clearInterval(timer));
-  }
-
-  #ask(timeoutMs: number): void {
-    if (this.#asked !== null) return;
-    const session = this.#session;
-    this.#asked = setTimeout(() => session.destroy(), timeoutMs);
-    const answered = (): void => {
-      if (this.#asked !== null) clearTimeout(this.#asked);
-      this.#asked = null;
-    };
-    session.ping(answered);
-    session.once("close", answered);
+  #watch(intervalMs: number): NodeJS.Timeout {
+    let before = 0;
+    return setInterval(() => {
+      const received = this.#connection.received();
+      if (received === before && this.#asked === null) {
+        this.#asked = setTimeout(() => this.#connection.hangUp(), this.#settings.pingTimeoutMs);
+        this.#connection.ping();
+      }
+      before = received;
+    }, intervalMs);
   }
 }

@@ -1,4 +1,4 @@
-import { GrpcCode } from "../../../core/errors/index.ts";
+import { EngineError, GrpcCode } from "../../../core/errors/index.ts";
 import type { CallContext } from "./call-context.ts";
 import { Deadline } from "./deadline.ts";
 import type { CallEvents, Exchange } from "./exchange.ts";
@@ -35,6 +35,10 @@ export class StreamCall implements CallEvents {
 
   received(chunk: Uint8Array): void {
     if (this.#ended) return;
+    if (!this.#context.budget.take(chunk.length)) {
+      this.#fail(new EngineError("tooManyRequests"));
+      return;
+    }
     this.#waiting.push(chunk);
     this.#waitingBytes += chunk.length;
     if (this.#waitingBytes >= MAX_WAITING_BYTES) this.#exchange.pause();
@@ -71,8 +75,7 @@ export class StreamCall implements CallEvents {
     const { decode } = this.#endpoint;
     for (;;) {
       const chunks = this.#waiting;
-      this.#waiting = [];
-      this.#waitingBytes = 0;
+      this.#release();
       for (const chunk of chunks) for (const message of this.#reader.push(chunk)) yield decode(message);
       if (this.#waiting.length > 0) continue;
       if (this.#ended) break;
@@ -92,9 +95,15 @@ export class StreamCall implements CallEvents {
   /** Lets go of everything. */
   #let(): void {
     this.#ended = true;
-    this.#waiting = [];
+    this.#release();
     this.#reader.release();
     this.#over.abort();
     this.#wake();
+  }
+
+  #release(): void {
+    this.#context.budget.giveBack(this.#waitingBytes);
+    this.#waiting = [];
+    this.#waitingBytes = 0;
   }
 }

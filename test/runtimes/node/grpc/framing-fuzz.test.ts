@@ -212,7 +212,8 @@ describe("many who say little", () => {
     socket.write(Buffer.concat([PREFACE, SETTINGS]));
     await reader.find(({ type, flags }) => type === FRAMES.settings && flags === 1);
     for (const stream of [1, 3, 5, 7]) socket.write(frame(FRAMES.headers, 4, stream, callHeaders(PATHS[1]!)));
-    await reader.find(({ type }) => type === FRAMES.goaway);
-    await reader.closed;
+    const { stream, payload } = await reader.find(({ type }) => type === FRAMES.reset);
+    // Refused, so that it may be asked again.
+    expect([stream, payload.readUInt32BE()]).toEqual([7, 7]);
   });
 });

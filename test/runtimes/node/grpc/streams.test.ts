@@ -89,15 +89,14 @@ describe("watches", () => {
     stream.write({ create_request: { key: bytes("a") } });
     await stream.next();
     const value = new Uint8Array(100_000);
-    const before = process.memoryUsage().arrayBuffers;
-    for (let i = 0; i < 1000; i++) {
+    for (let i = 0; i < 300; i++) {
       await engine.put({ key: utf8("a"), value });
       if (i % 20 === 0) await new Promise((resolve) => setImmediate(resolve));
     }
-    // The store has all 100 MB once; the stream must not have them again.
-    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(160e6);
+    // It is behind, and so is told from history once it reads on: nothing waits for it but what is on its way.
+    expect(engine.watchStats().slowWatches).toBe(1);
     let revision = 2;
-    while (revision < 1002) {
+    while (revision < 302) {
       for (const { kv } of (await stream.next()).events as { kv: { mod_revision: string } }[]) {
         expect(kv.mod_revision).toBe(String(revision++));
       }

@@ -1,0 +1,79 @@
+import type { Socket } from "node:net";
+import { frame } from "./protocol.ts";
+
+/** A client that makes the server talk, and does not read, is let go at so many bytes. */
+const MAX_UNSENT_BYTES = 4 << 20;
+/** Of one turn; whoever always has more to say shall not fill the memory with it. */
+const MAX_TURN_BYTES = 64 << 10;
+
+/** Frames on their way out: those of one turn of the event loop leave together. */
+export class FrameWriter {
+  readonly #socket: Socket;
+  readonly #writable: () => void;
+  /** Somebody has been told to wait. */
+  #isBlocked = false;
+  #parts: Uint8Array[] = [];
+  #bytes = 0;
+  #flushing = false;
+  #hasEnded = false;
+
+  /** @param writable called when the client has made room. */
+  constructor(socket: Socket, writable: () => void) {
+    this.#socket = socket;
+    this.#writable = writable;
+    socket.on("drain", () => this.#unblock());
+  }
+
+  /** Whether the client, and this turn, take more. */
+  get isWritable(): boolean {
+    const isWritable = this.#bytes < MAX_TURN_BYTES && !this.#socket.writableNeedDrain;
+    if (!isWritable) this.#isBlocked = true;
+    return isWritable;
+  }
+
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  frame(type: number, flags: number, stream: number, payload: Uint8Array): void {
+    if (this.#hasEnded) return;
+    const bytes = frame(type, flags, stream, payload);
+    this.#parts.push(bytes);
+    this.#bytes += bytes.length;
+    if (this.#flushing) return;
+    this.#flushing = true;
+    setImmediate(() => {
+      this.#flushing = false;
+      this.#flush();
+    });
+  }
+
+  /** Says goodbye: nothing is sent after what is on its way, and nothing is read. */
+  end(): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#flush();
+    this.#socket.end();
+    // Whoever does not hang up in return is hung up on.
+    this.#socket.destroySoon();
+  }
+
+  #flush(): void {
+    const parts = this.#parts;
+    if (parts.length === 0) return;
+    const bytes = this.#bytes;
+    this.#parts = [];
+    this.#bytes = 0;
+    const socket = this.#socket;
+    if (!socket.writable) return;
+    socket.write(parts.length === 1 ? parts[0]! : Buffer.concat(parts, bytes));
+    if (socket.writableLength > MAX_UNSENT_BYTES) socket.destroy();
+    else this.#unblock();
+  }
+
+  #unblock(): void {
+    if (!this.#isBlocked || this.#socket.writableNeedDrain) return;
+    this.#isBlocked = false;
+    this.#writable();
+  }
+}
