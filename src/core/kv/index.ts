@@ -52,6 +52,7 @@ export {
   validateTxn,
 } from "./validate.ts";
 export { highestRevision, isReadOnly, requestSize } from "./request-shape.ts";
+export { readCaller, writeCaller } from "./auth/auth-codec.ts";
 export { validateAuthCommand } from "./auth/validate-auth.ts";
 export type { AuthStore, Standing } from "./auth/auth-store.ts";
 export { ANONYMOUS, ROOT, TOKEN_KEY_BYTES, TRUSTED } from "./auth/types.ts";

@@ -2,6 +2,7 @@ import { EngineError } from "../../core/errors/index.ts";
 import type { DurableObjectStorageEngine } from "../../adapters/durable-object/index.ts";
 import { KvEngine, type Logger, type Member } from "../../core/node/index.ts";
 import { clientGuard } from "../http/client-auth.ts";
+import { Accounts } from "../http/auth/accounts.ts";
 import { SocketSessions } from "../http/etcd/socket-sessions.ts";
 import { createApp, portableBase64 } from "../http/index.ts";
 import { type PeerReply, webPeerMac } from "../http/peer/index.ts";
@@ -102,7 +103,7 @@ export class ObjectHost {
     this.#keeper.check();
     if (isWatch(request)) await this.#catchUp();
     const isSocket = request.headers.get("Upgrade")?.toLowerCase() === "websocket";
-    const response = isSocket ? this.sockets.open(request) : await this.#fetch(request);
+    const response = isSocket ? await this.sockets.open(request) : await this.#fetch(request);
     const { leaderId, replica } = this.engine;
     const leader = leaderId === null ? undefined : replica.members().find(({ id }) => id === leaderId);
     if (leader !== undefined && leader.name !== "") response.headers.set(LEADER_NODE_HEADER, leader.name);
@@ -234,8 +235,9 @@ async function startNode(options: HostOptions): Promise<RunningNode> {
   const running = engine;
   const base64 = portableBase64;
   const guard = clientGuard({ clientToken: options.clientToken, allowInsecure: false }, undefined);
+  const accounts = new Accounts({ engine, clientToken: options.clientToken });
   const sessions = new SocketSessions({ engine, base64, guard, logger });
-  const sockets = new ObjectSockets({ state, engine, sessions, clock, logger });
+  const sockets = new ObjectSockets({ state, engine, sessions, accounts, clock, logger });
   const rest = new ObjectRest(engine, record, () => sockets.keep());
   const watchdog = new Watchdog(state.storage, record, clock, watchedNode(running, clock), failed);
   poll = () => {

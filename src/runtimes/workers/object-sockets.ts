@@ -1,11 +1,12 @@
 import { EngineError } from "../../core/errors/index.ts";
 import type { Clock, KvEngine, Logger, SavedWatches } from "../../core/node/index.ts";
-import { PING, PONG, SocketCode } from "../http/etcd/stream-socket.ts";
+import type { Accounts } from "../http/auth/accounts.ts";
+import { PING, PONG, SocketCode, withProtocolToken } from "../http/etcd/stream-socket.ts";
 import type { Session, SessionSocket, SocketSessions, WatchSocket } from "../http/etcd/socket-sessions.ts";
 import { replyToError } from "../http/errors.ts";
 import { type HibernatingSocket, type ObjectState, platform } from "./platform.ts";
 import { type Attached, SocketAttachments } from "./socket-attachments.ts";
-import { decodeWatches, encodeWatches } from "./watches-codec.ts";
+import { decodeCaller, decodeWatches, encodeCaller, encodeWatches } from "./watches-codec.ts";
 
 /**
  * Characters sent to one connection before a pause: nobody tells how much of it has been taken, and what has not is in
@@ -23,6 +24,7 @@ export interface ObjectSocketsOptions {
   readonly state: ObjectState;
   readonly engine: KvEngine;
   readonly sessions: SocketSessions;
+  readonly accounts: Accounts;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -48,9 +50,9 @@ export class ObjectSockets {
   }
 
   /** A request to open one. */
-  open(request: Request): Response {
+  async open(request: Request): Promise<Response> {
     try {
-      return this.#accept(request);
+      return await this.#accept(request);
     } catch (error) {
       return replyToError(error, this.#options.logger);
     }
@@ -78,20 +80,21 @@ export class ObjectSockets {
     for (const session of this.#open.values()) session.keep();
   }
 
-  #accept(request: Request): Response {
-    const { state, engine, sessions } = this.#options;
+  async #accept(request: Request): Promise<Response> {
+    const { state, engine, sessions, accounts } = this.#options;
     const topic = sessions.topicOf(request);
     if (topic instanceof Response) return topic;
+    const caller = await accounts.callerOf(withProtocolToken(request).headers);
     if (this.#open.size >= MAX_SOCKETS) throw new EngineError("tooManyRequests");
     const { about, requireLeader } = topic;
     // First, since it may refuse.
-    const stream = about === "watch" ? engine.watch({ requireLeader }) : null;
+    const stream = about === "watch" ? engine.watch({ requireLeader, caller }) : null;
     const { WebSocketPair } = platform();
     const { 0: client, 1: socket } = new WebSocketPair();
     state.acceptWebSocket(socket);
     if (stream === null) {
-      this.#attachments.attach(socket, { about, saved: new Uint8Array(0) });
-      this.#open.set(socket, sessions.leaseKeepAlive(this.#plain(socket)));
+      this.#attachments.attach(socket, { about, saved: encodeCaller(caller) });
+      this.#open.set(socket, sessions.leaseKeepAlive(this.#plain(socket), caller));
     } else {
       const kept = this.#watcher(socket);
       kept.keep(stream.save());
@@ -116,7 +119,7 @@ export class ObjectSockets {
         socket,
         attached.about === "watch"
           ? sessions.watch(engine.resumeWatch(decodeWatches(attached.saved)), this.#watcher(socket))
-          : sessions.leaseKeepAlive(this.#plain(socket)),
+          : sessions.leaseKeepAlive(this.#plain(socket), decodeCaller(attached.saved)),
       );
     } catch (error) {
       // Its client connects anew, and goes on from what it has seen.

@@ -1,4 +1,5 @@
 import { ByteReader, ByteWriter } from "../../core/bytes/index.ts";
+import { ANONYMOUS, type Caller, readCaller, writeCaller } from "../../core/kv/index.ts";
 import type { SavedWatch, SavedWatches, WatchFilter } from "../../core/node/index.ts";
 
 /*
@@ -11,6 +12,7 @@ const VERSION = 1;
 /** Bits of a stream... */
 const REQUIRE_LEADER = 1;
 const PROGRESS_ASKED = 2;
+const OF_SOMEBODY = 4;
 /** ...and of a watch. */
 const RANGE = 1;
 const PROGRESS_NOTIFY = 2;
@@ -19,9 +21,32 @@ const NO_DELETE = 8;
 const PREV_KV = 16;
 const FRAGMENT = 32;
 
-export function encodeWatches({ requireLeader, progressAsked, nextId, watches }: SavedWatches): Uint8Array {
+/** Of a connection that has nothing else to keep. */
+export function encodeCaller(caller: Caller): Uint8Array {
+  const writer = new ByteWriter(64);
+  if (caller.type !== "anonymous") writeCaller(writer, caller);
+  return writer.finish();
+}
+
+/** @throws EngineError `malformed`. */
+export function decodeCaller(saved: Uint8Array): Caller {
+  if (saved.length === 0) return ANONYMOUS;
+  const reader = new ByteReader(saved, "a connection's user");
+  const caller = readCaller(reader);
+  reader.end();
+  return caller;
+}
+
+export function encodeWatches(saved: SavedWatches): Uint8Array {
+  const { requireLeader, progressAsked, nextId, watches, caller = ANONYMOUS } = saved;
   const writer = new ByteWriter(1024).u8(VERSION);
-  writer.u8((requireLeader ? REQUIRE_LEADER : 0) | (progressAsked ? PROGRESS_ASKED : 0));
+  const isSomebody = caller.type !== "anonymous";
+  writer.u8(
+    (requireLeader ? REQUIRE_LEADER : 0) |
+      (progressAsked ? PROGRESS_ASKED : 0) |
+      (isSomebody ? OF_SOMEBODY : 0),
+  );
+  if (isSomebody) writeCaller(writer, caller);
   writer.u64(nextId).uint(watches.length);
   for (const { watchId, request, nextRevision } of watches) {
     const { key, rangeEnd, progressNotify, filters, prevKv, fragment } = request;
@@ -49,6 +74,7 @@ export function decodeWatches(saved: Uint8Array): SavedWatches {
   const reader = new ByteReader(saved, "a watcher's connection");
   if (reader.u8() !== VERSION) reader.fail("its version is not known");
   const bits = reader.u8();
+  const caller = (bits & OF_SOMEBODY) === 0 ? {} : { caller: readCaller(reader) };
   const nextId = reader.i64();
   const watches: SavedWatch[] = [];
   for (let left = reader.count(11); left > 0; left--) watches.push(readWatch(reader));
@@ -58,6 +84,7 @@ export function decodeWatches(saved: Uint8Array): SavedWatches {
     progressAsked: (bits & PROGRESS_ASKED) !== 0,
     nextId,
     watches,
+    ...caller,
   };
 }
 

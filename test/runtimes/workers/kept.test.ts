@@ -5,7 +5,13 @@ import { describe, expect, it } from "vitest";
 import type { SavedLeases, SavedWatch, SavedWatches } from "../../../src/core/node/index.ts";
 import { decodeLeases, encodeLeases } from "../../../src/runtimes/workers/lease-codec.ts";
 import { ObjectRest } from "../../../src/runtimes/workers/object-rest.ts";
-import { decodeWatches, encodeWatches } from "../../../src/runtimes/workers/watches-codec.ts";
+import type { Caller } from "../../../src/core/kv/index.ts";
+import {
+  decodeCaller,
+  decodeWatches,
+  encodeCaller,
+  encodeWatches,
+} from "../../../src/runtimes/workers/watches-codec.ts";
 
 const id = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });
 const bytes = fc.uint8Array({ maxLength: 20 });
@@ -26,12 +32,25 @@ const watch: fc.Arbitrary<SavedWatch> = fc.record({
   nextRevision: fc.option(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER })),
 });
 
-const saved: fc.Arbitrary<SavedWatches> = fc.record({
-  requireLeader: fc.boolean(),
-  progressAsked: fc.boolean(),
-  nextId: id,
-  watches: fc.array(watch, { maxLength: 10 }),
-});
+const caller: fc.Arbitrary<Caller> = fc.oneof(
+  fc.constant<Caller>({ type: "trusted" }),
+  fc.record({
+    type: fc.constant("user" as const),
+    name: fc.string({ minLength: 1, maxLength: 10, unit: "grapheme" }),
+    since: fc.nat(),
+  }),
+);
+
+const saved: fc.Arbitrary<SavedWatches> = fc.record(
+  {
+    requireLeader: fc.boolean(),
+    progressAsked: fc.boolean(),
+    nextId: id,
+    watches: fc.array(watch, { maxLength: 10 }),
+    caller,
+  },
+  { requiredKeys: ["requireLeader", "progressAsked", "nextId", "watches"] },
+);
 
 const leases: fc.Arbitrary<SavedLeases> = fc.record({
   term: fc.nat(),
@@ -43,6 +62,11 @@ describe("what is kept", () => {
     const watches = fc.property(saved, (each) => {
       expect(decodeWatches(encodeWatches(each))).toEqual(each);
     });
+    const callers = fc.property(caller, (each) => {
+      expect(decodeCaller(encodeCaller(each))).toEqual(each);
+    });
+    expect(decodeCaller(encodeCaller({ type: "anonymous" }))).toEqual({ type: "anonymous" });
+    fc.assert(callers);
     const deadlines = fc.property(leases, (each) => {
       expect(decodeLeases(encodeLeases(each))).toEqual(each);
     });

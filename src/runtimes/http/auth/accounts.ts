@@ -1,4 +1,5 @@
 import { EngineError } from "../../../core/errors/index.ts";
+import { ANONYMOUS, type Caller } from "../../../core/kv/index.ts";
 import { actAs, type CallOptions, type Engine, type Identities } from "../../../core/node/index.ts";
 import type { RequestHeaders } from "../client-auth.ts";
 import { isPassword } from "./password-hash.ts";
@@ -26,6 +27,7 @@ export interface AccountsOptions {
 interface Known {
   readonly claims: Claims;
   readonly key: Uint8Array;
+  readonly caller: Caller;
   readonly engine: Engine;
 }
 
@@ -37,7 +39,7 @@ export class Accounts {
   readonly #engine: Engine;
   readonly #clientToken: string | undefined;
   readonly #nowMs: () => number;
-  readonly #known: Map<string, Known> = new Map();
+  readonly #tokens: Map<string, Known> = new Map();
 
   constructor({ engine, clientToken, nowMs = () => Date.now() }: AccountsOptions) {
     this.#engine = engine;
@@ -76,14 +78,27 @@ export class Accounts {
    * @throws EngineError `unauthenticated`, at once or later, for a token that is not good.
    */
   engineOf(headers: RequestHeaders): Engine | Promise<Engine> {
+    const known = this.#known(headers);
+    if (known instanceof Promise) return known.then((found) => found?.engine ?? this.#engine);
+    return known?.engine ?? this.#engine;
+  }
+
+  /** Who sends a request, for whoever must remember it. @throws as `engineOf`. */
+  async callerOf(headers: RequestHeaders): Promise<Caller> {
+    return (await this.#known(headers))?.caller ?? ANONYMOUS;
+  }
+
+  /** Null: nobody says who asks, or nobody wants to know. */
+  #known(headers: RequestHeaders): Known | null | Promise<Known | null> {
     const token = this.#presented(headers);
-    if (token === null) return this.#engine;
+    if (token === null) return null;
     const { tokenKey } = this.#identities;
     // As in etcd, what is presented while authentication is off is nobody's concern.
-    if (tokenKey === null && !isUserToken(token)) return this.#engine;
-    const known = this.#known.get(token);
-    if (known !== undefined && known.key === tokenKey && this.#isGood(known.claims)) return known.engine;
-    return this.#find(token);
+    if (tokenKey === null && !isUserToken(token)) return null;
+    const known = this.#tokens.get(token);
+    return known !== undefined && known.key === tokenKey && this.#isGood(known.claims)
+      ? known
+      : this.#find(token);
   }
 
   /** What may be a user's token: the client token may be in the one place, and a user's in the other. */
@@ -96,29 +111,29 @@ export class Accounts {
     return null;
   }
 
-  async #find(token: string): Promise<Engine> {
-    this.#known.delete(token);
+  async #find(token: string): Promise<Known | null> {
+    this.#tokens.delete(token);
     const claims = claimsOf(token, this.#nowMs());
     if (claims === null && this.#identities.tokenKey !== null) throw new EngineError("unauthenticated");
-    if (claims === null) return this.#engine;
+    if (claims === null) return null;
     const found = await this.#check(token, claims);
     if (found !== null) return found;
     // This member may not have heard yet of the user, of the password, or that authentication is on.
     await this.#identities.refresh();
     const now = await this.#check(token, claims);
-    if (now !== null) return now;
-    if (this.#identities.tokenKey === null) return this.#engine;
+    if (now !== null || this.#identities.tokenKey === null) return now;
     throw new EngineError("unauthenticated");
   }
 
-  async #check(token: string, claims: Claims): Promise<Engine | null> {
+  async #check(token: string, claims: Claims): Promise<Known | null> {
     const key = this.#identities.tokenKey;
     if (key === null || !(await isSigned(token, key)) || !this.#isGood(claims)) return null;
     const { name, since } = claims;
-    const engine = actAs(this.#engine, { type: "user", name, since });
-    if (this.#known.size >= MAX_KNOWN) this.#known.clear();
-    this.#known.set(token, { claims, key, engine });
-    return engine;
+    const caller: Caller = { type: "user", name, since };
+    const known = { claims, key, caller, engine: actAs(this.#engine, caller) };
+    if (this.#tokens.size >= MAX_KNOWN) this.#tokens.clear();
+    this.#tokens.set(token, known);
+    return known;
   }
 
   #isGood(claims: Claims): boolean {

@@ -1,4 +1,5 @@
 import { EngineError, GrpcCode } from "../../../core/errors/index.ts";
+import { ANONYMOUS, type Caller } from "../../../core/kv/index.ts";
 import type { Engine, Logger, ResumableWatchStream, SavedWatches } from "../../../core/node/index.ts";
 import type { Base64 } from "../base64.ts";
 import type { Guard } from "../client-auth.ts";
@@ -94,7 +95,7 @@ export class SocketSessions {
     });
   }
 
-  leaseKeepAlive(socket: SessionSocket): Session {
+  leaseKeepAlive(socket: SessionSocket, caller: Caller = ANONYMOUS): Session {
     const { engine } = this.#options;
     const decode = this.#decoders.of(leaseIdRequest);
     const encode = this.#encoders.of(leaseReply);
@@ -106,7 +107,7 @@ export class SocketSessions {
         const { id } = decodeJsonBody(text, decode, "leaseKeepAlive");
         await before;
         if (over.signal.aborted) return;
-        const reply = leaseReplyOf(await engine.leaseKeepAlive(id, { signal: over.signal }));
+        const reply = leaseReplyOf(await engine.leaseKeepAlive(id, { signal: over.signal, caller }));
         socket.send(`{"result":${encode(reply)}}`);
       } catch (error) {
         if (over.signal.aborted) return;
