@@ -64,8 +64,8 @@ export class LambdaEngine implements Engine {
     return this.#current().auth;
   }
 
-  status(): EngineStatus {
-    return this.#current().status();
+  status(options: Pick<CallOptions, "caller"> = {}): EngineStatus {
+    return this.#current().status(options);
   }
 
   header(): ResponseHeader {
@@ -146,7 +146,7 @@ export class LambdaEngine implements Engine {
       (engine, call) => engine.leaseGrant({ ...request, id }, call),
       async (result, engine) => {
         // 0: it has ended since.
-        const { ttlMs } = await engine.leaseTimeToLive({ id });
+        const { ttlMs } = await engine.leaseTimeToLive({ id }, options);
         return { id, ttlMs, ...answered(result, engine) };
       },
     );
