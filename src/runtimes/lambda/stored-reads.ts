@@ -24,6 +24,8 @@ export interface StoredReadsOptions {
 const STEP_BYTES = 8 << 20;
 /** What a read that takes anything waits for news. */
 const NEWS_MS = 500;
+/** A state that was too large is not fetched again for so long: it may take many requests to find that out. */
+const TOO_LARGE_MS = 60_000;
 /** Between two looks for a revision that is not there yet. */
 const LOOK_AGAIN_MS = 50;
 
@@ -52,6 +54,7 @@ export class StoredReads {
   /** When the copy last had everything. */
   #checked: Moment | null = null;
   #catchingUp: Promise<void> | null = null;
+  #tooLarge: { readonly error: EngineError; readonly since: Moment } | null = null;
 
   constructor(options: StoredReadsOptions) {
     this.#options = options;
@@ -81,6 +84,7 @@ export class StoredReads {
 
   /** A copy that is as new as it is asked to be, and as time allows. */
   async #copy(minRevision: number): Promise<Copy> {
+    if (this.#tooLarge !== null && msSince(this.#tooLarge.since) < TOO_LARGE_MS) throw this.#tooLarge.error;
     const deadline = this.#deadlines.getStore();
     const leftMs = (): number => deadline?.leftMs() ?? NEWS_MS;
     const copy = this.#present();
@@ -128,8 +132,9 @@ export class StoredReads {
       await Promise.race([this.#catchingUp, late]);
       return null;
     } catch (error) {
-      if (error instanceof EngineError) return error;
-      throw error;
+      if (!(error instanceof EngineError)) throw error;
+      if (error.code === "stateTooLarge") this.#tooLarge = { error, since: now() };
+      return error;
     } finally {
       clearTimeout(timer);
     }

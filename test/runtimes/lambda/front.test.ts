@@ -111,6 +111,11 @@ describe("a function in front of a node", () => {
     const small = frontHandler({ ...group.env, D_ENGINE_MAX_STATE_BYTES: "20000" });
     const got = await invoke(small, "/kv/a?consistency=eventual");
     expect([got.status, reasonOf(got)]).toEqual([400, "stateTooLarge"]);
+    // It is not fetched again with each request.
+    await settled();
+    const before = bucket.requests;
+    expect(reasonOf(await invoke(small, "/kv/a?consistency=eventual"))).toBe("stateTooLarge");
+    expect(bucket.requests).toBe(before);
   });
 
   it("serves many at once from one copy, each with its own time", async () => {
