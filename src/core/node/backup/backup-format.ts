@@ -1,4 +1,5 @@
-import { ByteReader, ByteWriter, SHA256_BYTES } from "../../bytes/index.ts";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { ByteReader, ByteWriter } from "../../bytes/index.ts";
 import { EngineError } from "../../errors/index.ts";
 import type { Revision } from "../../kv/index.ts";
 
@@ -82,7 +83,7 @@ export function paddingBytes(headBytes: number, contentBytes: number): number {
 
 /** Of the whole file. */
 export function backupBytes(headBytes: number, contentBytes: number): number {
-  return headBytes + contentBytes + paddingBytes(headBytes, contentBytes) + SHA256_BYTES;
+  return headBytes + contentBytes + paddingBytes(headBytes, contentBytes) + sha256.outputLen;
 }
 
 export function brokenBackup(problem: string): EngineError {

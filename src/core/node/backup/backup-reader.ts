@@ -1,4 +1,5 @@
-import { equalBytes, Sha256, SHA256_BYTES } from "../../bytes/index.ts";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { equalBytes } from "../../bytes/index.ts";
 import { EngineError } from "../../errors/index.ts";
 import {
   backupBytes,
@@ -24,7 +25,7 @@ export interface BackupSummary extends BackupHead {
  */
 export class BackupReader {
   readonly #onContent: (bytes: Uint8Array) => void;
-  readonly #hash = new Sha256();
+  readonly #hash = sha256.create();
   #part: "preface" | "head" | "content" | "padding" | "digest" | "end" = "preface";
   /** Bytes of a small part that has not arrived whole. */
   #gathered: Uint8Array = new Uint8Array(PREFACE_BYTES);
@@ -119,7 +120,7 @@ export class BackupReader {
       this.#part = "padding";
       this.#left = paddingBytes(this.#headBytes, this.#head?.contentBytes ?? 0);
     }
-    if (this.#left === 0) this.#await("digest", SHA256_BYTES);
+    if (this.#left === 0) this.#await("digest", sha256.outputLen);
   }
 
   #await(part: "head" | "digest", length: number): void {

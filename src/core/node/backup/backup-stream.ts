@@ -1,4 +1,4 @@
-import { Sha256, SHA256_BYTES } from "../../bytes/index.ts";
+import { sha256 } from "@noble/hashes/sha2.js";
 import type { CallOptions, ResponseHeader } from "../engine.ts";
 import type { StateWalk, StateWalks } from "../state-walks.ts";
 import { backupBytes, type BackupHead, encodeHead, paddingBytes } from "./backup-format.ts";
@@ -37,7 +37,7 @@ export async function* backupOf(
     const contentBytes = await sizeOf(walk, signal);
     const head = encodeHead({ ...origin, revision, contentBytes });
     let remainingBytes = backupBytes(head.length, contentBytes);
-    const hash = new Sha256();
+    const hash = sha256.create();
     for await (const bytes of bodyOf(walk, head, contentBytes, signal)) {
       hash.update(bytes);
       remainingBytes -= bytes.length;
@@ -49,7 +49,7 @@ export async function* backupOf(
       }
     }
     const digest = hash.digest();
-    yield { header, bytes: digest, remainingBytes: remainingBytes - SHA256_BYTES };
+    yield { header, bytes: digest, remainingBytes: remainingBytes - sha256.outputLen };
   } finally {
     walk.end();
   }
