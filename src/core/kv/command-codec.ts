@@ -3,7 +3,8 @@ import { assert, assertNever } from "../errors/index.ts";
 import { readAuthCommand, readCaller, writeAuthCommand, writeCaller } from "./auth/auth-codec.ts";
 import { indexIn, NOTHING, pick, readFlags, readKey, readWhole, writeKey } from "./codec-fields.ts";
 import { readAlarmCommand, writeAlarmCommand } from "./alarm-codec.ts";
-import { FINGERPRINT_LENGTH, isFingerprint, isIdempotencyKey } from "./idempotency.ts";
+import { FINGERPRINT_LENGTH, isFingerprint } from "./idempotency.ts";
+import { isIdempotencyKey } from "./idempotency-key.ts";
 import { MAX_IDEMPOTENCY_KEY_LENGTH, MAX_LEASE_TTL_MS, MAX_TXN_DEPTH } from "./limits.ts";
 import type {
   CommandOf,

@@ -1,4 +1,5 @@
 import { Hash64 } from "./hash64.ts";
+import { isIdempotencyKey } from "./idempotency-key.ts";
 import { MAX_REMEMBERED_BYTES, MAX_REMEMBERED_WRITES } from "./limits.ts";
 import { encodeResult } from "./result-codec.ts";
 import type { NamedResult } from "./types.ts";
@@ -24,11 +25,6 @@ export function fingerprintOf(encodedCommand: Uint8Array): string {
 
 export function isFingerprint(text: string): boolean {
   return /^[0-9a-f]{16}$/.test(text);
-}
-
-/** 1 to 64 printable ASCII characters but for quotes and backslashes, which headers would have to escape. */
-export function isIdempotencyKey(text: string): boolean {
-  return /^[\x21\x23-\x5b\x5d-\x7e]{1,64}$/.test(text);
 }
 
 /** What a user's write is remembered as. No idempotency key has a space. */

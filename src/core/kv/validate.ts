@@ -1,7 +1,7 @@
 import { EngineError, assertNever } from "../errors/index.ts";
 import type { ErrorCode } from "../errors/index.ts";
 import { validateAuthCommand } from "./auth/validate-auth.ts";
-import { isIdempotencyKey } from "./idempotency.ts";
+import { isIdempotencyKey } from "./idempotency-key.ts";
 import { checkIntervals } from "./intervals.ts";
 import { MAX_LEASE_TTL_MS, MAX_TXN_DEPTH } from "./limits.ts";
 import type {

@@ -2,7 +2,7 @@ import { EngineError } from "../../core/errors/index.ts";
 import { Patience, reasonOf, sleep } from "../../core/node/client/index.ts";
 import type { Clock, WriteOptions } from "../../core/node/index.ts";
 // Not by the index: where nothing is bundled that would load the whole store.
-import { isIdempotencyKey } from "../../core/kv/idempotency.ts";
+import { isIdempotencyKey } from "../../core/kv/idempotency-key.ts";
 import type { Call, Reply } from "./calls.ts";
 import type { Endpoints } from "./endpoints.ts";
 import type { Exchange } from "./exchange.ts";

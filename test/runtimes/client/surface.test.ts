@@ -39,7 +39,7 @@ describe("the client", () => {
     ]);
     const few = (box: string): string[] =>
       loaded.filter((url) => url.replace(root, "").split("/").slice(0, -1).join("/") === box);
-    expect(few("core/kv").length + few("core/node").length + few("runtimes/http").length).toBe(4);
+    expect(few("core/kv").length + few("core/node").length + few("runtimes/http").length).toBe(5);
   });
 });
 
