@@ -3,10 +3,14 @@ import { describe, expect, it } from "vitest";
 import { AssertionError, EngineError } from "../../../src/core/errors/index.ts";
 import { decodeCommand, encodeCommand } from "../../../src/core/kv/index.ts";
 import type { KvCommand, RequestOp, TxnRequest } from "../../../src/core/kv/index.ts";
+import { commandsOfSomebody } from "./auth/arbitrary-commands.ts";
 import { alarmCommands, commands as mostCommands, operations } from "./arbitraries.ts";
 import { bytes, codeOf, putRequest } from "./support.ts";
 
-const commands = fc.oneof({ weight: 9, arbitrary: mostCommands }, alarmCommands);
+const commands = fc.oneof({ weight: 9, arbitrary: mostCommands }, alarmCommands, {
+  weight: 5,
+  arbitrary: commandsOfSomebody(mostCommands),
+});
 
 const EXAMPLE: KvCommand = {
   type: "txn",
