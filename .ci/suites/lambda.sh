@@ -10,7 +10,7 @@ ric=${XDG_CACHE_HOME:-$HOME/.cache}/d-engine-ci/aws-lambda-ric-4.0.2
 install_ric() {
   [[ -f $ric/node_modules/aws-lambda-ric/rapid-client.node ]] && return
   rm -rf "$ric" && mkdir -p "$ric" && echo '{"private":true}' >"$ric/package.json" &&
-    timeout 130 npm install --prefix "$ric" --no-audit --no-fund --foreground-scripts aws-lambda-ric@4.0.2 \
+    timeout 110 npm install --prefix "$ric" --no-audit --no-fund --foreground-scripts aws-lambda-ric@4.0.2 \
       >"$WORK_DIR/ric.log" 2>&1 && [[ -f $ric/node_modules/aws-lambda-ric/rapid-client.node ]]
 }
 if command -v cmake >/dev/null && command -v g++ >/dev/null && install_ric; then
@@ -51,5 +51,5 @@ fi
 check "schedules of a function that is the node are clean" \
   node test/runtimes/lambda/node/exploration/main.ts --from 7001 --seeds 300 --seconds 30
 check "planted bugs are found" \
-  node test/runtimes/lambda/node/exploration/planted-main.ts --seeds 200 --only \
-  read-not-confirmed,leader-lease-after-thaw,ambiguous-is-failed,ambiguous-is-repeated
+  node test/runtimes/lambda/node/exploration/planted-main.ts --seeds 600 --only \
+  read-not-confirmed,leader-lease-after-thaw,ambiguous-is-failed,ambiguous-is-repeated,half-followed,not-fenced

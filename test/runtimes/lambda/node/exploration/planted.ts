@@ -33,6 +33,13 @@ export const PLANTED: readonly Planted[] = [
     "ambiguous-is-failed",
     "a write that was under way when its engine was fenced is reported as not done",
     `${NODE}/lambda-node.ts`,
+    "    const next = { id: error.proposal,",
+    '    if (error.proposal !== null) throw new EngineError("tooManyRequests");\n    const next = { id: error.proposal,',
+  ),
+  planted(
+    "late-is-failed",
+    "a write that was under way, and could not be looked for in time, is reported as not done",
+    `${NODE}/lambda-node.ts`,
     '  if (cause instanceof EngineError && cause.maybeApplied) return cause;\n  return new EngineError("timeout", cause === undefined ? {} : { cause });',
     '  return new EngineError("tooManyRequests", { cause });',
   ),
