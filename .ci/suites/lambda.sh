@@ -1,8 +1,8 @@
 # A function that is the node, as it is deployed: the bundle, AWS's own runtime client (aws-lambda-ric), and processes
 # that are stopped between their invocations. And more schedules of the simulator than npm test plays.
 
-# The emulator that AWS offers (aws-lambda-rie) is not here: its Go module is refused by the module proxy, since it calls
-# itself by another name (go.amzn.com). What it would serve, the Runtime API, test/blackbox/lambda/runtime-api.ts does.
+# The emulator that AWS offers (aws-lambda-rie, a Go module) is not here: the module proxy answers 403 for it, under its
+# repository's name and under go.amzn.com. What it would serve, the Runtime API, test/blackbox/lambda/runtime-api.ts does.
 echo "aws-lambda-rie cannot be had as a Go module; the Runtime API is served by test/blackbox/lambda"
 
 # Its native part takes a minute or two to compile, so it is kept from one run to the next.
