@@ -346,6 +346,31 @@ describe("keep-alive", () => {
     expect(connection.destroyed).toBe(false);
   });
 
+  it("bears with them while a large answer is on its way", async () => {
+    const site = await openSite({ maxMessageBytes: 4 << 20 });
+    await site.engine.put({ key: utf8("k"), value: new Uint8Array(3 << 20) });
+    const socket = await site.socket();
+    const reader = new FrameReader(socket);
+    socket.write(Buffer.concat([PREFACE, frame(FRAMES.settings, 0, 0)]));
+    socket.write(frame(FRAMES.headers, 4, 1, callHeaders("/etcdserverpb.KV/Range")));
+    socket.write(frame(FRAMES.data, 1, 1, prefixed(Buffer.from([10, 1, 107]))));
+    let received = 0;
+    let seen = 0;
+    // As Go's clients do it: a ping for what has come, and then room for more.
+    while (received < 3 << 20) {
+      const { payload } = await reader.find(
+        (each) => each.type === FRAMES.data && reader.frames.indexOf(each) >= seen,
+      );
+      seen = reader.frames.findIndex((each) => each.payload === payload) + 1;
+      received += payload.length;
+      const more = Buffer.alloc(4);
+      more.writeUInt32BE(payload.length);
+      socket.write(frame(FRAMES.ping, 0, 0, Buffer.alloc(8)));
+      for (const stream of [0, 1]) socket.write(frame(FRAMES.windowUpdate, 0, stream, more));
+    }
+    await reader.find(({ type, flags }) => type === FRAMES.headers && (flags & 1) === 1);
+  });
+
   it("hangs up on clients that do not answer", async () => {
     const site = await openSite({ settings: { pingIntervalMs: 20, pingTimeoutMs: 20 } });
     const socket = await site.socket();

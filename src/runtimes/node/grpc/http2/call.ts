@@ -21,8 +21,6 @@ export interface CallWire {
   queued(bytes: number): void;
   /** It is over, with what the client is to be told, if anything. */
   over(call: Http2Call, code: ErrorCode | null): void;
-  /** An answer goes out. */
-  answered(): void;
 }
 
 /** One call on a connection: an HTTP/2 stream. */
@@ -89,7 +87,6 @@ export class Http2Call implements Exchange {
 
   send(message: Uint8Array, metadata?: Metadata): boolean {
     if (this.#isOver) return true;
-    this.#wire.answered();
     if (!this.#headSent) {
       this.#headSent = true;
       this.#wire.frame(FrameType.headers, Flag.endHeaders, this.id, answerHead(metadata));
@@ -108,7 +105,6 @@ export class Http2Call implements Exchange {
 
   finish(status: GrpcStatus, metadata?: Metadata): void {
     if (this.#isOver || this.#trailers !== null) return;
-    this.#wire.answered();
     if (!this.#headSent) {
       this.#end(answerAlone(status, metadata));
       return;

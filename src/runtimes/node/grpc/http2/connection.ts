@@ -97,6 +97,8 @@ export class Http2Connection implements CallWire {
   }
 
   frame(type: number, flags: number, stream: number, payload: Uint8Array): void {
+    // Clients may ask for the round trip's time as often as they are sent something.
+    if (type === FrameType.data || type === FrameType.headers) this.#keepAlive.answered();
     this.#writer.frame(type, flags, stream, payload);
   }
 
@@ -106,10 +108,6 @@ export class Http2Connection implements CallWire {
 
   queued(bytes: number): void {
     this.#queuedBytes += bytes;
-  }
-
-  answered(): void {
-    this.#keepAlive.answered();
   }
 
   over(call: Http2Call, code: ErrorCode | null): void {
