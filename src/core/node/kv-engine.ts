@@ -335,7 +335,6 @@ export class KvEngine implements Engine {
   }
 
   async leaseKeepAlive(id: bigint, options: CallOptions = {}): Promise<LeaseKeepAliveResponse & WithHeader> {
-    this.#access.requireUser(options);
     const renewed = await this.#leases.keepAlive(id, options);
     return { ...renewed, header: this.header() };
   }
@@ -344,7 +343,6 @@ export class KvEngine implements Engine {
     request: LeaseTimeToLiveRequest,
     options: CallOptions = {},
   ): Promise<LeaseTimeToLiveResponse & WithHeader> {
-    this.#access.requireUser(options);
     const found = await this.#leases.timeToLive(request, options);
     for (const key of found.keys) this.#access.requireRead(options, { type: "range", request: { key } });
     return { ...found, header: this.header() };

@@ -1,5 +1,6 @@
 import { EngineError } from "../errors/index.ts";
 import {
+  ANONYMOUS,
   encodeCommand,
   type ExpiredLease,
   type KvCommand,
@@ -126,7 +127,7 @@ export class LeaseOperations {
   }
 
   async keepAlive(id: bigint, call: CallOptions): Promise<LeaseKeepAliveResponse> {
-    const answer = await this.#ask({ kind: "renew", id }, call);
+    const answer = await this.#ask("renew", id, call);
     return { id, ttlMs: answer?.ttlMs ?? 0 };
   }
 
@@ -134,7 +135,7 @@ export class LeaseOperations {
     { id, keys = false }: LeaseTimeToLiveRequest,
     call: CallOptions,
   ): Promise<LeaseTimeToLiveResponse> {
-    const answer = await this.#ask({ kind: "look", id }, call);
+    const answer = await this.#ask("look", id, call);
     if (answer === null) return { id, remainingMs: -1, ttlMs: 0, keys: [] };
     if (keys) await this.#replica.barrier({ ...call, consistency: "linearizable" });
     return { id, ...answer, keys: keys ? this.#store.leaseKeys(id) : [] };
@@ -145,17 +146,27 @@ export class LeaseOperations {
     return Array.from(this.#store.leases(), ({ id }) => id);
   }
 
-  async #ask(question: LeaseQuestion, call: CallOptions): Promise<LeaseAnswer> {
-    if (BigInt.asIntN(64, question.id) !== question.id) {
+  async #ask(
+    kind: LeaseQuestion["kind"],
+    id: bigint,
+    { caller = ANONYMOUS, ...call }: CallOptions,
+  ): Promise<Exclude<LeaseAnswer, { readonly refused: unknown }>> {
+    if (BigInt.asIntN(64, id) !== id) {
       throw new EngineError("invalidArgument", { detail: "ID does not fit into 64 bits" });
     }
-    return decodeLeaseAnswer(await this.#replica.askLeader(encodeLeaseQuestion(question), call));
+    const question = encodeLeaseQuestion({ kind, id, caller });
+    const answer = decodeLeaseAnswer(await this.#replica.askLeader(question, call));
+    if (answer !== null && "refused" in answer) throw new EngineError(answer.refused);
+    return answer;
   }
 
   /** As the leader, if this node is it; null if it is not, or the lease is about to go. */
-  async #answer({ kind, id }: LeaseQuestion): Promise<Uint8Array | null> {
+  async #answer({ kind, id, caller }: LeaseQuestion): Promise<Uint8Array | null> {
     // Confirmed after the question came: whoever leads next gives the lease its whole time from later than that.
     await this.#barrier();
+    // By what the group has decided, whatever the member that asks has heard of it.
+    const standing = this.#store.auth.standing(caller);
+    if (standing.type === "refused") return encodeLeaseAnswer({ refused: standing.code });
     const state = kind === "renew" ? this.#lessor.renew(id) : this.#lessor.look(id);
     switch (state.type) {
       case "ending":

@@ -150,6 +150,7 @@ describe("users and roles", () => {
     await changed(cluster, { op: "enable" });
     expect(follower.auth.identities.tokenKey).toBe(null);
     cluster.network.heal();
+    expect(await errorOf(cluster, follower.leaseKeepAlive(77n))).toMatchObject({ code: "userEmpty" });
     expect(await errorOf(cluster, follower.memberRemove(77n))).toMatchObject({ code: "userEmpty" });
     expect(leader.status().revision).toBe(1);
   });
