@@ -36,6 +36,8 @@ export interface EmbeddedOptions {
   readonly peerKeyFile?: string;
   readonly peerTrustedCaFile?: string;
   readonly peerClientCertAuth?: boolean;
+  readonly peerCertAllowedCn?: string;
+  readonly tlsMinVersion?: "TLS1.2" | "TLS1.3";
   /** Milliseconds. */
   readonly heartbeatInterval?: number;
   /** Milliseconds. */
@@ -45,6 +47,14 @@ export interface EmbeddedOptions {
   readonly snapshotCount?: number;
   readonly maxRequestBytes?: number;
   readonly maxTxnOps?: number;
+  /** gRPC calls under way on one connection. */
+  readonly maxConcurrentStreams?: number;
+  /** gRPC clients that ping more often are sent away: a time like `5s`. */
+  readonly grpcKeepaliveMinTime?: string;
+  /** A gRPC client from whom nothing has come for so long is asked whether it lives: a time like `2h`. */
+  readonly grpcKeepaliveInterval?: string;
+  /** And how long it has to answer. */
+  readonly grpcKeepaliveTimeout?: string;
   /** Memory that keys, values and their history may take, in bytes. Default: 1 GiB. */
   readonly quotaBackendBytes?: number;
   /** What `autoCompactionRetention` counts. Default: periodic. */

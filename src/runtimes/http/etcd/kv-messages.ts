@@ -62,10 +62,6 @@ export type PutReply = PutResponse & { readonly header: HeaderMessage };
 export type RangeReply = RangeResponse & { readonly header: HeaderMessage; readonly age?: ReadAge };
 export type DeleteRangeReply = DeleteRangeResponse & { readonly header: HeaderMessage };
 
-export interface RangeStreamReply {
-  readonly rangeResponse: RangeReply;
-}
-
 export interface TxnReply {
   readonly header: HeaderMessage;
   readonly succeeded: boolean;
@@ -167,12 +163,6 @@ export const rangeReply: Message<RangeReply> = message<RangeReply>(
     count: int64(4),
     age: nested(null, () => age),
   },
-);
-
-export const rangeStreamReply: Message<RangeStreamReply> = message<RangeStreamReply>(
-  "RangeStreamResponse",
-  () => ({ rangeResponse: { header: NO_HEADER, kvs: [], more: false, count: 0 } }),
-  { rangeResponse: nested(1, () => rangeReply) },
 );
 
 export const putRequest: Message<PutRequest> = message<PutRequest>("PutRequest", () => ({ key: NO_BYTES }), {

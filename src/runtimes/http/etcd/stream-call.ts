@@ -6,7 +6,7 @@ import type { StreamMethod } from "./stream-methods.ts";
 export const PREFIXES = ["/v3", "/v3beta"] as const;
 
 export function streamPaths({ path }: StreamMethod): string[] {
-  return path === null ? [] : PREFIXES.map((prefix) => prefix + path);
+  return PREFIXES.map((prefix) => prefix + path);
 }
 
 /** etcd's metadata; its gateway passes headers with this prefix on. */

@@ -1,10 +1,8 @@
 import { BACKUP_VERSION_NAME, type Engine, observe } from "../../../core/node/index.ts";
 import type { Message, MessageInfo } from "../codec/index.ts";
 import { emptyRequest, snapshotReply, type SnapshotReply } from "./cluster-messages.ts";
-import { rangeRequest, rangeStreamReply } from "./kv-messages.ts";
 import * as lease from "./lease-messages.ts";
 import * as locks from "./lock-messages.ts";
-import { rangeStream } from "./range-stream.ts";
 import { watchReply, watchRequest } from "./watch-messages.ts";
 import { watch } from "./watch-method.ts";
 
@@ -20,14 +18,13 @@ export interface StreamCall {
 export interface StreamMethod {
   /** The protobuf service. */
   readonly service:
-    | "etcdserverpb.KV"
     | "etcdserverpb.Lease"
     | "etcdserverpb.Maintenance"
     | "etcdserverpb.Watch"
     | "v3electionpb.Election";
   readonly rpc: string;
-  /** The gateway's path below `/v3`; null where it has none, and gRPC alone carries it. */
-  readonly path: string | null;
+  /** The gateway's path below `/v3`. */
+  readonly path: string;
   /** Names a request in complaints about it. */
   readonly root: string;
   readonly request: MessageInfo;
@@ -45,14 +42,6 @@ export interface StreamMethod {
 
 /** The streams of etcd's v3 API that the engine has. */
 export const STREAM_METHODS: readonly StreamMethod[] = [
-  streamMethod({
-    service: "etcdserverpb.KV",
-    rpc: "RangeStream",
-    path: null,
-    request: rangeRequest,
-    response: rangeStreamReply,
-    open: rangeStream,
-  }),
   streamMethod({
     service: "etcdserverpb.Lease",
     rpc: "LeaseKeepAlive",
@@ -127,7 +116,7 @@ async function* snapshot(
 function streamMethod<Req, Res>(definition: {
   readonly service: StreamMethod["service"];
   readonly rpc: string;
-  readonly path: string | null;
+  readonly path: string;
   readonly request: Message<Req>;
   readonly response: Message<Res>;
   readonly open: (

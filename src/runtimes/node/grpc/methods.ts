@@ -6,6 +6,7 @@ import {
   type ProtobufEncoder,
   ProtobufEncoders,
 } from "../../http/codec/index.ts";
+import { RANGE_STREAM } from "./range-stream.ts";
 import { HEALTH_METHODS, HEALTH_STREAMS } from "./health.ts";
 
 interface Codec {
@@ -25,7 +26,7 @@ export type UnaryMethod = Pick<
 >;
 export type StreamMethodOf = Pick<StreamMethod, "rpc" | "root" | "request" | "response" | "open">;
 
-/** Every method by its path: those that JSON has, and the health service. */
+/** Every method by its path: those that JSON has, and those that are gRPC's alone. */
 export function endpoints(): ReadonlyMap<string, Endpoint> {
   const decoders = new ProtobufDecoders();
   const encoders = new ProtobufEncoders();
@@ -37,7 +38,7 @@ export function endpoints(): ReadonlyMap<string, Endpoint> {
   for (const method of [...METHODS, ...HEALTH_METHODS]) {
     table.set(pathOf(method), { type: "unary", method, ...codec(method) });
   }
-  for (const method of [...STREAM_METHODS, ...HEALTH_STREAMS]) {
+  for (const method of [...STREAM_METHODS, RANGE_STREAM, ...HEALTH_STREAMS]) {
     table.set(pathOf(method), { type: "stream", method, ...codec(method) });
   }
   return table;

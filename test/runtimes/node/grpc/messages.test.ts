@@ -12,6 +12,7 @@ import { METHODS } from "../../../../src/runtimes/http/etcd/methods.ts";
 import { putRequest, rangeReply, txnRequest } from "../../../../src/runtimes/http/etcd/kv-messages.ts";
 import { STREAM_METHODS } from "../../../../src/runtimes/http/etcd/stream-methods.ts";
 import { watchReply, watchRequest } from "../../../../src/runtimes/http/etcd/watch-messages.ts";
+import { RANGE_STREAM } from "../../../../src/runtimes/node/grpc/range-stream.ts";
 import { DEFINITIONS, definition } from "./definitions.ts";
 
 const decoders = new ProtobufDecoders();
@@ -59,7 +60,7 @@ function valueOf(message: MessageInfo, depth: number): fc.Arbitrary<object> {
   );
 }
 
-const both = [...METHODS, ...STREAM_METHODS]
+const both = [...METHODS, ...STREAM_METHODS, RANGE_STREAM]
   .map((method) => ({ ...method, definition: DEFINITIONS.get(`/${method.service}/${method.rpc}`) }))
   .filter((method) => method.definition !== undefined)
   .map((method) => ({ ...method, definition: method.definition! }));

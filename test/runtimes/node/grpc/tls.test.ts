@@ -5,18 +5,21 @@ import { expect, it, onTestFinished } from "vitest";
 import { grpcCalls } from "../../../../src/runtimes/node/grpc/calls.ts";
 import { GRPC_DEFAULTS } from "../../../../src/runtimes/node/grpc/settings.ts";
 import { Listener } from "../../../../src/runtimes/node/listener.ts";
+import { Certificates } from "../../../../src/runtimes/node/tls/certificates.ts";
 import { memoryEngine } from "../../http/memory-engine.ts";
-import { Authority } from "../certificates.ts";
+import { Authority, tlsConfig } from "../certificates.ts";
 import { freePorts } from "../free-ports.ts";
 import { definition } from "./definitions.ts";
 
 it("speaks gRPC under TLS to those who ask for it by ALPN, and HTTP/1.1 to the others", async () => {
-  const authority = new Authority("test authority");
-  const { cert, key } = authority.issue("member");
+  const authority = await Authority.create("test authority");
+  const config = tlsConfig({ ...(await authority.issue("member")), ca: null });
+  const tls = new Certificates({ config, of: "clients", logger: { log: () => undefined } });
+  onTestFinished(() => tls.stop());
   const [port = 0] = await freePorts(1);
   const listener = await Listener.open({
     url: `https://127.0.0.1:${port}`,
-    tls: { cert: Buffer.from(cert), key: Buffer.from(key), ca: null, requireClientCert: false },
+    tls,
     handle: (_request, response) => response.end("http/1.1"),
     grpc: {
       handle: grpcCalls({

@@ -1,9 +1,31 @@
 import { EngineError } from "../../../core/errors/index.ts";
 import type { KeyValue } from "../../../core/kv/index.ts";
 import type { Engine } from "../../../core/node/index.ts";
-import type { RangeMessage, RangeReply, RangeStreamReply } from "./kv-messages.ts";
-import { readOptions } from "./read-policy.ts";
-import type { StreamCall } from "./stream-methods.ts";
+import { type Message, message, nested } from "../../http/codec/schema.ts";
+import { type RangeMessage, rangeReply, type RangeReply, rangeRequest } from "../../http/etcd/kv-messages.ts";
+import { readOptions } from "../../http/etcd/read-policy.ts";
+import type { StreamCall } from "../../http/etcd/stream-methods.ts";
+import type { StreamMethodOf } from "./methods.ts";
+
+interface RangeStreamReply {
+  readonly rangeResponse: RangeReply;
+}
+
+const rangeStreamReply: Message<RangeStreamReply> = message<RangeStreamReply>(
+  "RangeStreamResponse",
+  () => ({ rangeResponse: { header: {}, kvs: [], more: false, count: 0 } }),
+  { rangeResponse: nested(1, () => rangeReply) },
+);
+
+/** It has no path in the gateway: gRPC alone carries it. */
+export const RANGE_STREAM: StreamMethodOf & { readonly service: string } = {
+  service: "etcdserverpb.KV",
+  rpc: "RangeStream",
+  root: "rangeStream",
+  request: rangeRequest,
+  response: rangeStreamReply,
+  open: (engine, requests, call) => rangeStream(engine, requests as AsyncIterable<RangeMessage>, call),
+};
 
 /** A page has no more keys and bytes than this, or one key. */
 const PAGE_KEYS = 1000;
@@ -15,7 +37,7 @@ const PAGE_BYTES = 512 << 10;
  *
  * @throws EngineError `invalidSortOption` for an order other than that of the keys.
  */
-export async function* rangeStream(
+async function* rangeStream(
   engine: Engine,
   requests: AsyncIterable<RangeMessage>,
   call: StreamCall,
