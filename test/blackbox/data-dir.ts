@@ -208,8 +208,8 @@ async function wrongPeerSecret(run: Run): Promise<void> {
 
 async function overTls(run: Run): Promise<void> {
   const dir = await workDir(run);
-  const authority = new Authority("an authority of its own");
-  const { cert, key } = authority.issue("member");
+  const authority = await Authority.create("an authority of its own");
+  const { cert, key } = await authority.issue("member");
   const file = (fileName: string, content: string): string => {
     writeFileSync(join(dir, fileName), content);
     return join(dir, fileName);

@@ -3,11 +3,13 @@ import { getRequestListener } from "@hono/node-server";
 import type { AppOptions } from "../http/index.ts";
 import { APP_LIMITS, createApp, createSockets } from "../http/index.ts";
 import type { PeerHandler } from "../http/peer/index.ts";
-import type { ServerConfig } from "./config/server-config.ts";
+import type { Logger } from "../../core/node/index.ts";
+import type { ServerConfig, TlsConfig } from "./config/server-config.ts";
 import { type CallHandler, grpcCalls, startingCalls } from "./grpc/calls.ts";
 import { Listener } from "./listener.ts";
 import { peerListener } from "./peer-route.ts";
 import { type ConnectionTaker, peerStreams } from "./peer-stream-route.ts";
+import { Certificates } from "./tls/certificates.ts";
 import { WEB_SOCKET_LIMITS } from "./web-socket/web-socket.ts";
 import { webSockets } from "./web-socket/web-socket-route.ts";
 
@@ -23,6 +25,7 @@ export interface DoorsOptions {
    * (measured: a third of the time for a small request). For processes of our own.
    */
   readonly replaceGlobals: boolean;
+  readonly logger: Logger;
 }
 
 /**
@@ -31,6 +34,9 @@ export interface DoorsOptions {
  */
 export class Doors {
   readonly #options: DoorsOptions;
+  readonly #clientTls: Certificates | null;
+  /** What members show each other, both ways. */
+  readonly peerTls: Certificates | null;
   readonly #forClients: Listener[] = [];
   /** Those for members, or for both. */
   readonly #forPeers: Listener[] = [];
@@ -43,18 +49,25 @@ export class Doors {
 
   private constructor(options: DoorsOptions) {
     this.#options = options;
+    const { config, logger } = options;
+    const certificates = (tls: TlsConfig | null, of: "clients" | "peers"): Certificates | null =>
+      tls === null ? null : new Certificates({ config: tls, of, logger });
+    this.#clientTls = certificates(config.clientTls, "clients");
+    this.peerTls = certificates(config.peerTls, "peers");
   }
 
   static async open(options: DoorsOptions): Promise<Doors> {
     const doors = new Doors(options);
-    const { listenClientUrls, listenPeerUrls, clientTls, peerTls } = options.config;
+    const { listenClientUrls, listenPeerUrls } = options.config;
     const handleCall: CallHandler = (exchange) => doors.#calls(exchange);
     const grpc = { handle: handleCall, settings: options.config.grpc };
     try {
       for (const url of listenClientUrls.filter((each) => !listenPeerUrls.includes(each))) {
         const handle: RequestListener = (request, response) => doors.#clients(request, response);
         const connections = takenBy(() => [doors.#webSockets]);
-        doors.#forClients.push(await Listener.open({ url, tls: clientTls, handle, connections, grpc }));
+        doors.#forClients.push(
+          await Listener.open({ url, tls: doors.#clientTls, handle, connections, grpc }),
+        );
       }
       for (const url of listenPeerUrls) {
         const isForBoth = listenClientUrls.includes(url);
@@ -63,7 +76,9 @@ export class Doors {
           : (request, response) => doors.#peers(request, response);
         const connections = takenBy(() => [doors.#streams, isForBoth ? doors.#webSockets : null]);
         const shared = isForBoth ? { grpc } : {};
-        doors.#forPeers.push(await Listener.open({ url, tls: peerTls, handle, connections, ...shared }));
+        doors.#forPeers.push(
+          await Listener.open({ url, tls: doors.peerTls, handle, connections, ...shared }),
+        );
       }
     } catch (error) {
       await doors.close(0);
@@ -105,6 +120,8 @@ export class Doors {
 
   /** Takes no more requests and lets those under way finish for up to `graceMs`. */
   async close(graceMs: number): Promise<void> {
+    this.#clientTls?.stop();
+    this.peerTls?.stop();
     await closeAll([...this.#forClients, ...this.#forPeers], graceMs);
   }
 }

@@ -4,23 +4,30 @@ import {
   type Server,
   type ServerOptions,
 } from "node:http";
-import { createServer as createHttpsServer, Server as HttpsServer } from "node:https";
+import {
+  createServer as createHttpsServer,
+  Server as HttpsServer,
+  type ServerOptions as HttpsOptions,
+} from "node:https";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { EngineError } from "../../core/errors/index.ts";
-import type { TlsConfig } from "./config/server-config.ts";
 import { hostAndPort, isHttps } from "./config/urls.ts";
 import type { CallHandler } from "./grpc/calls.ts";
 import { tellProtocols } from "./grpc/preface.ts";
 import { GrpcSessions } from "./grpc/sessions.ts";
 import type { GrpcSettings } from "./grpc/settings.ts";
 import type { ConnectionTaker } from "./peer-stream-route.ts";
+import type { Certificates } from "./tls/certificates.ts";
+import { commonName } from "./tls/common-name.ts";
+import { HANDSHAKE_TIMEOUT_MS, Handshakes } from "./tls/handshakes.ts";
+import { secureContext } from "./tls/pem.ts";
 
 export interface ListenerOptions {
   readonly url: string;
   /** Needed for https. */
-  readonly tls: TlsConfig | null;
+  readonly tls: Certificates | null;
   readonly handle: RequestListener;
   /** Takes over connections that are to change their protocol; absent: none does. */
   readonly connections?: ConnectionTaker;
@@ -52,13 +59,15 @@ export class Listener {
   readonly #takenOver = new Set<Duplex>();
   /** Connections that have not said yet what they speak. */
   readonly #silent = new Set<Duplex>();
+  readonly #handshakes = new Handshakes();
   readonly #grpc: GrpcSessions | null;
 
-  private constructor({ url, connections, grpc }: ListenerOptions, server: Server) {
+  private constructor({ url, tls, connections, grpc }: ListenerOptions, server: Server) {
     this.url = url;
     this.#server = server;
     this.#grpc = grpc === undefined ? null : new GrpcSessions(grpc.handle, grpc.settings);
-    if (this.#grpc !== null) this.#divert(this.#grpc);
+    if (server instanceof HttpsServer && tls !== null) this.#secure(server, tls);
+    else if (this.#grpc !== null) this.#divert(server, this.#grpc);
     if (connections === undefined) return;
     server.on("upgrade", (request, connection, head) => {
       this.#takenOver.add(connection);
@@ -91,6 +100,7 @@ export class Listener {
     if (!this.#server.listening) return;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const connection of [...this.#takenOver, ...this.#silent]) connection.destroy();
+    this.#handshakes.close();
     const callsClosed = this.#grpc?.close(graceMs);
     // A connection falls idle when its last answer is out, and would then be kept for the next request.
     const idle = setInterval(() => this.#server.closeIdleConnections(), IDLE_CHECK_MS);
@@ -101,25 +111,39 @@ export class Listener {
   }
 
   /** Stands between the server and its connections: those that speak HTTP/2 are not for it. */
-  #divert(grpc: GrpcSessions): void {
-    const server = this.#server;
-    const event = server instanceof HttpsServer ? "secureConnection" : "connection";
-    const http1 = server.listeners(event) as ((socket: Socket) => void)[];
-    const takers = {
-      http1: (socket: Socket) => {
-        for (const listener of http1) listener.call(server, socket);
-      },
-      http2: (socket: Socket) => grpc.take(socket),
-    };
-    server.removeAllListeners(event);
-    server.on(event, (socket: Socket) => {
-      const { alpnProtocol } = socket as Partial<TLSSocket>;
-      if (alpnProtocol === "h2") return takers.http2(socket);
-      if (event === "secureConnection") return takers.http1(socket);
+  #divert(server: Server, grpc: GrpcSessions): void {
+    const http1 = takeOver(server, "connection");
+    const takers = { http1, http2: (socket: Socket) => grpc.take(socket) };
+    server.on("connection", (socket: Socket) => {
       this.#silent.add(socket);
       tellProtocols(socket, takers, () => this.#silent.delete(socket));
     });
   }
+
+  /** The same where the handshake has told what is spoken. */
+  #secure(server: HttpsServer, tls: Certificates): void {
+    const { allowedCn } = tls.config;
+    const http1 = takeOver(server, "secureConnection");
+    server.on("connection", (socket: Socket) => this.#handshakes.begun(socket));
+    server.on("secureConnection", (socket: TLSSocket) => {
+      this.#handshakes.done(socket);
+      if (allowedCn !== null && commonName(socket) !== allowedCn) socket.destroy();
+      else if (socket.alpnProtocol === "h2" && this.#grpc !== null) this.#grpc.take(socket);
+      else http1(socket);
+    });
+    tls.onChange((pem) =>
+      server.setSecureContext({ ...secureContext(pem), minVersion: tls.config.minVersion }),
+    );
+  }
+}
+
+/** Takes an event away from those who listened, and gives what tells them all the same. */
+function takeOver(server: Server, event: "connection" | "secureConnection"): (socket: Socket) => void {
+  const listeners = server.listeners(event) as ((socket: Socket) => void)[];
+  server.removeAllListeners(event);
+  return (socket) => {
+    for (const listener of listeners) listener.call(server, socket);
+  };
 }
 
 function createServer({ url, tls, handle, connections, grpc }: ListenerOptions): Server {
@@ -129,23 +153,19 @@ function createServer({ url, tls, handle, connections, grpc }: ListenerOptions):
       : { ...LIMITS, shouldUpgradeCallback: (request) => connections.wants(request) };
   if (!isHttps(url)) return createHttpServer(options, handle);
   if (tls === null) throw new EngineError("invalidConfig", { detail: `${url} has no certificate` });
-  try {
-    const ALPNProtocols = grpc === undefined ? ["http/1.1"] : ["h2", "http/1.1"];
-    return createHttpsServer({ ...options, ...serverTls(tls), ALPNProtocols }, handle);
-  } catch (cause) {
-    const detail = `${url}: the certificate or its key is unusable: ${(cause as Error).message}`;
-    throw new EngineError("invalidConfig", { detail, cause });
-  }
+  // Who offers both speaks JSON: gRPC's clients offer HTTP/2 alone, and over that there is nothing else here.
+  const ALPNProtocols = grpc === undefined ? ["http/1.1"] : ["http/1.1", "h2"];
+  return createHttpsServer({ ...options, ...serverTls(tls), ALPNProtocols }, handle);
 }
 
-function serverTls({ cert, key, ca, requireClientCert }: TlsConfig): Record<string, unknown> {
+function serverTls({ current, config }: Certificates): HttpsOptions {
+  const { minVersion, requireClientCert } = config;
   return {
-    minVersion: "TLSv1.2",
-    cert: Buffer.from(cert),
-    key: Buffer.from(key),
-    ...(ca === null ? {} : { ca: Buffer.from(ca) }),
+    ...secureContext(current),
+    minVersion,
     requestCert: requireClientCert,
     rejectUnauthorized: requireClientCert,
+    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
   };
 }
 

@@ -18,6 +18,7 @@ import { PeerTransport } from "./peers/peer-transport.ts";
 import { resolveIdentity } from "./resolve-identity.ts";
 import { describeStorage } from "./storage/describe-storage.ts";
 import { openStorage } from "./storage/open-storage.ts";
+import type { Certificates } from "./tls/certificates.ts";
 
 /** What a host runs: a replica, and what stands on it. */
 export interface Hosted {
@@ -93,9 +94,15 @@ export class NodeHost<E extends Hosted> {
       undo.push(() => storage.close());
       // Not by this member's own largest request: another may have been told of a larger one.
       const maxPeerBytes = MAX_BATCH_BYTES;
-      const doors = await Doors.open({ config, maxPeerBytes, replaceGlobals: options.replaceGlobals });
+      const doors = await Doors.open({
+        config,
+        logger,
+        maxPeerBytes,
+        replaceGlobals: options.replaceGlobals,
+      });
       undo.push(() => doors.close(0));
-      const tls = peerClientTls(config);
+      const { peerTls } = doors;
+      const tls = peerTls === null ? {} : { tls: peerClientTls(peerTls) };
       const { identity, founders, contacts } = await resolveIdentity({
         config,
         storage,
@@ -118,6 +125,7 @@ export class NodeHost<E extends Hosted> {
         limits: { maxBackoffMs: Math.max(50, config.electionTimeoutMs * 0.4) },
       });
       undo.push(() => transport.stop());
+      peerTls?.onChange(() => transport.setTls(peerClientTls(peerTls)));
       // Open before the node runs: its first messages are answered by others at once.
       doors.servePeers(transport.receive);
       engine = await options.start({
@@ -236,10 +244,10 @@ function knownMembers(replica: Replica<unknown>): readonly Member[] | null {
   return members.length === 0 ? null : members;
 }
 
-function peerClientTls({ peerTls }: ServerConfig): { readonly tls?: PeerClientTls } {
-  if (peerTls === null) return {};
-  const { cert, key, ca } = peerTls;
-  return { tls: { cert, key, ...(ca === null ? {} : { ca }) } };
+function peerClientTls({ current, config }: Certificates): PeerClientTls {
+  const { cert, key, ca } = current;
+  const { minVersion, allowedCn } = config;
+  return { cert, key, ...(ca === null ? {} : { ca }), minVersion, allowedCn };
 }
 
 function engineSettings(config: ServerConfig): Pick<NodeOptions, "raft" | "tuning" | "autoCompaction"> {

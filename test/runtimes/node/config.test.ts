@@ -343,7 +343,9 @@ describe("what is refused", () => {
     const args = [`--cert-file=${cert}`, `--key-file=${cert}`, `--trusted-ca-file=${cert}`];
     const urls = "--listen-client-urls=https://10.0.0.1:1";
     expect(load([urls, ...args, "--client-cert-auth"]).clientTls?.requireClientCert).toBe(true);
-    expect(() => load([urls, ...args])).toThrow(/no client token/);
+    // As with etcd, to name the authority is to demand its certificates.
+    expect(load([urls, ...args]).clientTls).toMatchObject({ requireClientCert: true, certNamesUser: false });
+    expect(() => load([urls, ...args.slice(0, 2)])).toThrow(/no client token/);
     expect(() => load([`${urls},http://10.0.0.1:2`, ...args, "--client-cert-auth"])).toThrow(
       /http:\/\/10.0.0.1:2 is/,
     );

@@ -1,11 +1,9 @@
-import { writeFile } from "node:fs/promises";
 import { Agent, get } from "node:https";
-import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { EmbeddedEngine, type EmbeddedOptions } from "../../../src/runtimes/node/index.ts";
 import { run } from "../../../src/runtimes/node/cli/run.ts";
-import { Authority, type Certificate } from "./certificates.ts";
+import { Authority, type Certificate, type CertificateFiles, writeCertificates } from "./certificates.ts";
 import { FakeTerminal } from "./fake-terminal.ts";
 import { freePorts } from "./free-ports.ts";
 import { removeTempDirs, tempDir } from "./temp-dirs.ts";
@@ -20,10 +18,10 @@ let own: Certificate;
 let foreign: Certificate;
 const engines: EmbeddedEngine[] = [];
 
-beforeAll(() => {
-  authority = new Authority("test authority");
-  own = authority.issue("member");
-  foreign = new Authority("somebody else").issue("member");
+beforeAll(async () => {
+  authority = await Authority.create("test authority");
+  own = await authority.issue("member");
+  foreign = await (await Authority.create("somebody else")).issue("member");
 });
 
 afterEach(async () => {
@@ -31,17 +29,8 @@ afterEach(async () => {
   await removeTempDirs();
 });
 
-async function files(certificate: Certificate, ca = authority.cert) {
-  const dir = await tempDir();
-  const write = async (name: string, content: string) => {
-    await writeFile(join(dir, name), content);
-    return join(dir, name);
-  };
-  return {
-    cert: await write("cert.pem", certificate.cert),
-    key: await write("key.pem", certificate.key),
-    ca: await write("ca.pem", ca),
-  };
+async function files(certificate: Certificate, ca = authority.cert): Promise<CertificateFiles> {
+  return writeCertificates(await tempDir(), certificate, ca);
 }
 
 async function start(options: EmbeddedOptions): Promise<EmbeddedEngine> {

@@ -17,17 +17,24 @@ import { grpcSettings } from "./grpc-settings.ts";
 import { invalid, type RawSettings } from "./raw-settings.ts";
 import { SettingReader } from "./setting-reader.ts";
 import { parseStorageUrl, type StorageLocation } from "./storage-url.ts";
+import type { Pem } from "../tls/pem.ts";
+import { tlsConfig } from "./tls-settings.ts";
 import { isHttps, isLoopback } from "./urls.ts";
 
-/** Certificates of one kind of listener, in PEM. */
-export interface TlsConfig {
-  readonly cert: Uint8Array;
-  readonly key: Uint8Array;
-  /** Authority of the other side's certificates. */
-  readonly ca: Uint8Array | null;
+/** Certificates of one kind of listener, as they were when the configuration was read. */
+export interface TlsConfig extends Pem {
+  /** Where they came from. */
+  readonly files: { readonly cert: string; readonly key: string; readonly ca: string | null };
+  readonly minVersion: TlsVersion;
   /** Whoever connects must show a certificate of that authority. */
   readonly requireClientCert: boolean;
+  /** The common name of such a certificate is that of a user, for those who present no token. */
+  readonly certNamesUser: boolean;
+  /** What the other side's certificate must have for a common name. */
+  readonly allowedCn: string | null;
 }
+
+export type TlsVersion = "TLSv1.2" | "TLSv1.3";
 
 /** Everything that a server can be told. Durations in milliseconds, sizes in bytes. */
 export interface ServerConfig extends ClusterAddresses {
@@ -185,33 +192,6 @@ export function groupId(reader: SettingReader): string {
   throw invalid(
     `${reader.label("group")} must be up to ${MAX_GROUP_ID_BYTES} letters, digits, dots, dashes and underscores`,
   );
-}
-
-function tlsConfig(reader: SettingReader, prefix: "" | "peer-", urls: readonly string[]): TlsConfig | null {
-  const [certName, keyName] = [`${prefix}cert-file`, `${prefix}key-file`];
-  const caName = `${prefix}trusted-ca-file`;
-  const authName = `${prefix}client-cert-auth`;
-  const secureUrl = urls.find(isHttps);
-  const listenName = prefix === "" ? "listen-client-urls" : "listen-peer-urls";
-  const requireClientCert = reader.switch(authName);
-  const [cert, key, ca] = [reader.file(certName), reader.file(keyName), reader.file(caName)];
-  if (cert === null || key === null) {
-    const [given, absent] = cert === null ? [keyName, certName] : [certName, keyName];
-    if (reader.has(given)) throw invalid(`${reader.label(given)} needs --${absent} as well`);
-    if (secureUrl !== undefined) {
-      throw invalid(`${reader.label(listenName)}: ${secureUrl} needs --${certName} and --${keyName}`);
-    }
-    const stray = [caName, authName].find((name) => reader.has(name));
-    if (stray !== undefined) throw invalid(`${reader.label(stray)} needs --${certName} and --${keyName}`);
-    return null;
-  }
-  if (secureUrl === undefined) {
-    throw invalid(
-      `${reader.label(certName)} would protect nothing: none of ${reader.label(listenName)} is https`,
-    );
-  }
-  if (requireClientCert && ca === null) throw invalid(`${reader.label(authName)} needs --${caName}`);
-  return { cert, key, ca, requireClientCert };
 }
 
 /** One socket has one certificate. */

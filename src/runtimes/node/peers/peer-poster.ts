@@ -1,6 +1,7 @@
 import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import type { Socket } from "node:net";
+import { checkServerIdentity } from "node:tls";
 import { PEER_CONTENT_TYPE, PEER_PATH, type Poster, type PosterReply } from "../../http/peer/index.ts";
 
 /** Certificates for connections to other members' https URLs, in PEM. */
@@ -10,6 +11,10 @@ export interface PeerClientTls {
   /** This node's own certificate and key, for members that ask for one. */
   readonly cert?: Uint8Array;
   readonly key?: Uint8Array;
+  /** Default: TLS 1.2. */
+  readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+  /** What the other's certificate must have for a common name, besides its host's name. */
+  readonly allowedCn?: string | null;
 }
 
 export interface PosterOptions {
@@ -30,6 +35,8 @@ interface Target {
 
 const MAX_TARGETS = 256;
 
+const POOL = { keepAlive: true, maxFreeSockets: 4, scheduling: "lifo" } as const;
+
 /**
  * POSTs to the peer route over connections that are kept. Never repeats a request: when a kept connection turns out
  * to be closed, the request may have arrived all the same, and a forwarded proposal must not be taken twice.
@@ -38,20 +45,27 @@ export class PeerPoster implements Poster {
   readonly #options: PosterOptions;
   readonly #targets = new Map<string, Target>();
   readonly #http: HttpAgent;
-  readonly #https: HttpsAgent;
+  #https: HttpsAgent;
+  /** Their certificates were replaced; what was asked over them is still to be answered. */
+  readonly #retired = new Set<HttpsAgent>();
 
   constructor(options: PosterOptions) {
     this.#options = options;
-    const pool = { keepAlive: true, maxFreeSockets: 4, scheduling: "lifo" } as const;
-    this.#http = new HttpAgent(pool);
-    const { ca, cert, key } = options.tls ?? {};
-    this.#https = new HttpsAgent({
-      ...pool,
-      minVersion: "TLSv1.2",
-      ...(ca === undefined ? {} : { ca: Buffer.from(ca) }),
-      ...(cert === undefined ? {} : { cert: Buffer.from(cert) }),
-      ...(key === undefined ? {} : { key: Buffer.from(key) }),
-    });
+    this.#http = new HttpAgent(POOL);
+    this.#https = httpsAgent(options.tls ?? {});
+  }
+
+  /** New connections show and trust something else. Those that serve a request may finish it. */
+  setTls(tls: PeerClientTls): void {
+    const old = this.#https;
+    this.#https = httpsAgent(tls);
+    this.#retired.add(old);
+    // By then none of its requests is under way.
+    const retire = (): void => {
+      old.destroy();
+      this.#retired.delete(old);
+    };
+    setTimeout(retire, this.#options.totalTimeoutMs).unref();
   }
 
   /** Resolves with whatever status came back; rejects when no answer did. */
@@ -121,8 +135,30 @@ export class PeerPoster implements Poster {
   /** Drops all connections, and with them the requests under way. */
   close(): void {
     this.#http.destroy();
-    this.#https.destroy();
+    for (const agent of [this.#https, ...this.#retired]) agent.destroy();
   }
+}
+
+function httpsAgent({ ca, cert, key, minVersion, allowedCn = null }: PeerClientTls): HttpsAgent {
+  return new HttpsAgent({
+    ...POOL,
+    minVersion: minVersion ?? "TLSv1.2",
+    ...(ca === undefined ? {} : { ca: Buffer.from(ca) }),
+    ...(cert === undefined ? {} : { cert: Buffer.from(cert) }),
+    ...(key === undefined ? {} : { key: Buffer.from(key) }),
+    ...(allowedCn === null ? {} : { checkServerIdentity: namedAs(allowedCn) }),
+  });
+}
+
+function namedAs(allowedCn: string): typeof checkServerIdentity {
+  return (host, certificate) => {
+    const problem = checkServerIdentity(host, certificate);
+    const { CN } = certificate.subject;
+    if (problem !== undefined || CN === allowedCn) return problem;
+    return new Error(
+      `the certificate's common name is ${JSON.stringify(CN)}, not ${JSON.stringify(allowedCn)}`,
+    );
+  };
 }
 
 function readReply(response: IncomingMessage, maxBytes: number): Promise<PosterReply> {

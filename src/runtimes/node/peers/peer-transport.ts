@@ -112,6 +112,11 @@ export class PeerTransport implements Transport {
     this.#links.setPeers(peers);
   }
 
+  /** For connections to come; those that stand go on. */
+  setTls(tls: PeerClientTls): void {
+    this.#poster.setTls(tls);
+  }
+
   stop(): Promise<void> {
     this.#stopped = true;
     this.#links.stop();
