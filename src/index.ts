@@ -1,6 +1,7 @@
-export { EmbeddedEngine, EmbeddedStateMachine } from "./runtimes/node/index.ts";
+export { EmbeddedEngine, EmbeddedStateMachine, hashPassword } from "./runtimes/node/index.ts";
 export type { EmbeddedOptions, LeaderInfo } from "./runtimes/node/index.ts";
 export {
+  actAs,
   bundleStorage,
   campaign,
   Change,
@@ -22,6 +23,8 @@ export {
 } from "./core/node/index.ts";
 export type {
   AppliedCommand,
+  AuthChange,
+  AuthEngine,
   Bytes,
   CallOptions,
   CampaignRequest,
@@ -36,6 +39,7 @@ export type {
   EngineStatus,
   GetOptions,
   HeldLock,
+  Identities,
   LeaderKey,
   LeaderResponse,
   LeaseGrantRequest,
@@ -88,11 +92,15 @@ export type {
   WatchStreamOptions,
 } from "./core/node/index.ts";
 export type {
+  Access,
+  AuthRevision,
+  Caller,
   Compare,
   CompareResult,
   DeleteRangeRequest,
   DeleteRangeResponse,
   KeyValue,
+  Permission,
   PutRequest,
   PutResponse,
   RangeRequest,

@@ -20,3 +20,4 @@ export { PeerTransport } from "./peers/peer-transport.ts";
 export type { PeerTransportOptions } from "./peers/peer-transport.ts";
 export type { LinkLimits, LinkStats } from "../http/peer/index.ts";
 export type { PeerClientTls } from "./peers/peer-poster.ts";
+export { hashPassword } from "../http/auth/password-hash.ts";

@@ -2,8 +2,9 @@ import { get } from "node:http";
 import { afterEach, describe, expect, it } from "vitest";
 import { MemoryStorage } from "../../../src/adapters/memory/index.ts";
 import { EngineError } from "../../../src/core/errors/index.ts";
-import type { Logger, Member } from "../../../src/core/node/index.ts";
-import { EmbeddedEngine, type EmbeddedOptions } from "../../../src/runtimes/node/index.ts";
+import { actAs, type AuthChange, type Logger, type Member } from "../../../src/core/node/index.ts";
+import { type Client, createClient } from "../../../src/runtimes/client/index.ts";
+import { EmbeddedEngine, type EmbeddedOptions, hashPassword } from "../../../src/runtimes/node/index.ts";
 import { freePorts } from "./free-ports.ts";
 import { removeTempDirs, tempDir } from "./temp-dirs.ts";
 
@@ -145,6 +146,41 @@ describe("a single embedded engine", () => {
     expect(called).toContain(2);
     await stop(engine);
     await watching;
+  });
+});
+
+describe("an embedded engine with users", () => {
+  it("is not asked who it is, and can act as somebody; over HTTP everybody is asked, after a restart too", async () => {
+    const dir = await tempDir();
+    const [port] = await freePorts(1);
+    const listenClientUrls = `http://127.0.0.1:${port}`;
+    const first = await start(dir, { listenClientUrls });
+    await first.waitReady(5000);
+    const { auth } = first.engine;
+    const passwordHash = await hashPassword("pw");
+    for (const change of [
+      { op: "userAdd", name: "root", passwordHash },
+      { op: "userGrantRole", name: "root", role: "root" },
+      { op: "userAdd", name: "bob", passwordHash },
+      { op: "enable" },
+    ] satisfies AuthChange[]) {
+      await auth.change(change);
+    }
+    await first.client().put("k", "v");
+    const { since } = auth.identities.find("bob")!;
+    const bob = actAs(first.engine, { type: "user", name: "bob", since });
+    await expect(bob.range({ key: new Uint8Array([107]) })).rejects.toMatchObject({
+      code: "permissionDenied",
+    });
+    await stop(first);
+    const second = await start(dir, { listenClientUrls });
+    await second.waitReady(5000);
+    expect(await second.client().getText("k")).toBe("v");
+    const connect = (options: object): Client => createClient({ endpoints: listenClientUrls, ...options });
+    const [nobody, root] = [connect({}), connect({ user: "root", password: "pw" })];
+    await expect(nobody.get("k")).rejects.toMatchObject({ code: "userEmpty" });
+    expect(await root.getText("k")).toBe("v");
+    for (const client of [nobody, root]) client.close();
   });
 });
 
