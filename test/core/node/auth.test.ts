@@ -74,6 +74,21 @@ describe("users and roles", () => {
     }
   });
 
+  it("cannot act on behalf of each other; who is trusted can on behalf of all", async () => {
+    const cluster = await guarded();
+    const engine = cluster.leader()!;
+    const root = engine.auth.identities.find("root")!;
+    const caller = { type: "user", name: "root", since: root.since } as const;
+    const cheat = actAs(as(engine, "alice"), caller);
+    expect(await errorOf(cluster, put(cheat, "b", { caller }))).toMatchObject({ code: "permissionDenied" });
+    const trusted = actAs(engine, TRUSTED);
+    await cluster.world.complete("a put", put(trusted, "b", { caller }));
+    const alice = { ...caller, name: "alice", since: engine.auth.identities.find("alice")!.since };
+    expect(await errorOf(cluster, put(trusted, "b", { caller: alice }))).toMatchObject({
+      code: "permissionDenied",
+    });
+  });
+
   it("say who may read on every member, by each policy", async () => {
     const cluster = await guarded();
     for (const engine of cluster.up()) {

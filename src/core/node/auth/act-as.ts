@@ -3,13 +3,12 @@ import type { CallOptions, Engine } from "../engine.ts";
 import type { AuthEngine } from "./auth-engine.ts";
 
 /**
- * An engine for somebody to use: all that is asked of it is asked on the caller's behalf, whatever the options say.
+ * An engine for somebody to use: all that is asked of it is asked on the caller's behalf, whatever the options say. Only
+ * who is trusted may ask on behalf of others.
  */
 export function actAs(engine: Engine, caller: Caller): Engine {
-  const by = <O extends object>(options: O | undefined): O & Pick<CallOptions, "caller"> => ({
-    ...(options as O),
-    caller,
-  });
+  const by = <O extends object>(options: O | undefined): O & Pick<CallOptions, "caller"> =>
+    caller.type === "trusted" ? { caller, ...(options as O) } : { ...(options as O), caller };
   return {
     status: (options) => engine.status(by(options)),
     header: () => engine.header(),
