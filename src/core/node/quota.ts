@@ -18,6 +18,8 @@ export interface QuotaHost {
   readonly raise: () => Promise<unknown>;
 }
 
+const NOT_RAISED = "the store has outgrown its quota, and the alarm could not be raised";
+
 /**
  * A bound on the size of this member's store, as etcd has it (server/etcdserver/api/v3rpc/quota.go). It is asked where
  * a write comes in, before the log, and so it is this member's own affair: how far compaction has got and what quota
@@ -46,15 +48,17 @@ export class Quota {
    * is. A named write may have been done before, which is known for certain only where it is applied: it goes its way,
    * and is refused there by the alarm unless it has been.
    *
-   * @throws EngineError `noSpace` for one without a name; for a named one, why the alarm could not be raised.
+   * @throws EngineError `noSpace` for one without a name; `proposalDropped` for a named one where the alarm could not be
+   * raised: whatever becomes of that, the write has not been sent.
    */
   async exceeded(isNamed: boolean): Promise<void> {
     if (!this.#host.isRaised()) {
       // One for all who come meanwhile: refused writes must not fill the log.
       this.#raising ??= this.#host.raise().finally(() => (this.#raising = null));
-      if (isNamed) await this.#raising;
       // Without a quorum there is no alarm, and no room either.
-      else await this.#raising.catch(() => {});
+      await this.#raising.catch((cause: unknown) => {
+        if (isNamed) throw new EngineError("proposalDropped", { detail: NOT_RAISED, cause });
+      });
     }
     if (!isNamed) throw new EngineError("noSpace");
   }

@@ -162,6 +162,21 @@ describe("a store that outgrows its quota", () => {
     // Whether this one was done before is known where it is applied: it may come again.
     expect(await errorOf(cluster, put(leader, "a", big, NAMED))).toMatchObject({ retryable: true });
   });
+
+  it("does not say of a named write what became of its alarm", async () => {
+    const cluster = await started();
+    const leader = cluster.leader()!;
+    await fill(cluster, leader);
+    await disarm(cluster, leader);
+    for (const id of cluster.others(leader.nodeId)) cluster.node(id).crash();
+    const call = later(put(leader, "a", "x".repeat(1000), NAMED));
+    const { lastIndex } = leader.status();
+    await cluster.world.until("the alarm in the log", () => leader.status().lastIndex > lastIndex);
+    later(leader.stop({ transferLeadership: false }));
+    const error = await errorOf(cluster, call);
+    // Whoever looks in the log for what may have been done must not find the alarm, and take it for the write.
+    expect([error.code, error.maybeApplied, error.proposal]).toEqual(["proposalDropped", false, undefined]);
+  });
 });
 
 describe("an alarm", () => {
