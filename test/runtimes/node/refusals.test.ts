@@ -3,11 +3,13 @@ import { MemoryStorage } from "../../../src/adapters/memory/index.ts";
 import { ERRORS, type ErrorCode } from "../../../src/core/errors/index.ts";
 import { EmbeddedEngine } from "../../../src/runtimes/node/index.ts";
 import { freePorts } from "./free-ports.ts";
+import { sameOverGrpc } from "./grpc/same-over-grpc.ts";
 import { removeTempDirs } from "./temp-dirs.ts";
 
 /*
- * Every error that calls to KV, Lease, Watch, Lock, Election and Maintenance can end with, provoked over HTTP: its
- * code, its words, the HTTP status, and that nothing has changed, the state's hash and the log's end included.
+ * Every error that calls to KV, Lease, Watch, Lock, Election and Maintenance can end with, provoked over HTTP, and over
+ * gRPC where that can say the same: its code, its words, the HTTP status, and that nothing has changed, the state's hash
+ * and the log's end included.
  */
 
 interface Refusal {
@@ -396,6 +398,8 @@ describe("a refused request over HTTP", () => {
     expect([status, json.message]).toEqual([200, undefined]);
   }
 
+  const sentOverGrpc = new Set<ErrorCode>();
+
   beforeAll(async () => {
     member = await start();
     await member.engine.waitReady(5000);
@@ -414,6 +418,11 @@ describe("a refused request over HTTP", () => {
       const state = [was.revision, was.compactRevision, was.leases, was.dbSize, was.stateHash()];
       try {
         expectRefusal(await post(member, path, body, headers), code);
+        const overGrpc = await sameOverGrpc(new URL(member.url).host, path, body, headers);
+        if (overGrpc !== null) sentOverGrpc.add(code);
+        const [grpcCode, message] = ERRORS[code];
+        const expected = { code: grpcCode, message: expect.stringContaining(message) };
+        expect(overGrpc ?? { code: grpcCode, message }).toEqual(expected);
         const is = member.engine.engine.status();
         expect([is.revision, is.compactRevision, is.leases, is.dbSize, is.stateHash()]).toEqual(state);
         // Where it need not be applied to be known, nothing was proposed.
@@ -425,6 +434,14 @@ describe("a refused request over HTTP", () => {
       }
     },
   );
+
+  it("are refused by the same codes and words over gRPC, all but what only JSON can say", () => {
+    const codes = new Set(
+      [...KV, ...LEASE, ...LOCKS, ...MAINTENANCE, ...ALARMS, ...CORRUPT].map(({ code }) => code),
+    );
+    // A number that stands for no order: our encoder has none (grpc/messages.test.ts).
+    expect([...codes].filter((code) => !sentOverGrpc.has(code))).toEqual(["invalidSortOption"]);
+  });
 
   it("too many alarms: tooManyAlarms, and nothing has changed", async () => {
     const memberIds = Array.from({ length: 256 }, (_, i) => BigInt(i));
