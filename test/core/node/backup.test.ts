@@ -114,6 +114,18 @@ test("a reader that takes nothing lets go of the state after a minute, and few m
   expect((await errorOf(cluster, canceled.next())).code).toBe("canceled");
 });
 
+test("whoever has been given the last piece holds nothing, whether or not they ask what comes after it", async () => {
+  const { cluster, engine } = await alone(5);
+  await putNow(cluster, engine, "k", "v");
+  for (let reader = 0; reader < 4; reader++) {
+    const stream = engine.backup();
+    for (let left = Infinity; left > 0;) {
+      left = (await cluster.world.complete("a piece", stream.next())).value!.remainingBytes;
+    }
+  }
+  await cluster.world.complete("a hash", engine.hash({}));
+});
+
 test("the hash of a revision is the same on all members, whatever they have compacted", async () => {
   const cluster = new Cluster({ seed: 4, raft: FAST });
   const leader = await cluster.startAndElect();

@@ -172,7 +172,7 @@ describe("a store that outgrows its quota", () => {
     const call = later(put(leader, "a", "x".repeat(1000), NAMED));
     const { lastIndex } = leader.status();
     await cluster.world.until("the alarm in the log", () => leader.status().lastIndex > lastIndex);
-    later(leader.stop({ transferLeadership: false }));
+    void later(leader.stop({ transferLeadership: false }));
     const error = await errorOf(cluster, call);
     // Whoever looks in the log for what may have been done must not find the alarm, and take it for the write.
     expect([error.code, error.maybeApplied, error.proposal]).toEqual(["proposalDropped", false, undefined]);

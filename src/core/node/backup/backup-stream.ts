@@ -49,6 +49,8 @@ export async function* backupOf(
       }
     }
     const digest = hash.digest();
+    // First: who has all of it may never ask what comes next.
+    walk.end();
     yield { header, bytes: digest, remainingBytes: remainingBytes - sha256.outputLen };
   } finally {
     walk.end();
