@@ -82,8 +82,8 @@ export function createSockets(options: AppOptions): (request: Request) => Socket
   });
 }
 
-function accountsOf({ engine, auth: { clientToken } }: AppOptions): Accounts {
-  return new Accounts({ engine, clientToken });
+function accountsOf({ engine, auth: { clientToken }, certifiedUser }: AppOptions): Accounts {
+  return new Accounts({ engine, clientToken, ...(certifiedUser === undefined ? {} : { certifiedUser }) });
 }
 
 const EXPOSED_HEADERS = [

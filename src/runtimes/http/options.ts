@@ -2,6 +2,9 @@ import type { Engine, Logger } from "../../core/node/index.ts";
 import type { Base64 } from "./base64.ts";
 import { MAX_BATCH_BYTES, type PeerHandler } from "./peer/index.ts";
 
+/** The name of a user, or null. */
+export type CertifiedUser = (request: Request) => string | null;
+
 /** What the app serves, and to whom. */
 export interface AppOptions {
   readonly engine: Engine;
@@ -13,6 +16,8 @@ export interface AppOptions {
   /** Takes what other members POST to `/raft`. Without it there is no such route. */
   readonly peer?: PeerHandler;
   readonly limits?: Partial<AppLimits>;
+  /** Who sent a request, as the runtime knows by a certificate: that user's are those that come without a token. */
+  readonly certifiedUser?: CertifiedUser;
   /** Absent: browsers on other origins are told nothing, and without a client token they are turned away. */
   readonly cors?: CorsOptions;
   /** A faster base64 than the portable one, where the runtime has it. */

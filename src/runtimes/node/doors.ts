@@ -1,5 +1,5 @@
 import type { IncomingMessage, RequestListener } from "node:http";
-import { getRequestListener } from "@hono/node-server";
+import { getRequestListener, type Http2Bindings, type HttpBindings } from "@hono/node-server";
 import type { AppOptions } from "../http/index.ts";
 import { APP_LIMITS, createApp, createSockets } from "../http/index.ts";
 import type { PeerHandler } from "../http/peer/index.ts";
@@ -10,6 +10,7 @@ import { Listener } from "./listener.ts";
 import { peerListener } from "./peer-route.ts";
 import { type ConnectionTaker, peerStreams } from "./peer-stream-route.ts";
 import { Certificates } from "./tls/certificates.ts";
+import { certifiedUser } from "./tls/common-name.ts";
 import { WEB_SOCKET_LIMITS } from "./web-socket/web-socket.ts";
 import { webSockets } from "./web-socket/web-socket-route.ts";
 
@@ -59,7 +60,7 @@ export class Doors {
   static async open(options: DoorsOptions): Promise<Doors> {
     const doors = new Doors(options);
     const { listenClientUrls, listenPeerUrls } = options.config;
-    const handleCall: CallHandler = (exchange) => doors.#calls(exchange);
+    const handleCall: CallHandler = (exchange, certified) => doors.#calls(exchange, certified);
     const grpc = { handle: handleCall, settings: options.config.grpc };
     try {
       for (const url of listenClientUrls.filter((each) => !listenPeerUrls.includes(each))) {
@@ -100,17 +101,28 @@ export class Doors {
   }
 
   /** Lets clients in. */
-  serveClients(options: AppOptions): void {
+  serveClients(clients: AppOptions): void {
+    const { clientTls } = this.#options.config;
+    const users = new WeakMap<Request, string>();
+    const options = { ...clients, certifiedUser: (request: Request) => users.get(request) ?? null };
+    const certify = (request: Request, { socket }: IncomingMessage): void => {
+      const user = clientTls === null ? null : certifiedUser(socket, clientTls);
+      if (user !== null) users.set(request, user);
+    };
     const app = createApp(options);
+    const fetch = (request: Request, env: HttpBindings | Http2Bindings): Response | Promise<Response> => {
+      certify(request, (env as HttpBindings).incoming);
+      return app.fetch(request);
+    };
     const { replaceGlobals } = this.#options;
-    const listener = getRequestListener(app.fetch, { overrideGlobalObjects: replaceGlobals });
+    const listener = getRequestListener(fetch, { overrideGlobalObjects: replaceGlobals });
     this.#clients = (request, response) => void listener(request, response);
     const maxMessageBytes = options.limits?.maxRequestBytes ?? APP_LIMITS.maxRequestBytes;
     this.#calls = grpcCalls({
       ...options,
       maxMessageBytes: this.#options.config.maxRequestBytes + GRPC_OVERHEAD,
     });
-    this.#webSockets = webSockets(createSockets(options), { ...WEB_SOCKET_LIMITS, maxMessageBytes });
+    this.#webSockets = webSockets(createSockets(options), certify, { ...WEB_SOCKET_LIMITS, maxMessageBytes });
   }
 
   /** Takes no more requests of clients, except where members come in too, and lets those under way finish. */

@@ -20,7 +20,7 @@ import { GrpcSessions } from "./grpc/sessions.ts";
 import type { GrpcSettings } from "./grpc/settings.ts";
 import type { ConnectionTaker } from "./peer-stream-route.ts";
 import type { Certificates } from "./tls/certificates.ts";
-import { commonName } from "./tls/common-name.ts";
+import { certifiedUser, commonName } from "./tls/common-name.ts";
 import { HANDSHAKE_TIMEOUT_MS, Handshakes } from "./tls/handshakes.ts";
 import { secureContext } from "./tls/pem.ts";
 
@@ -113,7 +113,7 @@ export class Listener {
   /** Stands between the server and its connections: those that speak HTTP/2 are not for it. */
   #divert(server: Server, grpc: GrpcSessions): void {
     const http1 = takeOver(server, "connection");
-    const takers = { http1, http2: (socket: Socket) => grpc.take(socket) };
+    const takers = { http1, http2: (socket: Socket) => grpc.take(socket, null) };
     server.on("connection", (socket: Socket) => {
       this.#silent.add(socket);
       tellProtocols(socket, takers, () => this.#silent.delete(socket));
@@ -128,7 +128,8 @@ export class Listener {
     server.on("secureConnection", (socket: TLSSocket) => {
       this.#handshakes.done(socket);
       if (allowedCn !== null && commonName(socket) !== allowedCn) socket.destroy();
-      else if (socket.alpnProtocol === "h2" && this.#grpc !== null) this.#grpc.take(socket);
+      else if (socket.alpnProtocol === "h2" && this.#grpc !== null)
+        this.#grpc.take(socket, certifiedUser(socket, tls.config));
       else http1(socket);
     });
     tls.onChange((pem) =>

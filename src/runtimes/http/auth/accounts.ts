@@ -1,7 +1,8 @@
 import { EngineError } from "../../../core/errors/index.ts";
-import { ANONYMOUS, type Caller } from "../../../core/kv/index.ts";
+import { ANONYMOUS, type AuthRevision, type Caller } from "../../../core/kv/index.ts";
 import { actAs, type CallOptions, type Engine, type Identities } from "../../../core/node/index.ts";
 import type { RequestHeaders } from "../client-auth.ts";
+import type { CertifiedUser } from "../options.ts";
 import { isPassword } from "./password-hash.ts";
 import { sameSecret } from "./same-bytes.ts";
 import {
@@ -19,6 +20,8 @@ export interface AccountsOptions {
   readonly engine: Engine;
   /** It is the door's business, and names no user. */
   readonly clientToken?: string | undefined;
+  /** Absent: requests have no certificates. */
+  readonly certifiedUser?: CertifiedUser;
   /** The wall clock, in milliseconds since the epoch. */
   readonly nowMs?: () => number;
 }
@@ -31,6 +34,12 @@ interface Known {
   readonly engine: Engine;
 }
 
+/** A user who needs no token. */
+interface Certified {
+  readonly since: AuthRevision;
+  readonly engine: Engine;
+}
+
 /** Tokens that need not be checked again with every request. */
 const MAX_KNOWN = 10_000;
 
@@ -39,9 +48,12 @@ export class Accounts {
   readonly #engine: Engine;
   readonly #clientToken: string | undefined;
   readonly #nowMs: () => number;
+  readonly #certifiedUser: CertifiedUser | undefined;
   readonly #tokens: Map<string, Known> = new Map();
+  readonly #certified: Map<string, Certified> = new Map();
 
-  constructor({ engine, clientToken, nowMs = () => Date.now() }: AccountsOptions) {
+  constructor({ engine, clientToken, certifiedUser, nowMs = () => Date.now() }: AccountsOptions) {
+    this.#certifiedUser = certifiedUser;
     this.#engine = engine;
     this.#clientToken = clientToken;
     this.#nowMs = nowMs;
@@ -72,12 +84,20 @@ export class Accounts {
     return await signToken({ name, since: user.since, expiresAtMs }, tokenKey);
   }
 
+  /** {@link engineOf} for a request over HTTP. */
+  engineFor(request: Request, headers: RequestHeaders = request.headers): Engine | Promise<Engine> {
+    return this.engineOf(headers, this.#certifiedUser?.(request) ?? null);
+  }
+
   /**
    * The engine for whoever sends a request: at once where nothing has to be found out, since every request asks.
    *
-   * @throws EngineError `unauthenticated`, at once or later, for a token that is not good.
+   * @param certifiedUser who that is by a certificate, for want of a token.
+   * @throws EngineError `unauthenticated`, at once or later, for a token that is not good; `permissionDenied` when no
+   * user is called as the certificate says.
    */
-  engineOf(headers: RequestHeaders): Engine | Promise<Engine> {
+  engineOf(headers: RequestHeaders, certifiedUser: string | null = null): Engine | Promise<Engine> {
+    if (certifiedUser !== null && this.#presented(headers) === null) return this.#engineAs(certifiedUser);
     const known = this.#known(headers);
     if (known instanceof Promise) return known.then((found) => found?.engine ?? this.#engine);
     return known?.engine ?? this.#engine;
@@ -86,6 +106,24 @@ export class Accounts {
   /** Who sends a request, for whoever must remember it. @throws as `engineOf`. */
   async callerOf(headers: RequestHeaders): Promise<Caller> {
     return (await this.#known(headers))?.caller ?? ANONYMOUS;
+  }
+
+  /** A certificate says a name: of the user of today, who may have been made anew since it was signed (as in etcd). */
+  #engineAs(name: string): Engine | Promise<Engine> {
+    const since = this.#identities.find(name)?.since;
+    if (since === undefined) return this.#identities.tokenKey === null ? this.#engine : this.#findNamed(name);
+    const known = this.#certified.get(name);
+    if (known !== undefined && known.since === since) return known.engine;
+    const engine = actAs(this.#engine, { type: "user", name, since });
+    if (this.#certified.size >= MAX_KNOWN) this.#certified.clear();
+    this.#certified.set(name, { since, engine });
+    return engine;
+  }
+
+  async #findNamed(name: string): Promise<Engine> {
+    await this.#identities.refresh();
+    if (this.#identities.find(name) === undefined) throw new EngineError("permissionDenied");
+    return await this.#engineAs(name);
   }
 
   /** Null: nobody says who asks, or nobody wants to know. */

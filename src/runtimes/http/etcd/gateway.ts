@@ -65,7 +65,7 @@ function jsonHandler(
     // Asked for only where it is needed, since it makes the platform build a whole request; and before that is read.
     const signal = method.waits === true ? raw.signal : undefined;
     const { headers } = raw;
-    const actor = context.accounts.engineOf(headers);
+    const actor = context.accounts.engineFor(raw);
     const engine = actor instanceof Promise ? await actor : actor;
     if (requiresLeader(headers)) refuseWithoutLeader(engine);
     if (method.nameable !== true) refuseKey(headers);
@@ -95,7 +95,7 @@ function jsonStreamHandler(
   return async ({ req: { raw } }) => {
     const refusal = guard(raw);
     if (refusal !== null) return refusal;
-    const engine = await context.accounts.engineOf(raw.headers);
+    const engine = await context.accounts.engineFor(raw);
     const requireLeader = requiresLeader(raw.headers);
     if (requireLeader) refuseWithoutLeader(engine);
     const over = new AbortController();

@@ -67,7 +67,7 @@ export function streamSockets({
       const over = new AbortController();
       const messages = decoded(socket, (text) => decodeJsonBody(text, decode, method.root), over);
       try {
-        const engine = await accounts.engineOf(asked.headers);
+        const engine = await accounts.engineFor(request, asked.headers);
         const call = { signal: over.signal, requireLeader };
         for await (const reply of method.open(engine, messages, call)) {
           if (!(await socket.send(`{"result":${encode(reply)}}`))) break;

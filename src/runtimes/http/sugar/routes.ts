@@ -19,7 +19,7 @@ export interface SugarOptions {
 export function mountSugar(app: Hono, { accounts, base64, maxRequestBytes, guard }: SugarOptions): void {
   const guarded = (answer: (request: Request, engine: Engine) => Response | Promise<Response>) => {
     return async ({ req: { raw } }: Context): Promise<Response> =>
-      guard(raw) ?? answer(raw, await accounts.engineOf(raw.headers));
+      guard(raw) ?? answer(raw, await accounts.engineFor(raw));
   };
   // Keys are taken from the URL as it came. Parameters with patterns would cost every route of the app Hono's
   // quickest router.

@@ -11,8 +11,8 @@ import { StreamCall } from "./stream-call.ts";
 import { GrpcProblem, statusOf } from "./status.ts";
 import { UnaryCall } from "./unary-call.ts";
 
-/** Answers calls. */
-export type CallHandler = (exchange: Exchange) => void;
+/** Answers calls, of whom the client is by its certificate unless they say otherwise. */
+export type CallHandler = (exchange: Exchange, certifiedUser: string | null) => void;
 
 export type GrpcOptions = Pick<AppOptions, "engine" | "auth" | "cors" | "logger"> & {
   /** Of one request, in bytes. */
@@ -42,7 +42,7 @@ export function grpcCalls({ engine, auth, cors, logger, maxMessageBytes }: GrpcO
   };
   let underWay = 0;
 
-  const callOf = (exchange: Exchange): CallEvents => {
+  const callOf = (exchange: Exchange, certifiedUser: string | null): CallEvents => {
     const encoding = exchange.get("grpc-encoding");
     if (encoding !== null && encoding !== "identity") throw unknownEncoding(encoding);
     const refusal = check(exchange);
@@ -52,13 +52,13 @@ export function grpcCalls({ engine, auth, cors, logger, maxMessageBytes }: GrpcO
     if (underWay >= MAX_CALLS) throw new EngineError("tooManyRequests");
     if (exchange.get("hasleader") === "true") refuseWithoutLeader(engine);
     return endpoint.type === "unary"
-      ? new UnaryCall(exchange, endpoint, context)
-      : new StreamCall(exchange, endpoint, context);
+      ? new UnaryCall(exchange, endpoint, context, certifiedUser)
+      : new StreamCall(exchange, endpoint, context, certifiedUser);
   };
 
-  return (exchange) => {
+  return (exchange, certifiedUser) => {
     try {
-      const call = callOf(exchange);
+      const call = callOf(exchange, certifiedUser);
       underWay++;
       exchange.listen({
         received: (chunk) => call.received(chunk),

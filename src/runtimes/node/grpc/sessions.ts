@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { CallHandler } from "./calls.ts";
+import type { Exchange } from "./exchange.ts";
 import { Http2Connection } from "./http2/connection.ts";
 import type { GrpcSettings } from "./settings.ts";
 
@@ -15,10 +16,12 @@ export class GrpcSessions {
     this.#settings = settings;
   }
 
-  take(socket: Socket): void {
+  /** @param certifiedUser who the client is by its certificate. */
+  take(socket: Socket, certifiedUser: string | null): void {
     // An HTTP/1.1 server answers clients that have said their last; one that hangs up here has gone.
     socket.allowHalfOpen = false;
-    const connection = new Http2Connection(socket, this.#handle, this.#settings, () => {
+    const handle = (exchange: Exchange): void => this.#handle(exchange, certifiedUser);
+    const connection = new Http2Connection(socket, handle, this.#settings, () => {
       this.#connections.delete(connection);
       if (this.#connections.size === 0) this.#wake();
     });

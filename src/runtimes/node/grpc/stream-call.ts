@@ -15,6 +15,7 @@ export class StreamCall implements CallEvents {
   readonly #exchange: Exchange;
   readonly #endpoint: Endpoint & { readonly type: "stream" };
   readonly #context: CallContext;
+  readonly #certifiedUser: string | null;
   readonly #reader: MessageReader;
   readonly #deadline: Deadline | null;
   readonly #over = new AbortController();
@@ -24,10 +25,16 @@ export class StreamCall implements CallEvents {
   #ended = false;
   #wake = (): void => undefined;
 
-  constructor(exchange: Exchange, endpoint: Endpoint & { readonly type: "stream" }, context: CallContext) {
+  constructor(
+    exchange: Exchange,
+    endpoint: Endpoint & { readonly type: "stream" },
+    context: CallContext,
+    certifiedUser: string | null,
+  ) {
     this.#exchange = exchange;
     this.#endpoint = endpoint;
     this.#context = context;
+    this.#certifiedUser = certifiedUser;
     this.#reader = new MessageReader(context.maxMessageBytes, context.budget);
     this.#deadline = Deadline.of(exchange, (problem) => this.#fail(problem));
     void this.#run();
@@ -60,7 +67,7 @@ export class StreamCall implements CallEvents {
     const { signal } = this.#over;
     try {
       const call = { signal, requireLeader: this.#exchange.get("hasleader") === "true" };
-      const engine = await this.#context.methodContext.accounts.engineOf(this.#exchange);
+      const engine = await this.#context.methodContext.accounts.engineOf(this.#exchange, this.#certifiedUser);
       for await (const reply of method.open(engine, this.#requests(), call)) {
         if (signal.aborted) return;
         if (!this.#exchange.send(framed(encode(reply, PREFIX_BYTES)))) await this.#exchange.drained();

@@ -17,6 +17,7 @@ export class UnaryCall implements CallEvents {
   readonly #exchange: Exchange;
   readonly #endpoint: Endpoint & { readonly type: "unary" };
   readonly #context: CallContext;
+  readonly #certifiedUser: string | null;
   readonly #reader: MessageReader;
   readonly #deadline: Deadline | null;
   #begun = false;
@@ -24,10 +25,16 @@ export class UnaryCall implements CallEvents {
   /** For a method that waits. */
   #abort: AbortController | null = null;
 
-  constructor(exchange: Exchange, endpoint: Endpoint & { readonly type: "unary" }, context: CallContext) {
+  constructor(
+    exchange: Exchange,
+    endpoint: Endpoint & { readonly type: "unary" },
+    context: CallContext,
+    certifiedUser: string | null,
+  ) {
     this.#exchange = exchange;
     this.#endpoint = endpoint;
     this.#context = context;
+    this.#certifiedUser = certifiedUser;
     this.#reader = new MessageReader(context.maxMessageBytes, context.budget);
     this.#deadline = Deadline.of(exchange, (problem) => this.#fail(problem));
   }
@@ -63,7 +70,7 @@ export class UnaryCall implements CallEvents {
     const { decode, encode, method } = this.#endpoint;
     const { methodContext } = this.#context;
     try {
-      const actor = methodContext.accounts.engineOf(this.#exchange);
+      const actor = methodContext.accounts.engineOf(this.#exchange, this.#certifiedUser);
       const engine = actor instanceof Promise ? await actor : actor;
       const request = decode(message);
       const reply = await method.call(engine, request, methodContext, this.#options());

@@ -9,9 +9,14 @@ import { ServerWebSocket, type WebSocketLimits } from "./web-socket.ts";
 const MAGIC = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const VERSION = "13";
 
-/** Takes connections that clients want to be WebSockets. */
+/**
+ * Takes connections that clients want to be WebSockets.
+ *
+ * @param certify notes who sends a request.
+ */
 export function webSockets(
   serverOf: (request: Request) => SocketServer | Response,
+  certify: (request: Request, incoming: IncomingMessage) => void,
   limits: WebSocketLimits,
 ): ConnectionTaker {
   return {
@@ -20,7 +25,12 @@ export function webSockets(
       // An HTTP server's connections are sockets, with or without TLS.
       const socket = connection as Socket;
       socket.on("error", () => socket.destroy());
-      take(request, socket, head, serverOf, limits).catch(() => socket.destroy());
+      const serverFor = (): SocketServer | Response => {
+        const asked = asRequest(request);
+        certify(asked, request);
+        return serverOf(asked);
+      };
+      take(request, socket, head, serverFor, limits).catch(() => socket.destroy());
     },
   };
 }
@@ -29,7 +39,7 @@ async function take(
   request: IncomingMessage,
   socket: Socket,
   head: Buffer,
-  serverOf: (request: Request) => SocketServer | Response,
+  serverFor: () => SocketServer | Response,
   limits: WebSocketLimits,
 ): Promise<void> {
   const { "sec-websocket-key": key, "sec-websocket-version": version } = request.headers;
@@ -41,7 +51,7 @@ async function take(
       "this is no request for a WebSocket\n",
     );
   }
-  const server = serverOf(asRequest(request));
+  const server = serverFor();
   if (server instanceof Response) {
     return refuse(socket, server.status, "Content-Type: application/json\r\n", await server.text());
   }

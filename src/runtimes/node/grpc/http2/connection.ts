@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import type { CallHandler } from "../calls.ts";
+import type { Exchange } from "../exchange.ts";
 import { KeepAlive } from "../keep-alive.ts";
 import type { GrpcSettings } from "../settings.ts";
 import { type CallWire, Http2Call } from "./call.ts";
@@ -31,7 +31,7 @@ const MAX_QUEUED_BYTES = 64 << 20;
 /** A connection's calls over HTTP/2, as far as gRPC needs it (RFC 9113; no pushes, no priorities). */
 export class Http2Connection implements CallWire {
   readonly #socket: Socket;
-  readonly #handle: CallHandler;
+  readonly #handle: (exchange: Exchange) => void;
   readonly #maxCalls: number;
   readonly #reader = new FrameReader();
   readonly #writer: FrameWriter;
@@ -56,7 +56,12 @@ export class Http2Connection implements CallWire {
   #isClosing = false;
 
   /** @param closed called once, when the connection has gone. */
-  constructor(socket: Socket, handle: CallHandler, settings: GrpcSettings, closed: () => void) {
+  constructor(
+    socket: Socket,
+    handle: (exchange: Exchange) => void,
+    settings: GrpcSettings,
+    closed: () => void,
+  ) {
     this.#socket = socket;
     this.#handle = handle;
     this.#maxCalls = settings.maxConcurrentStreams;
