@@ -2,7 +2,7 @@ import type { Mutant } from "./mutants.ts";
 
 const LESSOR = "src/core/node/lessor.ts";
 
-/** Bugs in what leases promise. */
+/** Bugs in what leases promise, and the locks that stand on them. */
 export const LEASE_MUTANTS: readonly Mutant[] = [
   {
     name: "deposed-leader-revokes",
@@ -31,5 +31,16 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
     name: "renewed-while-ending",
     about: "a lease is renewed although its end has been proposed",
     rewrites: [{ file: LESSOR, find: 'if (held.ending) return { type: "ending" };', replace: "" }],
+  },
+  {
+    name: "unlock-takes-the-next",
+    about: "an unlock that comes twice takes the lock from whoever has it by then (etcd 22082)",
+    rewrites: [
+      {
+        file: "src/core/node/coordination/lock.ts",
+        find: "if (fencingToken !== 0) return",
+        replace: "if (fencingToken < 0) return",
+      },
+    ],
   },
 ];

@@ -22,6 +22,13 @@ export const WATCH_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: "watch-told-twice",
+    about: "a change waits twice for the reader of a watch",
+    rewrites: [
+      { file: WATCHER, find: "state.waiting.push(change);", replace: "state.waiting.push(change, change);" },
+    ],
+  },
+  {
     name: "watch-over-compaction",
     about: "a watch goes on behind what was compacted as if nothing were missing (etcd 18089)",
     rewrites: [{ file: WATCHER, find: 'if (from < compactRevision) return "compacted";', replace: "" }],
