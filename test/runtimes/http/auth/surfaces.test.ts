@@ -178,9 +178,13 @@ describe("the client", () => {
     await client.put("a/client", "2");
     expect(await client.getText("a/client")).toBe("2");
     await expect(client.put("b", "1")).rejects.toMatchObject({ code: "permissionDenied" });
-    const watch = client.watch({ prefix: "a/" });
+    const watch = client.watchPrefix("a/");
+    await watch.ready();
     await client.put("a/client", "3");
-    watch.close();
+    for await (const { key, value } of watch) {
+      expect([key, value]).toEqual(["a/client", "3"]);
+      break;
+    }
   });
 
   test("says what is wrong with who it is", async () => {
