@@ -1,3 +1,4 @@
+import type { AuthCommand } from "./auth/types.ts";
 import type { KvCommand, RequestOp, Revision, TxnRequest } from "./types.ts";
 
 /** Whether a transaction can change nothing, whichever branches it takes; it need not go through the log then. */
@@ -33,8 +34,22 @@ export function requestSize(command: KvCommand): number {
       return OVERHEAD_BYTES + requestSize(command.request.command);
     case "once":
       return OVERHEAD_BYTES + command.request.key.length + operationSize(command.request.command);
+    case "auth":
+      return OVERHEAD_BYTES + authSize(command.request);
     default:
       return OVERHEAD_BYTES;
+  }
+}
+
+/** Names and passwords are short (validate-auth.ts); only ranges of keys may be of any length. */
+function authSize(change: AuthCommand): number {
+  switch (change.op) {
+    case "roleGrantPermission":
+      return change.permission.key.length + change.permission.rangeEnd.length;
+    case "roleRevokePermission":
+      return change.key.length + change.rangeEnd.length;
+    default:
+      return 0;
   }
 }
 

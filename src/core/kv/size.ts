@@ -1,3 +1,4 @@
+import type { AuthCommand } from "./auth/types.ts";
 import type { KvCommand, PutRequest, RequestOp } from "./types.ts";
 
 /*
@@ -11,6 +12,8 @@ export const VERSION_BYTES = 64;
 export const ATTACHMENT_BYTES = 64;
 /** A lease, and what a leader keeps for it. */
 export const LEASE_BYTES = 256;
+/** A user, a role or a permission besides its text and keys. */
+export const AUTH_ENTRY_BYTES = 128;
 
 /**
  * By how much a command can let the store grow; 0: it cannot, and is done even when space has run out. Deletions count
@@ -24,6 +27,8 @@ export function growthOf(command: KvCommand): number {
       return growthOfOp(command);
     case "leaseGrant":
       return LEASE_BYTES;
+    case "auth":
+      return growthOfAuth(command.request);
     case "once":
     case "as":
       return growthOf(command.request.command);
@@ -50,4 +55,20 @@ function sumOf(ops: readonly RequestOp[]): number {
 function growthOfPut({ key, value, lease = 0n, ttlMs = 0 }: PutRequest): number {
   const attached = lease !== 0n || ttlMs > 0 ? ATTACHMENT_BYTES : 0;
   return VERSION_BYTES + attached + (ttlMs > 0 ? LEASE_BYTES : 0) + key.length + (value?.length ?? 0);
+}
+
+/** Unlike in etcd, which counts none of it. A password in the place of another does not count: it may be urgent. */
+function growthOfAuth(change: AuthCommand): number {
+  switch (change.op) {
+    case "userAdd":
+      return AUTH_ENTRY_BYTES + change.name.length + (change.passwordHash?.length ?? 0);
+    case "userGrantRole":
+      return change.role.length;
+    case "roleAdd":
+      return AUTH_ENTRY_BYTES + change.role.length;
+    case "roleGrantPermission":
+      return AUTH_ENTRY_BYTES + change.permission.key.length + change.permission.rangeEnd.length;
+    default:
+      return 0;
+  }
 }

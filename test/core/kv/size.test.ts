@@ -1,8 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { growthOf, type KvCommand, KvStore } from "../../../src/core/kv/index.ts";
+import { type AuthCommand, growthOf, type KvCommand, KvStore } from "../../../src/core/kv/index.ts";
 import { ATTACHMENT_BYTES, LEASE_BYTES, VERSION_BYTES } from "../../../src/core/kv/size.ts";
 import { commands } from "./arbitraries.ts";
+import { authCommands } from "./auth/arbitrary-commands.ts";
+import { outcome } from "./auth/auth-commands.ts";
 import { apply, bytes, compact, del, put, putRequest, restored, snapshotOf } from "./support.ts";
 
 function settled(store: KvStore): KvStore {
@@ -71,6 +73,45 @@ describe("the size of the store", () => {
       }),
       { numRuns: 150 },
     );
+  });
+});
+
+describe("the size of users and roles", () => {
+  it("never grows by more than was foreseen, but for a password in the place of another", () => {
+    fc.assert(
+      fc.property(fc.array(authCommands, { maxLength: 40 }), (script) => {
+        const store = new KvStore();
+        for (const request of script) {
+          const before = store.sizeBytes;
+          apply(store, { type: "auth", request });
+          const another = request.op === "userChangePassword" ? request.passwordHash.length : 0;
+          expect(store.sizeBytes - before).toBeLessThanOrEqual(growthOf({ type: "auth", request }) + another);
+        }
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it("does not grow where there is no space, while what was granted can be taken away", () => {
+    const store = new KvStore();
+    const done = (request: AuthCommand): string => outcome(apply(store, { type: "auth", request }));
+    const permission = { access: "read", key: bytes("a"), rangeEnd: bytes("b") } as const;
+    const ofAll = { access: "read", key: bytes("a"), rangeEnd: bytes("z") } as const;
+    const alice = { name: "alice", passwordHash: "$1" };
+    expect(done({ op: "userAdd", ...alice })).toBe("done");
+    expect(done({ op: "roleAdd", role: "r" })).toBe("done");
+    expect(done({ op: "roleGrantPermission", role: "r", permission })).toBe("done");
+    expect(done({ op: "userGrantRole", name: "alice", role: "r" })).toBe("done");
+    const alarm = { type: "noSpace", memberId: 1n } as const;
+    apply(store, { type: "alarm", request: { action: "activate", alarm } });
+    expect(done({ op: "userAdd", name: "bob", passwordHash: null })).toBe("noSpace");
+    expect(done({ op: "roleAdd", role: "s" })).toBe("noSpace");
+    expect(done({ op: "roleGrantPermission", role: "r", permission: ofAll })).toBe("noSpace");
+    expect(done({ op: "userGrantRole", name: "alice", role: "root" })).toBe("noSpace");
+    expect(done({ op: "userChangePassword", name: "alice", passwordHash: "$2" })).toBe("done");
+    expect(done({ op: "userRevokeRole", name: "alice", role: "r" })).toBe("done");
+    expect(done({ op: "userDelete", name: "alice" })).toBe("done");
+    expect(done({ op: "roleDelete", role: "r" })).toBe("done");
   });
 });
 

@@ -223,5 +223,15 @@ describe("requestSize", () => {
     expect(requestSize(put)).toBe(1500 + 16);
     expect(requestSize({ type: "txn", request: txnOf([nested]) })).toBe(1500 + 701 + 1001 + 5 * 16);
     expect(requestSize({ type: "compact", request: { revision: 5 } })).toBe(16);
+    const permission = {
+      access: "read",
+      key: bytes("k".repeat(500)),
+      rangeEnd: bytes("e".repeat(700)),
+    } as const;
+    const granting = { type: "auth", request: { op: "roleGrantPermission", role: "r", permission } } as const;
+    expect(requestSize(granting)).toBe(1200 + 16);
+    expect(requestSize({ type: "as", request: { caller: { type: "trusted" }, command: granting } })).toBe(
+      1232,
+    );
   });
 });

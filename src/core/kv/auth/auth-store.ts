@@ -1,5 +1,6 @@
 import { assertNever } from "../../errors/index.ts";
 import { compareBytes, equalBytes } from "../../bytes/index.ts";
+import { AUTH_ENTRY_BYTES } from "../size.ts";
 import { GrantedRanges } from "./granted-ranges.ts";
 import {
   type AuthCommand,
@@ -31,8 +32,6 @@ export type Standing =
   | { readonly type: "refused"; readonly code: AuthErrorCode };
 
 const FIRST_REVISION: AuthRevision = 1;
-/** What a user or a role is counted as in the size of the store, besides its text and keys. */
-const ENTRY_BYTES = 128;
 const EVERYTHING: Standing = { type: "root" };
 
 /**
@@ -67,7 +66,7 @@ export class AuthStore {
     return this.#tokenKey;
   }
 
-  /** Estimated bytes in memory. */
+  /** As size.ts counts them. */
   get sizeBytes(): number {
     this.#sizeBytes ??= sizeOf(this.#users.values(), this.#roles.values());
     return this.#sizeBytes;
@@ -270,12 +269,12 @@ function isOf(permission: Permission, key: Uint8Array, rangeEnd: Uint8Array): bo
 function sizeOf(users: Iterable<User>, roles: Iterable<Role>): number {
   let bytes = 0;
   for (const { name, passwordHash, roles: granted } of users) {
-    bytes += ENTRY_BYTES + name.length + (passwordHash?.length ?? 0);
+    bytes += AUTH_ENTRY_BYTES + name.length + (passwordHash?.length ?? 0);
     for (const role of granted) bytes += role.length;
   }
   for (const { name, permissions } of roles) {
-    bytes += ENTRY_BYTES + name.length;
-    for (const { key, rangeEnd } of permissions) bytes += ENTRY_BYTES + key.length + rangeEnd.length;
+    bytes += AUTH_ENTRY_BYTES + name.length;
+    for (const { key, rangeEnd } of permissions) bytes += AUTH_ENTRY_BYTES + key.length + rangeEnd.length;
   }
   return bytes;
 }
