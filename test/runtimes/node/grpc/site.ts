@@ -1,5 +1,12 @@
 import { connect as connectSocket, type Socket } from "node:net";
-import { Client, type ClientDuplexStream, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
+import {
+  type ChannelCredentials,
+  Client,
+  type ClientDuplexStream,
+  credentials,
+  Metadata,
+  type ServiceError,
+} from "@grpc/grpc-js";
 import { onTestFinished } from "vitest";
 import type { Engine, LogLevel } from "../../../../src/core/node/index.ts";
 import { type GrpcOptions, grpcCalls } from "../../../../src/runtimes/node/grpc/calls.ts";
@@ -66,8 +73,8 @@ export type Reply = any;
 export class GrpcClient {
   readonly #client: Client;
 
-  constructor(address: string) {
-    this.#client = new Client(address, credentials.createInsecure(), {
+  constructor(address: string, by: ChannelCredentials = credentials.createInsecure()) {
+    this.#client = new Client(address, by, {
       "grpc.max_receive_message_length": -1,
       // Each has a connection of its own.
       "grpc.use_local_subchannel_pool": 1,
