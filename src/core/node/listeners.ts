@@ -1,4 +1,7 @@
-/** Those who want to be told. A listener that throws does not keep the others from hearing. */
+/**
+ * Those who want to be told. A listener that throws does not keep the others from hearing. Who begins to listen while
+ * the others are told hears the next time, and who stops hears nothing more.
+ */
 export class Listeners<T> {
   readonly #listeners: Set<(value: T) => void> = new Set();
 
@@ -14,7 +17,10 @@ export class Listeners<T> {
 
   emit(value: T): void {
     const errors: unknown[] = [];
-    for (const listener of this.#listeners) {
+    // Of a set that grows while it is walked there is no end: a listener may go, and come again.
+    const present = [...this.#listeners];
+    for (const listener of present) {
+      if (!this.#listeners.has(listener)) continue;
       try {
         listener(value);
       } catch (error) {
