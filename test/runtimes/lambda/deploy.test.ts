@@ -3,7 +3,7 @@
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { unzipSync } from "fflate";
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -26,7 +26,9 @@ let built: BuiltFunction;
 beforeAll(async () => {
   Object.assign(process.env, AWS_ENV);
   // Where the SDK is found, as in Lambda's runtime it is.
-  dir = await mkdtemp(join(import.meta.dirname, "../../../dist/lambda-test-"));
+  const dist = join(import.meta.dirname, "../../../dist");
+  await mkdir(dist, { recursive: true });
+  dir = await mkdtemp(join(dist, "lambda-test-"));
   built = await buildFunction(dir);
 });
 
