@@ -98,11 +98,12 @@ describe("a server's watches", () => {
     for (let i = 0; i < 100; i++) await put("big", `${i}:${value}`);
     // 20 MB are more than the sockets between us hold.
     expect(await counts()).toMatchObject({ watches: 1 });
-    let received = "";
-    let versions: string[] = [];
+    let rest = "";
+    const versions: string[] = [];
     while (versions.length < 100) {
-      received += (await reader.read()).value!;
-      versions = received.match(/"version":"\d+"/g) ?? [];
+      const lines = (rest + (await reader.read()).value!).split("\n");
+      rest = lines.pop()!;
+      for (const line of lines) versions.push(...(line.match(/"version":"\d+"/g) ?? []));
     }
     expect(versions).toEqual(Array.from({ length: 100 }, (_, i) => `"version":"${i + 1}"`));
     await reader.cancel();
