@@ -4,6 +4,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { Etcd3 } from "etcd3";
 import { freePorts } from "../runtimes/node/free-ports.ts";
 import { checkRegisters, checkSums, checkUniques, openAccounts } from "./cluster-kill/checks.ts";
 import { Client, Record } from "./cluster-kill/workload.ts";
@@ -26,6 +27,7 @@ await program("behind-haproxy", 150, async (run) => {
   await requireLeader(run, front, servers);
   await openAccounts(front);
   await requireWatch(run, front);
+  await requireGrpc(run, front);
 
   const record = new Record();
   const seeds = new Seeded(run.seed);
@@ -81,6 +83,17 @@ async function requireLeader(run: Run, front: Endpoint, servers: readonly Server
     return asked.every((each) => each?.role === "leader");
   });
   run.require(true, `HAProxy sends requests to ${leader.name}, who leads`);
+}
+
+async function requireGrpc(run: Run, { url }: Endpoint): Promise<void> {
+  const client = new Etcd3({ hosts: url });
+  run.cleanUp(() => client.close());
+  const watcher = await client.watch().key("by-grpc").create();
+  const told = once(watcher, "put");
+  await client.put("by-grpc").value("1");
+  await told;
+  run.require((await client.get("by-grpc").string()) === "1", "gRPC passes, streams too");
+  await watcher.cancel();
 }
 
 /** A watch passes, is told at once, and outlives its silence. */
