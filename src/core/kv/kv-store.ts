@@ -56,8 +56,8 @@ export interface KvSnapshot {
    * @throws EngineError `compacted`, `futureRevision`.
    */
   hasher(revision?: Revision): StateHasher;
-  /** As `KvStore.stateHash`, given what the hasher of the latest revision has. */
-  wholeHash(keysHash: string): string;
+  /** As `KvStore.stateHash`, given what the hasher of the latest revision has; in steps, of which the last gives it. */
+  wholeHash(keysHash: string): Generator<void, string, undefined>;
   /**
    * Lets go of the state. Due even when it was not read to the end: nothing is freed while a snapshot is open. Once
    * released it may not be used, nor iterators it has given.
@@ -227,14 +227,16 @@ export class KvStore {
   }
 
   /**
-   * Hash of the whole present state: of the keys, of leases, alarms and of what has been compacted. Equal on all members
-   * that have applied the same.
+   * Hash of the whole present state: of the keys, leases, named writes, users and roles, alarms, and of what has been
+   * compacted. Equal on all members that have applied the same.
    */
   stateHash(): string {
     const snapshot = this.snapshot();
-    const hash = snapshot.wholeHash(hashAll(snapshot.hasher()));
+    const steps = snapshot.wholeHash(hashAll(snapshot.hasher()));
+    let step = steps.next();
+    while (step.done !== true) step = steps.next();
     snapshot.release();
-    return hash;
+    return step.value;
   }
 
   /** Captures the state now, at next to no cost. */
@@ -410,7 +412,7 @@ class Snapshot implements KvSnapshot {
     return new StateHasher(view, revision);
   }
 
-  wholeHash(keysHash: string): string {
+  wholeHash(keysHash: string): Generator<void, string, undefined> {
     return wholeHash(keysHash, this.#open());
   }
 

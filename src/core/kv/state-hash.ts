@@ -6,12 +6,14 @@ import { visibleAt } from "./keyspace.ts";
 import type { KeyspaceView } from "./keyspace.ts";
 import { NO_RECORD } from "./record-heap.ts";
 import type { RecordHandle, RecordHeap } from "./record-heap.ts";
-import { writeLease } from "./snapshot-format.ts";
+import { writeLease, writeRemembered } from "./snapshot-format.ts";
 import type { TreeCursor } from "./tree-cursor.ts";
 import type { Revision } from "./types.ts";
 
-/** Of keys and values in one step, or a little more: about a millisecond. */
+/** In one step, or a little more: about a millisecond. */
 const MAX_BYTES_PER_STEP: number = 512 << 10;
+/** Of leases and their like. */
+const MAX_RECORDS_PER_STEP = 1000;
 
 /**
  * Hashes what a reader at `revision` sees: every key with its value, revisions, version and lease. Equal states give
@@ -61,23 +63,42 @@ export class StateHasher {
   }
 }
 
-/** Hash of a whole state, from that of its keys: all besides that is of no revision. */
-export function wholeHash(
+/**
+ * Hash of a whole state, from that of its keys: all besides that is of no revision. In small steps; the last gives it.
+ */
+export function* wholeHash(
   keysHash: string,
   view: Omit<KeyspaceView, "heap" | "tree" | "log" | "revision">,
-): string {
+): Generator<void, string, undefined> {
   const hash = new Hash64();
-  const record = new ByteWriter().string(keysHash);
-  writeAlarms(record, view.alarms);
-  record.uint(view.compactRevision).uint(view.lastLeaseSerial).uint(view.leases.length);
-  record.uint(view.lastWriteSerial).uint(view.writes.length);
-  hash.add(record.view());
-  for (const lease of view.leases) {
-    writeLease(record.clear(), lease);
+  const record = new ByteWriter();
+  let records = 0;
+  let bytes = 0;
+  for (const write of recordsOf(keysHash, view)) {
+    write(record.clear());
     hash.add(record.view());
+    records++;
+    bytes += record.length;
+    if (records < MAX_RECORDS_PER_STEP && bytes < MAX_BYTES_PER_STEP) continue;
+    yield;
+    records = 0;
+    bytes = 0;
   }
-  writeAuthHead(record.clear(), view.auth);
-  for (const user of view.auth.users) writeUser(record, user);
-  for (const role of view.auth.roles) writeRole(record, role);
-  return hash.add(record.view()).digest();
+  return hash.digest();
+}
+
+function* recordsOf(
+  keysHash: string,
+  { alarms, auth, leases, writes, ...view }: Parameters<typeof wholeHash>[1],
+): Generator<(record: ByteWriter) => void, void, undefined> {
+  yield (record) => {
+    writeAlarms(record.string(keysHash), alarms);
+    record.uint(view.compactRevision).uint(view.lastLeaseSerial).uint(leases.length);
+    record.uint(view.lastWriteSerial).uint(writes.length).uint(auth.users.length).uint(auth.roles.length);
+    writeAuthHead(record, auth);
+  };
+  for (const lease of leases) yield (record) => writeLease(record, lease);
+  for (const write of writes) yield (record) => writeRemembered(record, write);
+  for (const user of auth.users) yield (record) => writeUser(record, user);
+  for (const role of auth.roles) yield (record) => writeRole(record, role);
 }

@@ -45,8 +45,11 @@ export class StateWalks {
       const hasher = walk.state.hasher(hashRevision);
       while (hasher.step(HASHED_KEYS_PER_TURN)) await walk.turn(signal);
       const hash = hasher.digest();
-      const whole = hashRevision === latest ? { stateHash: walk.state.wholeHash(hash) } : {};
-      return { hash, hashRevision, compactRevision, ...whole };
+      if (hashRevision !== latest) return { hash, hashRevision, compactRevision };
+      const rest = walk.state.wholeHash(hash);
+      let step = rest.next();
+      for (; step.done !== true; step = rest.next()) await walk.turn(signal);
+      return { hash, hashRevision, compactRevision, stateHash: step.value };
     } finally {
       walk.end();
     }

@@ -66,6 +66,20 @@ describe("a named write", () => {
     expect(store.revision).toBe(3);
   });
 
+  it("is in the hash of the state: its name, what it was and what it gave", () => {
+    const hashes = [once("n", putOf("b")), once("o", putOf("b")), once("n", putOf("b", "w"))].map(
+      (command) => {
+        const store = new KvStore();
+        apply(store, command);
+        // Their keys are alike again.
+        apply(store, putOf("b"));
+        apply(store, { type: "compact", request: { revision: 3 } });
+        return store.stateHash();
+      },
+    );
+    expect(new Set(hashes).size).toBe(3);
+  });
+
   it("is forgotten when a later one says so, and not before", () => {
     const store = new KvStore();
     apply(store, once("1", putOf("a")));

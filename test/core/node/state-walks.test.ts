@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { encodeCommand, KvStore } from "../../../src/core/kv/index.ts";
+import { encodeCommand, type KvCommand, KvStore } from "../../../src/core/kv/index.ts";
 import type { Clock } from "../../../src/core/node/index.ts";
 import { backupOf } from "../../../src/core/node/backup/index.ts";
 import { StateWalks } from "../../../src/core/node/state-walks.ts";
@@ -49,3 +49,33 @@ test.each([
     expect(clock.turns).toBeGreaterThanOrEqual(whileCopying);
   },
 );
+
+test("others have their turn while leases, named writes, users and roles are hashed", async () => {
+  const clock = new CountingClock();
+  const fingerprint = "0123456789abcdef";
+  const put = { type: "put", request: { key: bytes("k") } } as const;
+  const permission = { access: "read", key: bytes("a"), rangeEnd: bytes("b") } as const;
+  const commandsOf: ((i: number) => KvCommand[])[] = [
+    () => [],
+    (i) => [{ type: "leaseGrant", request: { id: BigInt(i + 1), ttlMs: 1000 } }],
+    (i) => [{ type: "once", request: { key: `n${i}`, fingerprint, forgetTo: 0, command: put } }],
+    (i) => [{ type: "auth", request: { op: "userAdd", name: `u${i}`, passwordHash: null } }],
+    (i) => [
+      { type: "auth", request: { op: "roleAdd", role: `r${i}` } },
+      { type: "auth", request: { op: "roleGrantPermission", role: `r${i}`, permission } },
+    ],
+  ];
+  const turns: number[] = [];
+  for (const commands of commandsOf) {
+    const store = new KvStore();
+    for (let i = 0; i < 3000; i++) {
+      for (const command of commands(i)) store.applyChunk([{ command: encodeCommand(command), term: 1 }]);
+    }
+    const walks = new StateWalks(store, clock, () => {});
+    clock.turns = 0;
+    expect((await walks.hash(0)).stateHash).toBe(store.stateHash());
+    turns.push(clock.turns);
+  }
+  expect(turns[0]).toBe(0);
+  for (const each of turns.slice(1)) expect(each).toBeGreaterThanOrEqual(2);
+});
