@@ -34,6 +34,11 @@ export class Authority {
         { name: "keyUsage", keyCertSign: true, cRLSign: true, critical: true },
       ],
     });
+    return new Authority(`${cert}\n`, key);
+  }
+
+  /** Somebody who may not sign, and does. */
+  static pretend({ cert, key }: Certificate): Authority {
     return new Authority(cert, key);
   }
 
@@ -63,7 +68,7 @@ export class Authority {
         },
       ],
     });
-    return { cert, key };
+    return { cert: `${cert}\n`, key };
   }
 }
 

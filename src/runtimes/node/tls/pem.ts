@@ -52,14 +52,14 @@ function leafOf(cert: Uint8Array): X509Certificate {
 }
 
 const BEGIN = "-----BEGIN CERTIFICATE-----";
-const WHOLE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+const WHOLE = /^-----BEGIN CERTIFICATE-----[^-]+^-----END CERTIFICATE-----[ \t]*\r?$/gm;
 
-/** All of them: OpenSSL would leave out the last of a file that breaks off, and trust nobody by an empty one. */
+/** All of them: OpenSSL passes over what it cannot read of a bundle, and trusts nobody by an empty one. */
 function certificatesIn(pem: Uint8Array, where: string): X509Certificate[] {
   const text = Buffer.from(pem).toString("latin1");
   const whole = text.match(WHOLE) ?? [];
   if (whole.length !== text.split(BEGIN).length - 1)
-    throw new Error(`${where} breaks off within a certificate`);
+    throw new Error(`a certificate in ${where} is not whole, or not on lines of its own`);
   if (whole.length === 0) throw new Error(`there is no certificate in ${where}`);
   return whole.map((each) => new X509Certificate(each));
 }

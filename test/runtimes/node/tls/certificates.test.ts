@@ -107,7 +107,12 @@ describe("Certificates", () => {
     [
       "a bundle that breaks off",
       ({ files }) => writeFile(files.ca, authority.cert + authority.cert.slice(0, 300)),
-      /the authorities' file breaks off within a certificate/,
+      /a certificate in the authorities' file is not whole/,
+    ],
+    [
+      "a bundle whose parts share a line, of which OpenSSL would read nothing and say nothing",
+      ({ files }) => writeFile(files.ca, authority.cert.trim() + authority.cert),
+      /not on lines of its own/,
     ],
     ["an empty bundle", ({ files }) => writeFile(files.ca, ""), /no certificate in the authorities' file/],
     [
