@@ -134,6 +134,7 @@ export class Invariants implements Watcher {
       node.id,
       () => `began with ${commitIndex} committed, and had applied the membership change at ${change}`,
     );
+    this.#takeRestored(commitIndex);
     const view = LogView.of(node.disk.seen);
     const { term: begunIn } = raft;
     return {
@@ -406,6 +407,15 @@ export class Invariants implements Watcher {
         node.id,
         () => `Ready ${number} hands out ${index}/${term}, committed is ${known?.term}`,
       );
+    }
+  }
+
+  /** Who starts again has what it knew to be committed, even what it had no time to hand out. */
+  #takeRestored(commitIndex: LogIndex): void {
+    for (let at = this.#configIndex + 1; at <= commitIndex; at++) {
+      const committed = this.oracle.committed.get(at);
+      const entry = committed === undefined ? undefined : this.oracle.entry(at, committed.term);
+      if (entry?.kind === "confChange") this.#takeConfChange(entry);
     }
   }
 
