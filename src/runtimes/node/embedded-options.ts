@@ -1,4 +1,4 @@
-import type { Consistency, Logger, LogLevel, StorageEngine } from "../../core/node/index.ts";
+import type { Consistency, Logger, LogLevel, NodeObserver, StorageEngine } from "../../core/node/index.ts";
 import { loadEmbeddedConfig } from "./config/load-config.ts";
 import { invalid } from "./config/raw-settings.ts";
 import type { BaseHostOptions } from "./node-host.ts";
@@ -66,6 +66,8 @@ export interface EmbeddedOptions {
   readonly logFormat?: LogFormat;
   /** Takes what the engine has to say. Default: warnings and errors on standard error. */
   readonly logger?: Logger;
+  /** Told what the node measures, as it happens: for metrics of your own, with or without `/metrics`. */
+  readonly observer?: NodeObserver;
   /** Instead of SQLite in the data directory: `--storage`'s URL, or stores of your own. */
   readonly storage?: string | StorageEngine;
   /** Term, vote and identity in another place than `storage`: a URL. */
@@ -76,7 +78,7 @@ export interface EmbeddedOptions {
 
 /** What a host is to be told, from what an embedding application said. @throws EngineError `invalidConfig`. */
 export function embeddedHostOptions(dataDir: string, options: EmbeddedOptions): BaseHostOptions {
-  const { logger: givenLogger, storage, env = process.env, ...settings } = options;
+  const { logger: givenLogger, observer, storage, env = process.env, ...settings } = options;
   const own = typeof storage === "object" ? storage : undefined;
   if (own !== undefined && settings.storageMeta !== undefined) {
     throw invalid("option storageMeta: stores of your own bring their own metadata");
@@ -86,5 +88,22 @@ export function embeddedHostOptions(dataDir: string, options: EmbeddedOptions): 
   const format = config.logFormat ?? (process.stderr.isTTY ? "text" : "json");
   const logger = givenLogger ?? nodeLogger({ level: config.logLevel, format });
   for (const warning of warnings) logger.log("warn", warning);
-  return { config, logger, replaceGlobals: false, ...(own === undefined ? {} : { storage: own }) };
+  return {
+    config,
+    logger,
+    replaceGlobals: false,
+    ...(observer === undefined ? {} : { observer: harmless(observer, logger) }),
+    ...(own === undefined ? {} : { storage: own }),
+  };
+}
+
+/** It is called in the middle of the node's work, which must go on whatever it throws. */
+function harmless(observer: NodeObserver, logger: Logger): NodeObserver {
+  return (measurement, value) => {
+    try {
+      observer(measurement, value);
+    } catch (error) {
+      logger.log("error", "the observer failed", { measurement, error });
+    }
+  };
 }

@@ -1,4 +1,4 @@
-import { KvEngine } from "../../core/node/index.ts";
+import { KvEngine, type NodeObserver } from "../../core/node/index.ts";
 import type { ServerConfig } from "./config/server-config.ts";
 import { hostAndPort, isLoopback } from "./config/urls.ts";
 import { nodeBase64 } from "./node-base64.ts";
@@ -11,10 +11,11 @@ export async function startKvHost(options: BaseHostOptions): Promise<NodeHost<Kv
   const isServer = config.listenClientUrls.length > 0;
   // Loaded only here: an engine that serves nobody over HTTP has no use for a metrics library.
   const metrics = isServer ? new (await import("./metrics.ts")).NodeMetrics() : null;
+  const observer = metrics === null ? {} : { observer: both(metrics.observer, options.observer) };
   return await NodeHost.start({
     ...options,
-    start: (nodeOptions) =>
-      KvEngine.start(metrics === null ? nodeOptions : { ...nodeOptions, observer: metrics.observer }),
+    ...observer,
+    start: (nodeOptions) => KvEngine.start(nodeOptions),
     serveClients: async (engine, doors, transport) => {
       if (metrics === null) return;
       const measured = metrics.of(engine, transport);
@@ -34,6 +35,14 @@ export async function startKvHost(options: BaseHostOptions): Promise<NodeHost<Kv
       });
     },
   });
+}
+
+function both(first: NodeObserver, second: NodeObserver | undefined): NodeObserver {
+  if (second === undefined) return first;
+  return (measurement, value) => {
+    first(measurement, value);
+    second(measurement, value);
+  };
 }
 
 /** On loopback alone the names are known; elsewhere, open because someone said so, there may be others. */

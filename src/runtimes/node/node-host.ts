@@ -3,6 +3,7 @@ import {
   Listeners,
   type Logger,
   type Member,
+  type NodeObserver,
   type NodeOptions,
   type Replica,
   type StorageEngine,
@@ -34,6 +35,8 @@ export interface BaseHostOptions {
   readonly replaceGlobals: boolean;
   /** Instead of what the configuration names. */
   readonly storage?: StorageEngine;
+  /** Told what the node measures. It does not throw. */
+  readonly observer?: NodeObserver;
 }
 
 export interface HostOptions<E extends Hosted> extends BaseHostOptions {
@@ -137,6 +140,7 @@ export class NodeHost<E extends Hosted> {
         clock: nodeClock,
         random: nodeRandom,
         logger,
+        ...(options.observer === undefined ? {} : { observer: options.observer }),
         ...engineSettings(config),
       });
       const host = new NodeHost(options, engine, doors);

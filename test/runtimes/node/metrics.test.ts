@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MEASUREMENTS, STATUS_GAUGES } from "../../../src/runtimes/http/status-metrics.ts";
-import { EmbeddedEngine } from "../../../src/runtimes/node/index.ts";
+import type { Measurement } from "../../../src/core/node/index.ts";
+import { EmbeddedEngine, EmbeddedStateMachine } from "../../../src/runtimes/node/index.ts";
 import { freePorts } from "./free-ports.ts";
 import { removeTempDirs, tempDir } from "./temp-dirs.ts";
 
@@ -86,5 +87,54 @@ describe("metrics of a server", () => {
     const queries = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
     expect(queries.length).toBeGreaterThan(25);
     expect(queries.filter((query) => !shown.some((name) => query.includes(name)))).toEqual([]);
+  });
+});
+
+describe("an observer of one's own", () => {
+  const WRITTEN = ["proposeToCommit", "proposeToApply", "logFlush", "applyBatch", "elections"];
+
+  it.each(["without a server", "beside the server's metrics"])("is told, %s", async (where) => {
+    const seen = new Map<Measurement, number>();
+    const [port] = await freePorts(1);
+    const url = `http://127.0.0.1:${port}`;
+    const engine = await EmbeddedEngine.start(await tempDir(), {
+      env: {},
+      ...(where === "without a server" ? {} : { listenClientUrls: url }),
+      observer: (measurement, value) => seen.set(measurement, (seen.get(measurement) ?? 0) + value),
+    });
+    try {
+      await engine.waitReady(5000);
+      await engine.client().put("k", "v");
+      expect([...seen.keys()]).toEqual(expect.arrayContaining(WRITTEN));
+      expect(seen.get("elections")).toBe(1);
+      if (where === "without a server") return;
+      const text = await (await fetch(`${url}/metrics`)).text();
+      expect(valueOf(text, MEASUREMENTS.elections.name)).toBe(1);
+    } finally {
+      await engine.stop();
+    }
+  });
+
+  it("may fail: that is logged, and the node works on", async () => {
+    const logged: string[] = [];
+    const machine = {
+      applyChunk: (commands: readonly unknown[]) => commands.map(() => "applied"),
+      snapshot: () => ({ chunks: () => [], release: () => undefined }),
+      restore: () => Promise.resolve(),
+    };
+    const member = await EmbeddedStateMachine.start(await tempDir(), machine, {
+      env: {},
+      logger: { log: (_level, message) => logged.push(message) },
+      observer: () => {
+        throw new Error("no room");
+      },
+    });
+    try {
+      await member.waitReady(5000);
+      expect(await member.propose(new Uint8Array(1))).toBe("applied");
+      expect(logged).toContain("the observer failed");
+    } finally {
+      await member.stop();
+    }
   });
 });
