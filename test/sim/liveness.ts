@@ -67,7 +67,6 @@ class Liveness {
     const { cluster, machines, faults, clients, electionTimeoutMs } = this.#host;
     cluster.network.conditions = CALM;
     cluster.network.heal();
-    if (cluster.shared !== null) cluster.shared.decide = () => "ok";
     faults.heal();
     machines.heal();
     clients.heal();

@@ -208,7 +208,7 @@ export class Machines {
     this.#dooms.clear();
     this.#writeFaults.clear();
     this.#corrupt.clear();
-    if (this.#cluster.shared !== null) this.#cluster.shared.decide = () => "ok";
+    this.#cluster.shared?.heal();
     for (const node of this.all()) {
       // Only a restart helps a node whose disk has stopped answering.
       if (node.life !== null && this.#hung.has(node.life)) this.crash(node);

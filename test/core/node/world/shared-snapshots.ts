@@ -1,6 +1,6 @@
 import { EngineError } from "../../../../src/core/errors/index.ts";
 import type { SnapshotInfo, SnapshotStore } from "../../../../src/core/node/index.ts";
-import { type Disk, never } from "./disk.ts";
+import type { Disk } from "./disk.ts";
 import type { Life } from "./life.ts";
 
 /** What a read of another machine's chunk comes to. */
@@ -9,6 +9,8 @@ export type SharedVerdict = "ok" | "fail" | "hang" | "changed";
 /** One place where all machines keep their snapshots, each its own, and read those of the others by their names. */
 export class SharedSnapshots {
   readonly #disks: Map<string, Disk> = new Map();
+  /** Ends the reads that hang. */
+  #hanging: ((error: EngineError) => void)[] = [];
   /** How long a chunk takes. */
   latencyMs: () => number = () => 0;
   /** Asked for every chunk, which counts from 0. */
@@ -31,10 +33,17 @@ export class SharedSnapshots {
     }
     const bytes = found.chunks[number]?.slice();
     const verdict = this.decide(number);
-    if (verdict === "hang") return await never();
+    if (verdict === "hang") return await new Promise((_, reject) => this.#hanging.push(reject));
     if (verdict === "fail") throw new EngineError("storageFailed", { detail: `${name} cannot be read` });
     if (verdict === "changed" && bytes !== undefined) bytes[bytes.length >> 1]! ^= 1;
     return bytes;
+  }
+
+  /** Nothing goes wrong any more, and what hung is told so, as by a connection that is reset. */
+  heal(): void {
+    this.decide = () => "ok";
+    for (const end of this.#hanging) end(new EngineError("storageFailed", { detail: "the store went away" }));
+    this.#hanging = [];
   }
 }
 
