@@ -70,10 +70,10 @@ async function site(settings: Partial<TlsConfig> = {}): Promise<Site> {
 function hello(port: number, as: Partial<Certificate>, ca: string = ours!.cert): Promise<string> {
   return new Promise((resolve, reject) => {
     const url = `https://127.0.0.1:${port}`;
-    get(url, { agent: false, ca, ...as }, (response) => text(response).then(resolve, reject)).on(
-      "error",
-      reject,
-    );
+    const sent = get(url, { agent: false, ca, ...as }, (response) => {
+      text(response).then(resolve, reject);
+    });
+    sent.on("error", reject);
   });
 }
 
