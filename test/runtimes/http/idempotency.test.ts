@@ -67,3 +67,15 @@ it.each([
   expect(await refused.json()).toMatchObject({ reason });
   expect(cluster.leader()!.status()).toMatchObject({ revision: 2, compactRevision: 0 });
 });
+
+it("a result that is too large to be kept is not given again, nor is the write done again", async () => {
+  const large = { key: "YQ==", value: btoa("x".repeat(20_000)) };
+  expect((await send("/v3/kv/put", large, {})).status).toBe(200);
+  const body = { key: "YQ==", prev_kv: true };
+  expect((await send("/v3/kv/put", body, KEY)).status).toBe(200);
+  const { revision } = cluster.leader()!.status();
+  const again = await send("/v3/kv/put", body, KEY);
+  expect(again.status).toBe(409);
+  expect(await again.json()).toMatchObject({ reason: "resultNotKept", code: 6 });
+  expect(cluster.leader()!.status().revision).toBe(revision);
+});
