@@ -1,4 +1,5 @@
 import { assert } from "../errors/index.ts";
+import { LeaseKeys } from "./lease-keys.ts";
 import { MAX_LEASES } from "./limits.ts";
 import { NO_RECORD } from "./record-heap.ts";
 import type { RecordHandle, RecordHeap } from "./record-heap.ts";
@@ -26,7 +27,7 @@ const NO_KEYS: ReadonlySet<RecordHandle> = new Set();
 export class LeaseTable {
   /** In the order in which they were granted. */
   readonly #leases: Map<bigint, Lease> = new Map();
-  readonly #keys: Map<bigint, Set<RecordHandle>> = new Map();
+  readonly #keys: Map<bigint, LeaseKeys> = new Map();
   #lastSerial = 0;
   /** Made by the open transaction. */
   #uncommitted: Lease[] = [];
@@ -66,7 +67,12 @@ export class LeaseTable {
 
   /** Newest versions of the keys attached to a lease, in no order. */
   keysOf(id: bigint): ReadonlySet<RecordHandle> {
-    return this.#keys.get(id) ?? NO_KEYS;
+    return this.#keys.get(id)?.handles ?? NO_KEYS;
+  }
+
+  /** Whether something holds of all keys attached to a lease: see {@link LeaseKeys.every}. */
+  everyKey(id: bigint, finder: object, holds: (handle: RecordHandle) => boolean): boolean {
+    return this.#keys.get(id)?.every(finder, holds) ?? true;
   }
 
   /** In the open transaction. There must be none of that id. */
@@ -139,9 +145,9 @@ export class LeaseTable {
 
   #attach(id: bigint, handle: RecordHandle): void {
     assert(this.#leases.has(id), "a key is attached to a lease that is not there");
-    const keys = this.#keys.get(id);
-    if (keys === undefined) this.#keys.set(id, new Set([handle]));
-    else keys.add(handle);
+    const keys = this.#keys.get(id) ?? new LeaseKeys();
+    if (keys.size === 0) this.#keys.set(id, keys);
+    keys.add(handle);
   }
 
   #detach(id: bigint, handle: RecordHandle): void {

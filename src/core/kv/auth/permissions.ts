@@ -104,6 +104,5 @@ function mayTxn(
 
 /** Whether all keys of a lease may be written, as its end does. */
 function mayWriteLease({ heap, leases }: Keyspace, granted: GrantedRanges, id: bigint): boolean {
-  for (const handle of leases.keysOf(id)) if (!granted.mayWrite(heap.keyView(handle))) return false;
-  return true;
+  return leases.everyKey(id, granted, (handle) => granted.mayWrite(heap.keyView(handle)));
 }

@@ -1,4 +1,5 @@
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
+import { GrantedRanges } from "../../../../src/core/kv/auth/granted-ranges.ts";
 import {
   ANONYMOUS,
   type Caller,
@@ -162,6 +163,33 @@ describe("a lease", () => {
     };
     expect(tried(ANONYMOUS, ended)).toBe("done");
     expect(store.lease(5n)).toBeUndefined();
+  });
+
+  test("with many keys does not make every further key cost a look at all of them", () => {
+    const asked = vi.spyOn(GrantedRanges.prototype, "mayWrite");
+    tried(user, grant(5n));
+    for (let i = 0; i < 500; i++) tried(user, put(`w${i}`, { lease: 5n }));
+    const success = Array.from({ length: 100 }, (_, i) => onPut(`w${500 + i}`, { lease: 5n }));
+    expect(tried(user, txn({ success }))).toBe("done");
+    expect(asked.mock.calls.length).toBeLessThan(2000);
+    asked.mockRestore();
+    expect(tried(user, revoke(5n))).toBe("done");
+    expect(store.revision).toBe(6 + 500 + 1 + 1);
+  });
+
+  test("that one user may end is looked at again when another attaches a key, and when permissions change", () => {
+    tried(user, grant(5n));
+    expect(tried(user, put("a", { lease: 5n }))).toBe("done");
+    expect(tried(user, put("w1", { lease: 5n }))).toBe("done");
+    expect(tried(root, put("b", { lease: 5n }))).toBe("done");
+    expect(tried(user, put("a", { lease: 5n }))).toBe("permissionDenied");
+    expect(tried(user, revoke(5n))).toBe("permissionDenied");
+    expect(tried(other, revoke(5n))).toBe("permissionDenied");
+    expect(tried(root, put("b"))).toBe("done");
+    expect(tried(user, put("a", { lease: 5n }))).toBe("done");
+    // What a user may write is asked anew when it has changed.
+    change(store, { op: "roleRevokePermission", role: "user", key: bytes("w"), rangeEnd: bytes("x") });
+    expect(tried(user, put("a", { lease: 5n }))).toBe("permissionDenied");
   });
 });
 
