@@ -1,6 +1,6 @@
 import type { Engine } from "../../../core/node/index.ts";
 import type { MethodContext } from "../../http/etcd/methods.ts";
-import type { ReceiveBudget } from "./message-reader.ts";
+import type { ReceiveBudget } from "./receive-buffer.ts";
 import type { GrpcStatus } from "./status.ts";
 
 /** What all calls of a server share. */

@@ -5,7 +5,7 @@ import { clientCheck } from "../../http/client-auth.ts";
 import { refuseWithoutLeader } from "../../http/etcd/stream-call.ts";
 import type { CallContext } from "./call-context.ts";
 import type { CallEvents, Exchange } from "./exchange.ts";
-import { ReceiveBudget } from "./message-reader.ts";
+import { ReceiveBudget } from "./receive-buffer.ts";
 import { endpoints } from "./methods.ts";
 import { StreamCall } from "./stream-call.ts";
 import { GrpcProblem, statusOf } from "./status.ts";

@@ -20,15 +20,16 @@ export interface Exchange {
   /** Lets the client send no more than what it has been allowed already, or more again. */
   pause(): void;
   resume(): void;
+  /** False when the client does not keep up, and nothing more is to be written out for it. */
+  readonly hasRoom: boolean;
+  /** Resolves when it is worth while to look again whether there is room. */
+  drained(): Promise<void>;
   /**
    * Sends a message, prefix and all; the response's head goes before the first. Its bytes are no longer the caller's.
    *
    * @param metadata for the head.
-   * @returns false when the client does not keep up: `drained` tells when it does.
    */
-  send(message: Uint8Array, metadata?: Metadata): boolean;
-  /** Resolves when there is room for more, or nobody listens any more. */
-  drained(): Promise<void>;
+  send(message: Uint8Array, metadata?: Metadata): void;
   /** Ends the call. What the client still sends is not read. */
   finish(status: GrpcStatus, metadata?: Metadata): void;
 }

@@ -4,11 +4,15 @@ import type { Exchange } from "./exchange.ts";
 import { Http2Connection } from "./http2/connection.ts";
 import type { GrpcSettings } from "./settings.ts";
 
+/** What may wait to be sent on all connections. */
+const MAX_QUEUED_BYTES = 512 << 20;
+
 /** HTTP/2 connections that carry gRPC. They come from a listener that speaks other protocols too. */
 export class GrpcSessions {
   readonly #handle: CallHandler;
   readonly #settings: GrpcSettings;
   readonly #connections = new Set<Http2Connection>();
+  #queuedBytes = 0;
   #wake = (): void => undefined;
 
   constructor(handle: CallHandler, settings: GrpcSettings) {
@@ -21,9 +25,12 @@ export class GrpcSessions {
     // An HTTP/1.1 server answers clients that have said their last; one that hangs up here has gone.
     socket.allowHalfOpen = false;
     const handle = (exchange: Exchange): void => this.#handle(exchange, certifiedUser);
-    const connection = new Http2Connection(socket, handle, this.#settings, () => {
-      this.#connections.delete(connection);
-      if (this.#connections.size === 0) this.#wake();
+    const connection = new Http2Connection(socket, handle, this.#settings, {
+      queued: (bytes) => this.#queued(bytes),
+      closed: () => {
+        this.#connections.delete(connection);
+        if (this.#connections.size === 0) this.#wake();
+      },
     });
     this.#connections.add(connection);
   }
@@ -36,5 +43,15 @@ export class GrpcSessions {
     }, graceMs);
     if (this.#connections.size > 0) await new Promise<void>((resolve) => (this.#wake = resolve));
     clearTimeout(rest);
+  }
+
+  /** Whoever keeps the most waiting must go before it is too much for all. */
+  #queued(bytes: number): void {
+    this.#queuedBytes += bytes;
+    if (bytes < 0 || this.#queuedBytes <= MAX_QUEUED_BYTES) return;
+    let worst: Http2Connection | null = null;
+    for (const connection of this.#connections)
+      if (connection.outbox.queuedBytes > (worst?.outbox.queuedBytes ?? 0)) worst = connection;
+    worst?.drop();
   }
 }

@@ -1,10 +1,11 @@
-import { EngineError, GrpcCode } from "../../../core/errors/index.ts";
+import { GrpcCode } from "../../../core/errors/index.ts";
 import type { CallContext } from "./call-context.ts";
 import { Deadline } from "./deadline.ts";
 import type { CallEvents, Exchange } from "./exchange.ts";
 import { framed } from "./framed.ts";
 import { MessageReader, PREFIX_BYTES } from "./message-reader.ts";
 import type { Endpoint } from "./methods.ts";
+import { ReceiveBuffer } from "./receive-buffer.ts";
 import { GrpcProblem, OK } from "./status.ts";
 
 /** What waits to be looked at; with so much the client is to send no more. */
@@ -20,8 +21,7 @@ export class StreamCall implements CallEvents {
   readonly #deadline: Deadline | null;
   readonly #over = new AbortController();
   /** Not cut into messages before they are asked for: a small one takes more room once it is. */
-  #waiting: Uint8Array[] = [];
-  #waitingBytes = 0;
+  readonly #waiting: ReceiveBuffer;
   #ended = false;
   #wake = (): void => undefined;
 
@@ -36,19 +36,20 @@ export class StreamCall implements CallEvents {
     this.#context = context;
     this.#certifiedUser = certifiedUser;
     this.#reader = new MessageReader(context.maxMessageBytes, context.budget);
+    this.#waiting = new ReceiveBuffer(context.budget);
     this.#deadline = Deadline.of(exchange, (problem) => this.#fail(problem));
     void this.#run();
   }
 
   received(chunk: Uint8Array): void {
     if (this.#ended) return;
-    if (!this.#context.budget.take(chunk.length)) {
-      this.#fail(new EngineError("tooManyRequests"));
+    try {
+      this.#waiting.append(chunk);
+    } catch (error) {
+      this.#fail(error);
       return;
     }
-    this.#waiting.push(chunk);
-    this.#waitingBytes += chunk.length;
-    if (this.#waitingBytes >= MAX_WAITING_BYTES) this.#exchange.pause();
+    if (this.#waiting.length >= MAX_WAITING_BYTES) this.#exchange.pause();
     this.#wake();
   }
 
@@ -69,8 +70,9 @@ export class StreamCall implements CallEvents {
       const call = { signal, requireLeader: this.#exchange.get("hasleader") === "true" };
       const engine = await this.#context.methodContext.accounts.engineOf(this.#exchange, this.#certifiedUser);
       for await (const reply of method.open(engine, this.#requests(), call)) {
+        while (!this.#exchange.hasRoom) await this.#exchange.drained();
         if (signal.aborted) return;
-        if (!this.#exchange.send(framed(encode(reply, PREFIX_BYTES)))) await this.#exchange.drained();
+        this.#exchange.send(framed(encode(reply, PREFIX_BYTES)));
       }
       if (!signal.aborted) this.#exchange.finish(OK);
     } catch (error) {
@@ -81,9 +83,7 @@ export class StreamCall implements CallEvents {
   async *#requests(): AsyncGenerator<unknown, void, undefined> {
     const { decode } = this.#endpoint;
     for (;;) {
-      const chunks = this.#waiting;
-      this.#release();
-      for (const chunk of chunks) for (const message of this.#reader.push(chunk)) yield decode(message);
+      for (const message of this.#reader.push(this.#waiting.take())) yield decode(message);
       if (this.#waiting.length > 0) continue;
       if (this.#ended) break;
       this.#exchange.resume();
@@ -102,15 +102,9 @@ export class StreamCall implements CallEvents {
   /** Lets go of everything. */
   #let(): void {
     this.#ended = true;
-    this.#release();
+    this.#waiting.release();
     this.#reader.release();
     this.#over.abort();
     this.#wake();
-  }
-
-  #release(): void {
-    this.#context.budget.giveBack(this.#waitingBytes);
-    this.#waiting = [];
-    this.#waitingBytes = 0;
   }
 }

@@ -74,6 +74,7 @@ export class UnaryCall implements CallEvents {
       const engine = actor instanceof Promise ? await actor : actor;
       const request = decode(message);
       const reply = await method.call(engine, request, methodContext, this.#options());
+      while (!this.#exchange.hasRoom) await this.#exchange.drained();
       if (this.#over) return;
       const metadata = (reply as { readonly replayed?: true }).replayed === true ? REPLAYED : undefined;
       this.#exchange.send(framed(encode(reply, PREFIX_BYTES)), metadata);

@@ -2,39 +2,32 @@ import type { CallEvents, Exchange, Metadata } from "../exchange.ts";
 import type { GrpcStatus } from "../status.ts";
 import type { HeaderList } from "./header-decoder.ts";
 import { answerAlone, answerHead, answerTrailers } from "./header-encoder.ts";
+import type { Outbox, Sender } from "./outbox.ts";
 import { ErrorCode, Flag, FrameType, MAX_WINDOW_BYTES } from "./protocol.ts";
 
 /** With so much unsent the sender is to wait. */
 const HIGH_WATER_BYTES = 64 << 10;
+const NOTHING = new Uint8Array(0);
 
 /** What a call needs of its connection. */
 export interface CallWire {
-  /** Whether the client's machine takes more at the moment. */
-  readonly isWritable: boolean;
-  /** What may be sent before the client says that there is room for more. */
-  readonly window: number;
-  readonly maxFrameBytes: number;
+  readonly outbox: Outbox;
   frame(type: number, flags: number, stream: number, payload: Uint8Array): void;
-  /** Counts data against the window. */
-  spend(bytes: number): void;
-  /** Counts what waits in calls. */
-  queued(bytes: number): void;
   /** It is over, with what the client is to be told, if anything. */
   over(call: Http2Call, code: ErrorCode | null): void;
 }
 
 /** One call on a connection: an HTTP/2 stream. */
-export class Http2Call implements Exchange {
+export class Http2Call implements Exchange, Sender {
   readonly id: number;
   readonly path: string;
   readonly #headers: HeaderList;
   readonly #wire: CallWire;
   readonly #windowBytes: number;
   #events: CallEvents | null = null;
-  /** What came before anybody listened. */
-  #early: Uint8Array[] = [];
+  /** What is still to come by the client's own account. */
+  #announcedBytes: number | null;
   #receiveEnded = false;
-  #endTold = false;
   /** How much the client may still send, and how much of what it has sent may be asked for again. */
   #receiveWindow: number;
   #consumed = 0;
@@ -60,6 +53,18 @@ export class Http2Call implements Exchange {
     this.#receiveWindow = windows.receive;
     this.#windowBytes = windows.receive;
     this.path = this.get(":path") ?? "";
+    const announced = this.get("content-length");
+    this.#announcedBytes = announced === null ? null : Number(announced);
+  }
+
+  /** The client has said all that it had to say. */
+  get hasReceivedAll(): boolean {
+    return this.#receiveEnded;
+  }
+
+  /** Whether there is something to send, and the client wants it. */
+  get isReady(): boolean {
+    return this.#queue.length > 0 && this.#sendWindow > 0;
   }
 
   get(name: string): string | null {
@@ -71,9 +76,7 @@ export class Http2Call implements Exchange {
 
   listen(events: CallEvents): void {
     this.#events = events;
-    for (const chunk of this.#early) this.#tell(chunk);
-    this.#early = [];
-    this.#tellEnd();
+    if (this.#receiveEnded) events.ended();
   }
 
   pause(): void {
@@ -85,22 +88,33 @@ export class Http2Call implements Exchange {
     this.#giveCredit();
   }
 
-  send(message: Uint8Array, metadata?: Metadata): boolean {
-    if (this.#isOver) return true;
+  get hasRoom(): boolean {
+    return this.#isOver || (this.#queuedBytes < HIGH_WATER_BYTES && !this.#wire.outbox.isCrowded);
+  }
+
+  drained(): Promise<void> {
+    if (this.hasRoom) return Promise.resolve();
+    this.#drained ??= Promise.withResolvers();
+    if (this.#wire.outbox.isCrowded) this.#wire.outbox.wait(this);
+    return this.#drained.promise;
+  }
+
+  /** Whoever waits may look again. */
+  roomAgain(): void {
+    this.#drained?.resolve();
+    this.#drained = null;
+  }
+
+  send(message: Uint8Array, metadata?: Metadata): void {
+    if (this.#isOver) return;
     if (!this.#headSent) {
       this.#headSent = true;
       this.#wire.frame(FrameType.headers, Flag.endHeaders, this.id, answerHead(metadata));
     }
     this.#queue.push(message);
-    this.#count(message.length);
-    this.pump();
-    return this.#queuedBytes < HIGH_WATER_BYTES;
-  }
-
-  drained(): Promise<void> {
-    if (this.#isOver || this.#queuedBytes < HIGH_WATER_BYTES) return Promise.resolve();
-    this.#drained ??= Promise.withResolvers();
-    return this.#drained.promise;
+    this.#queuedBytes += message.length;
+    this.#wire.outbox.add(message.length);
+    if (this.isReady) this.#wire.outbox.ready(this);
   }
 
   finish(status: GrpcStatus, metadata?: Metadata): void {
@@ -110,7 +124,7 @@ export class Http2Call implements Exchange {
       return;
     }
     this.#trailers = answerTrailers(status);
-    this.pump();
+    if (this.#queue.length === 0) this.#end(this.#trailers);
   }
 
   /** Refuses what is no call. */
@@ -118,73 +132,68 @@ export class Http2Call implements Exchange {
     this.#end(head);
   }
 
-  /** Sends what may be sent. */
-  pump(): void {
+  /** Sends one frame; only for calls that are ready. */
+  sendPart(): void {
     const wire = this.#wire;
-    while (this.#queue.length > 0) {
-      const message = this.#queue[0]!;
-      const room = wire.isWritable ? Math.min(this.#sendWindow, wire.window, wire.maxFrameBytes) : 0;
-      if (room <= 0) return;
-      const part = message.length <= room ? message : message.subarray(0, room);
-      if (part === message) this.#queue.shift();
-      else this.#queue[0] = message.subarray(room);
-      this.#sendWindow -= part.length;
-      wire.spend(part.length);
-      this.#count(-part.length);
-      wire.frame(FrameType.data, 0, this.id, part);
-    }
-    if (this.#trailers !== null) this.#end(this.#trailers);
+    const message = this.#queue[0]!;
+    const room = Math.min(this.#sendWindow, wire.outbox.frameBytes);
+    const part = message.length <= room ? message : message.subarray(0, room);
+    if (part === message) this.#queue.shift();
+    else this.#queue[0] = message.subarray(room);
+    this.#sendWindow -= part.length;
+    this.#queuedBytes -= part.length;
+    wire.outbox.sent(part.length);
+    wire.frame(FrameType.data, 0, this.id, part);
+    if (this.#queuedBytes < HIGH_WATER_BYTES) this.roomAgain();
+    if (this.#trailers !== null && this.#queue.length === 0) this.#end(this.#trailers);
   }
 
-  /** @returns false when the client sends more than it may. */
-  received(chunk: Uint8Array, flowBytes: number): boolean {
+  /**
+   * More of the request.
+   *
+   * @param flowBytes what counts against the window.
+   * @returns what was wrong, if anything.
+   */
+  received(chunk: Uint8Array, flowBytes: number, isLast: boolean): ErrorCode | null {
+    if (this.#receiveEnded) return ErrorCode.streamClosed;
     this.#receiveWindow -= flowBytes;
-    if (this.#receiveWindow < 0) return false;
-    this.#consumed += flowBytes;
-    if (chunk.length > 0) {
-      if (this.#events === null) this.#early.push(chunk);
-      else this.#tell(chunk);
+    if (this.#receiveWindow < 0) return ErrorCode.flowControlError;
+    if (this.#announcedBytes !== null) {
+      this.#announcedBytes -= chunk.length;
+      if (this.#announcedBytes < 0 || (isLast && this.#announcedBytes > 0)) return ErrorCode.protocolError;
     }
-    this.#giveCredit();
-    return true;
+    this.#consumed += flowBytes;
+    // Told first, so that whoever answers at once does not cut off what has ended.
+    if (isLast) this.#receiveEnded = true;
+    if (chunk.length > 0) this.#events?.received(chunk);
+    if (isLast) this.#events?.ended();
+    else this.#giveCredit();
+    return null;
   }
 
-  /** The client has said all that it had to say. @returns false when it had done so before. */
-  ended(): boolean {
-    if (this.#receiveEnded) return false;
-    this.#receiveEnded = true;
-    this.#tellEnd();
-    return true;
+  /** The client has said all that it had to say. @returns what was wrong, if anything. */
+  ended(): ErrorCode | null {
+    return this.received(NOTHING, 0, true);
   }
 
   /** The client lets more be sent, or, by a setting, less. @returns false for more than there can be. */
   widen(bytes: number): boolean {
     this.#sendWindow += bytes;
     if (this.#sendWindow > MAX_WINDOW_BYTES) return false;
-    this.pump();
+    if (this.isReady) this.#wire.outbox.ready(this);
     return true;
   }
 
   /** Nobody listens any more. */
   closed(): void {
     this.#isOver = true;
-    this.#count(-this.#queuedBytes);
     this.#queue = [];
-    this.#early = [];
-    this.#drained?.resolve();
+    this.#wire.outbox.discard(this.#queuedBytes);
+    this.#queuedBytes = 0;
+    this.roomAgain();
     const events = this.#events;
     this.#events = null;
     events?.closed();
-  }
-
-  #tell(chunk: Uint8Array): void {
-    this.#events?.received(chunk);
-  }
-
-  #tellEnd(): void {
-    if (!this.#receiveEnded || this.#endTold || this.#events === null) return;
-    this.#endTold = true;
-    this.#events.ended();
   }
 
   /** Half a window at a time: each costs a frame. */
@@ -196,15 +205,6 @@ export class Http2Call implements Exchange {
     credit.writeUInt32BE(this.#consumed);
     this.#consumed = 0;
     this.#wire.frame(FrameType.windowUpdate, 0, this.id, credit);
-  }
-
-  #count(bytes: number): void {
-    this.#queuedBytes += bytes;
-    this.#wire.queued(bytes);
-    if (this.#drained !== null && this.#queuedBytes < HIGH_WATER_BYTES) {
-      this.#drained.resolve();
-      this.#drained = null;
-    }
   }
 
   #end(headers: Uint8Array): void {

@@ -2,10 +2,13 @@ import type { Socket } from "node:net";
 import type { Exchange } from "../exchange.ts";
 import { KeepAlive } from "../keep-alive.ts";
 import type { GrpcSettings } from "../settings.ts";
+import { Budget } from "./budget.ts";
 import { type CallWire, Http2Call } from "./call.ts";
+import { CutOffStreams } from "./cut-off-streams.ts";
 import { FrameReader, type ReceivedFrame } from "./frame-reader.ts";
 import { HeaderDecoder, type HeaderList } from "./header-decoder.ts";
 import { httpStatus } from "./header-encoder.ts";
+import { Outbox } from "./outbox.ts";
 import {
   DEFAULT_FRAME_BYTES,
   DEFAULT_WINDOW_BYTES,
@@ -17,16 +20,29 @@ import {
   Setting,
   words,
 } from "./protocol.ts";
-import { ResetBudget } from "./reset-budget.ts";
 import { FrameWriter } from "./frame-writer.ts";
+import { areTrailers, isRequest } from "./header-check.ts";
 
 /** Of all headers of a request, as for HTTP/1.1; as they come, and as HPACK counts them. */
 const MAX_HEADER_BYTES = 16 << 10;
 /** What a client may send before it is read: of one call, and of all on a connection. */
 const CALL_WINDOW_BYTES = 256 << 10;
 const CONNECTION_WINDOW_BYTES = 1 << 20;
-/** What one connection's calls may have waiting to be sent before new calls are refused. */
-const MAX_QUEUED_BYTES = 64 << 20;
+/** How long a client may take to begin. */
+const GREETING_MS = 20_000;
+/** Calls that come to nothing, and frames that say nothing, at once and how many more each second. */
+const RESETS = [1000, 100] as const;
+const CHATTER = [1000, 100] as const;
+/** Settings concern every call. */
+const SETTINGS_COST = 10;
+
+/** What a connection tells whoever keeps it. */
+export interface ConnectionEvents {
+  /** So many bytes more, or less, wait to be sent. */
+  readonly queued: (bytes: number) => void;
+  /** Called once: it has gone. */
+  readonly closed: () => void;
+}
 
 /** A connection's calls over HTTP/2, as far as gRPC needs it (RFC 9113; no pushes, no priorities). */
 export class Http2Connection implements CallWire {
@@ -38,7 +54,12 @@ export class Http2Connection implements CallWire {
   readonly #headers = new HeaderDecoder(MAX_HEADER_BYTES);
   readonly #calls = new Map<number, Http2Call>();
   readonly #keepAlive: KeepAlive;
-  readonly #resets = new ResetBudget();
+  readonly #resets = new Budget(...RESETS);
+  readonly #chatter = new Budget(...CHATTER);
+  /** Until the client has begun. */
+  readonly #greeting: NodeJS.Timeout;
+  readonly #cutOff = new CutOffStreams();
+  readonly outbox: Outbox;
   #lastStream = 0;
   #settingsSeen = false;
   /** A header block that goes on in the next frame. */
@@ -49,23 +70,20 @@ export class Http2Connection implements CallWire {
     bytes: number;
   } | null = null;
   #receiveWindow = CONNECTION_WINDOW_BYTES;
-  #sendWindow = DEFAULT_WINDOW_BYTES;
   #callSendWindow = DEFAULT_WINDOW_BYTES;
-  #maxFrameBytes = DEFAULT_FRAME_BYTES;
-  #queuedBytes = 0;
   #isClosing = false;
 
-  /** @param closed called once, when the connection has gone. */
   constructor(
     socket: Socket,
     handle: (exchange: Exchange) => void,
     settings: GrpcSettings,
-    closed: () => void,
+    events: ConnectionEvents,
   ) {
     this.#socket = socket;
     this.#handle = handle;
     this.#maxCalls = settings.maxConcurrentStreams;
-    this.#writer = new FrameWriter(socket, () => this.#pumpAll());
+    this.#writer = new FrameWriter(socket, () => this.outbox.pump());
+    this.outbox = new Outbox(() => this.#writer.isWritable, events.queued);
     this.#keepAlive = new KeepAlive(
       {
         received: () => socket.bytesRead,
@@ -80,26 +98,15 @@ export class Http2Connection implements CallWire {
     socket.on("error", () => socket.destroy());
     socket.on("close", () => {
       this.#keepAlive.stop();
-      for (const call of this.#calls.values()) call.closed();
-      this.#calls.clear();
-      closed();
+      clearTimeout(this.#greeting);
+      this.#letGo();
+      events.closed();
     });
+    this.#greeting = setTimeout(() => socket.destroy(), GREETING_MS);
     this.#greet();
   }
 
   // What calls need
-
-  get isWritable(): boolean {
-    return this.#writer.isWritable;
-  }
-
-  get window(): number {
-    return this.#sendWindow;
-  }
-
-  get maxFrameBytes(): number {
-    return this.#maxFrameBytes;
-  }
 
   frame(type: number, flags: number, stream: number, payload: Uint8Array): void {
     // Clients may ask for the round trip's time as often as they are sent something.
@@ -107,17 +114,13 @@ export class Http2Connection implements CallWire {
     this.#writer.frame(type, flags, stream, payload);
   }
 
-  spend(bytes: number): void {
-    this.#sendWindow -= bytes;
-  }
-
-  queued(bytes: number): void {
-    this.#queuedBytes += bytes;
-  }
-
   over(call: Http2Call, code: ErrorCode | null): void {
     if (!this.#calls.delete(call.id)) return;
-    if (code !== null) this.#reset(call.id, code);
+    if (code !== null) {
+      if (!call.hasReceivedAll) this.#cutOff.add(call.id);
+      this.#reset(call.id, code);
+    }
+    this.outbox.forget(call);
     this.#keepAlive.callEnded();
     call.closed();
     if (this.#isClosing && this.#calls.size === 0) this.#writer.end();
@@ -133,6 +136,20 @@ export class Http2Connection implements CallWire {
 
   destroy(): void {
     this.#socket.destroy();
+  }
+
+  /** Lets go at once of all that waits to be sent. */
+  drop(): void {
+    this.#letGo();
+    this.#socket.destroy();
+  }
+
+  #letGo(): void {
+    for (const call of this.#calls.values()) {
+      this.outbox.forget(call);
+      call.closed();
+    }
+    this.#calls.clear();
   }
 
   #greet(): void {
@@ -194,11 +211,13 @@ export class Http2Connection implements CallWire {
       case FrameType.priority:
         if (stream === 0) throw broken("a priority of nothing");
         if (frame.payload.length !== 5) throw wrongSize();
-        return;
+        return this.#chat();
       case FrameType.goaway:
         if (stream !== 0) throw broken("a goodbye of one stream");
         return this.close();
-      // Others are for those who know them.
+      default:
+        // Others are for those who know them.
+        return this.#chat();
     }
   }
 
@@ -208,10 +227,13 @@ export class Http2Connection implements CallWire {
     this.#receiveWindow -= payload.length;
     if (this.#receiveWindow < 0) throw overflow();
     const content = unpadded(frame);
+    const isLast = (flags & Flag.endStream) !== 0;
+    if (content.length === 0 && !isLast) this.#chat();
     const call = this.#calls.get(stream);
-    if (call !== undefined) {
-      if (!call.received(content, payload.length)) return this.over(call, ErrorCode.flowControlError);
-      if ((flags & Flag.endStream) !== 0 && !call.ended()) this.over(call, ErrorCode.streamClosed);
+    if (call === undefined) this.#tooLate(stream, isLast);
+    else {
+      const problem = call.received(content, payload.length, isLast);
+      if (problem !== null) this.#fault(call, problem);
     }
     // What a call has not looked at yet is held up by its own window, and so by no other's.
     if (this.#receiveWindow > CONNECTION_WINDOW_BYTES / 2) return;
@@ -249,19 +271,41 @@ export class Http2Connection implements CallWire {
     // Whatever becomes of it, the table must follow.
     const headers = this.#headers.decode(block);
     const known = this.#calls.get(stream);
-    if (known !== undefined) {
-      if (!endStream || !known.ended()) this.over(known, ErrorCode.protocolError);
-      return;
-    }
-    // Of a stream that is over: the client did not know that yet.
-    if (stream <= this.#lastStream) return;
+    if (known !== undefined) return this.#trailers(known, headers, endStream);
+    if (stream <= this.#lastStream) return this.#tooLate(stream, endStream);
     this.#lastStream = stream;
-    if (this.#isClosing || this.#calls.size >= this.#maxCalls || this.#queuedBytes > MAX_QUEUED_BYTES) {
-      this.#countReset();
-      return this.#reset(stream, ErrorCode.refusedStream);
-    }
-    if (headers === null) return this.#reset(stream, ErrorCode.enhanceYourCalm);
-    this.#begin(stream, headers, endStream);
+    const problem = this.#problemOf(headers);
+    if (headers !== null && problem === null) return this.#begin(stream, headers, endStream);
+    this.#countReset();
+    if (!endStream) this.#cutOff.add(stream);
+    this.#reset(stream, problem ?? ErrorCode.enhanceYourCalm);
+  }
+
+  /** Why a call cannot begin. */
+  #problemOf(headers: HeaderList | null): ErrorCode | null {
+    if (this.#isClosing || this.#calls.size >= this.#maxCalls || this.outbox.isCrowded)
+      return ErrorCode.refusedStream;
+    if (headers === null) return ErrorCode.enhanceYourCalm;
+    return isRequest(headers) ? null : ErrorCode.protocolError;
+  }
+
+  #trailers(call: Http2Call, headers: HeaderList | null, endStream: boolean): void {
+    const isFit = endStream && headers !== null && areTrailers(headers);
+    const problem = isFit || call.hasReceivedAll ? call.ended() : ErrorCode.protocolError;
+    if (problem !== null) this.#fault(call, problem);
+  }
+
+  /** Something of a stream that is over. */
+  #tooLate(stream: number, isLast: boolean): void {
+    if (!this.#cutOff.has(stream))
+      throw new Http2Problem(ErrorCode.streamClosed, "a stream goes on that has ended");
+    if (isLast) this.#cutOff.delete(stream);
+  }
+
+  /** The client has spoilt a call, which is as good as a reset by itself (CVE-2025-8671). */
+  #fault(call: Http2Call, code: ErrorCode): void {
+    this.#countReset();
+    this.over(call, code);
   }
 
   #begin(stream: number, headers: HeaderList, endStream: boolean): void {
@@ -281,6 +325,7 @@ export class Http2Connection implements CallWire {
     if (payload.length !== 4) throw wrongSize();
     if (stream === 0 || stream > this.#lastStream) throw broken("a reset of no stream");
     this.#countReset();
+    this.#cutOff.delete(stream);
     const call = this.#calls.get(stream);
     if (call !== undefined) this.over(call, null);
   }
@@ -290,6 +335,12 @@ export class Http2Connection implements CallWire {
     if (!this.#resets.take()) throw new Http2Problem(ErrorCode.enhanceYourCalm, "too many resets");
   }
 
+  /** What says little is cheap to send, and is not for nothing here (CVE-2019-9515, CVE-2019-9518). */
+  #chat(cost = 1): void {
+    if (!this.#chatter.take(cost))
+      throw new Http2Problem(ErrorCode.enhanceYourCalm, "too much about nothing");
+  }
+
   #settings({ stream, flags, payload }: ReceivedFrame): void {
     if (stream !== 0) throw broken("settings of one stream");
     if ((flags & Flag.ack) !== 0) {
@@ -297,9 +348,13 @@ export class Http2Connection implements CallWire {
       return;
     }
     if (payload.length % 6 !== 0) throw wrongSize();
+    this.#chat(SETTINGS_COST);
     this.#settingsSeen = true;
+    clearTimeout(this.#greeting);
+    const before = this.#callSendWindow;
     const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
     for (let at = 0; at < payload.length; at += 6) this.#set(view.getUint16(at), view.getUint32(at + 2));
+    this.#widenAll(this.#callSendWindow - before);
     this.#writer.frame(FrameType.settings, Flag.ack, 0, new Uint8Array(0));
   }
 
@@ -308,18 +363,20 @@ export class Http2Connection implements CallWire {
       case Setting.enablePush:
         if (value > 1) throw broken("a switch is on or off");
         return;
-      case Setting.initialWindowSize: {
+      case Setting.initialWindowSize:
         if (value > MAX_WINDOW_BYTES) throw overflow();
-        const more = value - this.#callSendWindow;
         this.#callSendWindow = value;
-        for (const call of this.#calls.values()) if (!call.widen(more)) throw overflow();
         return;
-      }
       case Setting.maxFrameSize:
         if (value < DEFAULT_FRAME_BYTES || value > 0xffffff) throw broken("frames of no such size");
-        this.#maxFrameBytes = value;
+        this.outbox.maxFrameBytes = value;
         return;
     }
+  }
+
+  #widenAll(bytes: number): void {
+    if (bytes === 0) return;
+    for (const call of this.#calls.values()) if (!call.widen(bytes)) throw overflow();
   }
 
   #ping({ stream, flags, payload }: ReceivedFrame): void {
@@ -334,20 +391,15 @@ export class Http2Connection implements CallWire {
     if (payload.length !== 4) throw wrongSize();
     const bytes = new DataView(payload.buffer, payload.byteOffset).getUint32(0) & MAX_WINDOW_BYTES;
     if (stream === 0) {
-      this.#sendWindow += bytes;
       if (bytes === 0) throw broken("a window of nothing");
-      if (this.#sendWindow > MAX_WINDOW_BYTES) throw overflow();
-      return this.#pumpAll();
+      if (!this.outbox.widen(bytes)) throw overflow();
+      return;
     }
     if (stream > this.#lastStream) throw broken("a window of no stream");
     const call = this.#calls.get(stream);
     if (call === undefined) return;
-    if (bytes === 0) this.over(call, ErrorCode.protocolError);
-    else if (!call.widen(bytes)) this.over(call, ErrorCode.flowControlError);
-  }
-
-  #pumpAll(): void {
-    for (const call of this.#calls.values()) call.pump();
+    if (bytes === 0) this.#fault(call, ErrorCode.protocolError);
+    else if (!call.widen(bytes)) this.#fault(call, ErrorCode.flowControlError);
   }
 
   #reset(stream: number, code: ErrorCode): void {

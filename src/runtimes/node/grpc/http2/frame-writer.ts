@@ -5,6 +5,8 @@ import { frame } from "./protocol.ts";
 const MAX_UNSENT_BYTES = 4 << 20;
 /** Of one turn; whoever always has more to say shall not fill the memory with it. */
 const MAX_TURN_BYTES = 64 << 10;
+/** How long a client may take to read the last words. */
+const GOODBYE_MS = 5000;
 
 /** Frames on their way out: those of one turn of the event loop leave together. */
 export class FrameWriter {
@@ -56,6 +58,8 @@ export class FrameWriter {
     this.#socket.end();
     // Whoever does not hang up in return is hung up on.
     this.#socket.destroySoon();
+    const patience = setTimeout(() => this.#socket.destroy(), GOODBYE_MS);
+    this.#socket.once("close", () => clearTimeout(patience));
   }
 
   #flush(): void {
