@@ -2,7 +2,7 @@ import type { LogIndex, LogReadRequest, RaftEvent, Term } from "../raft/index.ts
 import type { LogStore } from "./ports.ts";
 
 /** The term, and what of the log is in the store. */
-export interface StoredLog {
+export interface LogExtent {
   readonly term: Term;
   readonly firstIndex: LogIndex;
   readonly persistedIndex: LogIndex;
@@ -17,7 +17,7 @@ export interface StoredLog {
 export async function readForMember(
   log: LogStore,
   request: LogReadRequest,
-  stored: () => StoredLog,
+  stored: () => LogExtent,
 ): Promise<RaftEvent | null> {
   const { to, from, maxBytes } = request;
   const compacted: RaftEvent = { type: "logReadCompacted", to, from };

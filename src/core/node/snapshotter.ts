@@ -1,7 +1,7 @@
 import { EngineError } from "../errors/index.ts";
 import type { LogIndex, SnapshotMeta } from "../raft/index.ts";
 import type { Applier } from "./applier.ts";
-import type { StoredLog } from "./log-reader.ts";
+import type { LogExtent } from "./log-reader.ts";
 import type { Meter } from "./observer.ts";
 import type { NodeTuning } from "./options.ts";
 import type { Clock, Logger, SnapshotInfo, StorageEngine } from "./ports.ts";
@@ -12,7 +12,7 @@ const CAPTURE_RETRY_MS = 5;
 /** What the snapshotter asks of the node around it. */
 export interface SnapshotterHost {
   /** Where the log in the store begins and ends. */
-  stored(): StoredLog;
+  stored(): LogExtent;
   /** Entries up to `snapshot.index` will be dropped from the log. */
   compacting(snapshot: SnapshotMeta): void;
   fail(error: unknown): void;
