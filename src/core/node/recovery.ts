@@ -104,6 +104,8 @@ async function restore<R>(
     vote: behind ? null : stored.vote,
     commit: committedIndex(storage, stored, bounds, meta.index),
   };
+  // From now on the node speaks in this term, and writes nothing for it that it already has.
+  if (behind) await storage.meta.saveHardState(hardState);
   let config = meta.config;
   // What is applied again is not work that anybody waits for.
   const silent = new Meter(clock, null);

@@ -284,6 +284,30 @@ test("hard state that ran ahead of the entries that a crash lost is no damage wh
   expect(cluster.stateHashes()).toHaveLength(1);
 });
 
+test("a term that only the snapshot tells of is written before the node speaks in it", async () => {
+  const cluster = new Cluster({ seed: 7, raft: FAST });
+  await cluster.startAndElect();
+  await cluster.announced();
+  const [{ nodeId }] = cluster.followers() as [KvEngine];
+  const node = cluster.node(nodeId);
+  const { meta } = await cluster.world.complete("a snapshot", node.engine!.takeSnapshot());
+  await cluster.world.complete("the end", node.stop());
+  // As a crash leaves it that came after the snapshot from the leader and before the term in which it was received.
+  node.disk.tamper((image) => {
+    image.hardState = { term: meta.term - 1, vote: nodeId, commit: 1 };
+    image.reset(meta.index, meta.term);
+  });
+  let isWritten: boolean | null = null;
+  cluster.network.observe(({ from }) => {
+    if (from === nodeId) isWritten ??= node.disk.durable.hardState!.term >= meta.term;
+  });
+  await cluster.world.complete("the start", node.start());
+  expect(node.disk.durable.hardState).toEqual({ term: meta.term, vote: null, commit: meta.index });
+  await putNow(cluster, await cluster.elected(), "k", "v");
+  await cluster.converged();
+  expect(isWritten).toBe(true);
+});
+
 test.each([true, false])(
   "entries that another leader's replace are never taken for committed, wherever a crash comes (one store: %s)",
   async (hasCommit) => {
