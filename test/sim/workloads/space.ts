@@ -72,7 +72,7 @@ export class SpaceWorkload implements Workload {
       revision: await makeRoom(engine),
       value: null,
     }));
-    // What was begun may be done until here, and after it if nobody knows: then it is done late, and told of first.
+    // What was begun may be done until here; after it, if nobody knows, and then `#alarm` sees it.
     this.#disarmings++;
     this.#toldAt = null;
   }
@@ -91,6 +91,11 @@ export class SpaceWorkload implements Workload {
   }
 
   #alarm(action: "activate" | "deactivate", { alarms }: Extract<KvResult, { readonly type: "alarm" }>): void {
+    if (action === "deactivate") {
+      // It may be that of a client who is gone long since.
+      this.#disarmings++;
+      this.#toldAt = null;
+    }
     for (const { memberId } of alarms) {
       if (action === "activate") this.#raised.add(memberId);
       else this.#raised.delete(memberId);
