@@ -1,3 +1,4 @@
+import { WireType } from "@bufbuild/protobuf/wire";
 import { assert, EngineError } from "../../../core/errors/index.ts";
 import { FieldProblem } from "./field-problem.ts";
 import { ProtobufReader } from "./protobuf-reader.ts";
@@ -11,7 +12,7 @@ import {
   type RecordInfo,
   type UnionInfo,
 } from "./schema.ts";
-import { LENGTH_DELIMITED, tagOf, VARINT } from "./wire-type.ts";
+import { tagOf } from "./wire-type.ts";
 
 /**
  * Reads a message in protobuf's binary format. Its byte strings are views of `bytes`.
@@ -48,10 +49,11 @@ export class ProtobufDecoders {
   of<T>(message: Message<T>, root: string): ProtobufDecoder<T> {
     const read = this.#message(message);
     return (bytes) => {
+      const reader = new ProtobufReader(bytes, root);
       try {
-        return read(new ProtobufReader(bytes, root), 0, undefined) as T;
+        return read(reader, 0, undefined) as T;
       } catch (error) {
-        if (!(error instanceof FieldProblem)) throw error;
+        if (!(error instanceof FieldProblem)) throw reader.complaint(error);
         throw new EngineError(error.code ?? "invalidArgument", { detail: error.inside(root).toString() });
       }
     };
@@ -128,7 +130,7 @@ export class ProtobufDecoders {
     this.#compiled.set(message, read);
     for (const [type, { number, name, message: content }] of message.cases) {
       const compiled = { type, name, read: entered(this.#message(content())) };
-      cases.set(tagOf(number, LENGTH_DELIMITED), compiled);
+      cases.set(tagOf(number, WireType.LengthDelimited), compiled);
     }
     return read;
   }
@@ -137,11 +139,11 @@ export class ProtobufDecoders {
   #field({ kind, repeated }: FieldInfo): [number, Read][] {
     const one = this.#kind(kind);
     const isDelimited = kind.type === "bytes" || kind.type === "string" || kind.type === "message";
-    if (!repeated) return [[isDelimited ? LENGTH_DELIMITED : VARINT, one]];
-    if (isDelimited) return [[LENGTH_DELIMITED, appended(one)]];
+    if (!repeated) return [[isDelimited ? WireType.LengthDelimited : WireType.Varint, one]];
+    if (isDelimited) return [[WireType.LengthDelimited, appended(one)]];
     return [
-      [VARINT, appended(one)],
-      [LENGTH_DELIMITED, packed(one)],
+      [WireType.Varint, appended(one)],
+      [WireType.LengthDelimited, packed(one)],
     ];
   }
 

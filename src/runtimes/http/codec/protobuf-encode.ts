@@ -1,6 +1,6 @@
-import { ProtobufWriter } from "./protobuf-writer.ts";
+import { BinaryWriter, UINT32_MAX, WireType } from "@bufbuild/protobuf/wire";
 import type { FieldInfo, Kind, Message, MessageInfo } from "./schema.ts";
-import { LENGTH_DELIMITED, tagOf, VARINT } from "./wire-type.ts";
+import { tagOf } from "./wire-type.ts";
 
 /**
  * Writes a message in protobuf's binary format, after `prefix` bytes that are left zero for whatever is to stand in
@@ -8,8 +8,7 @@ import { LENGTH_DELIMITED, tagOf, VARINT } from "./wire-type.ts";
  */
 export type ProtobufEncoder<T> = (value: T, prefix: number) => Uint8Array<ArrayBuffer>;
 
-/** Writes a value, from its end to its beginning. */
-type Write = (writer: ProtobufWriter, value: unknown) => void;
+type Write = (writer: BinaryWriter, value: unknown) => void;
 
 interface CompiledField {
   readonly property: string;
@@ -23,19 +22,22 @@ interface CompiledField {
  * What has no number is not there.
  */
 export class ProtobufEncoders {
-  readonly #writer = new ProtobufWriter();
+  #writer = new BinaryWriter();
   readonly #compiled = new Map<MessageInfo, Write>();
 
   of<T>(message: Message<T>): ProtobufEncoder<T> {
     const write = this.#message(message);
-    const writer = this.#writer;
     return (value, prefix) => {
+      const writer = this.#writer;
       try {
+        for (let i = 0; i < prefix; i++) writer.bool(false);
         write(writer, value);
-        return writer.take(prefix);
+        const bytes = writer.finish();
+        if (bytes.length > MAX_KEPT_BYTES) this.#writer = new BinaryWriter();
+        return bytes;
       } catch (error) {
         // Else the next message would have the remains of this one in it.
-        writer.clear();
+        this.#writer = new BinaryWriter();
         throw error;
       }
     };
@@ -51,8 +53,7 @@ export class ProtobufEncoders {
     const fields: CompiledField[] = [];
     const write: Write = (writer, value) => {
       const record = value as Readonly<Record<string, unknown>>;
-      for (let i = fields.length - 1; i >= 0; i--) {
-        const field = fields[i]!;
+      for (const field of fields) {
         const content = record[field.property];
         if (content !== undefined && content !== null) field.write(writer, content);
       }
@@ -84,9 +85,9 @@ export class ProtobufEncoders {
     if (repeated) return this.#list(kind, number);
     switch (kind.type) {
       case "bytes":
-        return nonEmpty(delimited(number, writeBytes));
+        return nonEmpty(bytes(number));
       case "string":
-        return nonEmpty(delimited(number, writeText));
+        return nonEmpty(text(number));
       case "message":
         return delimited(number, this.#message(kind.message()));
       default:
@@ -98,9 +99,9 @@ export class ProtobufEncoders {
   #list(kind: Kind, number: number): Write {
     switch (kind.type) {
       case "bytes":
-        return each(delimited(number, writeBytes));
+        return each(bytes(number));
       case "string":
-        return each(delimited(number, writeText));
+        return each(text(number));
       case "message":
         return each(delimited(number, this.#message(kind.message())));
       default:
@@ -109,42 +110,46 @@ export class ProtobufEncoders {
   }
 }
 
-type Scalar = Exclude<Kind, { readonly type: "bytes" | "string" | "message" }>;
+type Integer = Extract<Kind, { readonly type: "int64" | "uint64" }>;
 
 function scalar(kind: Kind): Write {
   switch (kind.type) {
     case "bool":
-      return (writer, value) => writer.byte(value === true ? 1 : 0);
+      return (writer, value) => void writer.bool(value === true);
     case "enum": {
       const numbers = new Map<unknown, number>(
         kind.enumeration.values.map((value, number) => [value, number]),
       );
-      return (writer, value) => writer.varint(numbers.get(value) ?? 0);
+      return (writer, value) => void writer.uint32(numbers.get(value) ?? 0);
     }
-    default:
-      return (kind as Scalar & { readonly as?: string }).as === "number" ? writeNumber : writeBigint();
+    default: {
+      const { type, as } = kind as Integer;
+      if (as === "number") return writeNumber;
+      return type === "int64"
+        ? (writer, value) => void writer.int64(value as bigint)
+        : (writer, value) => void writer.uint64(value as bigint);
+    }
   }
 }
 
 /** A number with its tag, or nothing for zero. */
 function tagged(number: number, kind: Kind): Write {
-  const tag = tagOf(number, VARINT);
+  const tag = tagOf(number, WireType.Varint);
   const write = scalar(kind);
   const zero: unknown = kind.type === "bool" ? false : kind.type === "enum" ? kind.enumeration.values[0] : 0;
   return (writer, value) => {
     if (value === zero || value === 0n) return;
+    writer.uint32(tag);
     write(writer, value);
-    writer.varint(tag);
   };
 }
 
 function delimited(number: number, write: Write): Write {
-  const tag = tagOf(number, LENGTH_DELIMITED);
+  const tag = tagOf(number, WireType.LengthDelimited);
   return (writer, value) => {
-    const before = writer.length;
+    writer.uint32(tag).fork();
     write(writer, value);
-    writer.varint(writer.length - before);
-    writer.varint(tag);
+    writer.join();
   };
 }
 
@@ -157,34 +162,26 @@ function nonEmpty(write: Write): Write {
 function each(write: Write): Write {
   return (writer, value) => {
     const items = value as readonly unknown[];
-    for (let i = items.length - 1; i >= 0; i--) write(writer, items[i]);
+    for (const item of items) write(writer, item);
   };
 }
 
-function writeBytes(writer: ProtobufWriter, value: unknown): void {
-  writer.raw(value as Uint8Array);
+function bytes(number: number): Write {
+  const tag = tagOf(number, WireType.LengthDelimited);
+  return (writer, value) => void writer.uint32(tag).bytes(value as Uint8Array);
 }
 
-function writeText(writer: ProtobufWriter, value: unknown): void {
-  writer.text(value as string);
+function text(number: number): Write {
+  const tag = tagOf(number, WireType.LengthDelimited);
+  return (writer, value) => void writer.uint32(tag).string(value as string);
 }
 
-function writeNumber(writer: ProtobufWriter, value: unknown): void {
-  if ((value as number) < 0) writer.varint64(BigInt(value as number));
-  else writer.varint(value as number);
+/** Revisions and counts are small for long, and are then written without a bigint. */
+function writeNumber(writer: BinaryWriter, value: unknown): void {
+  const number = value as number;
+  if (number >= 0 && number <= UINT32_MAX) writer.uint32(number);
+  else writer.int64(number);
 }
 
-/** Remembers the last one: cluster and member ids, the only bigints of a hot path, hardly ever change. */
-function writeBigint(): Write {
-  let last = 0n;
-  let bytes: Uint8Array = Uint8Array.of(0);
-  return (writer, value) => {
-    if (value !== last) {
-      last = value as bigint;
-      const alone = new ProtobufWriter(10);
-      alone.varint64(last);
-      bytes = alone.take(0);
-    }
-    writer.raw(bytes);
-  };
-}
+/** A writer keeps the buffer of the largest message that it has written. */
+const MAX_KEPT_BYTES = 256 << 10;

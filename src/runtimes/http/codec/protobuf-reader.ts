@@ -1,109 +1,90 @@
+import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { EngineError } from "../../../core/errors/index.ts";
-import { END_GROUP, FIXED_32, FIXED_64, LENGTH_DELIMITED, START_GROUP, VARINT } from "./wire-type.ts";
+import { tagOf } from "./wire-type.ts";
 
-const DECODER = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-/** Longer texts are quicker decoded by the platform. */
-const SHORT = 64;
+const TOO_LONG = "something is longer than what is left of the message";
 
 /**
- * Reads protobuf's binary format from bytes that nobody vouches for: no read goes beyond the message that it is in, a
- * length is believed only after it was compared with what is left, and nothing is allocated for what is not there.
- * Every complaint is an EngineError `malformed`.
+ * Reads protobuf's binary format from bytes that nobody vouches for. The library keeps within the bytes; this keeps
+ * within the message that is being read, and believes a length only after it was compared with what is left of it.
  */
 export class ProtobufReader {
   readonly #bytes: Uint8Array;
+  readonly #reader: BinaryReader;
   readonly #what: string;
-  #at = 0;
   #end: number;
-  /** The last varint's 64 bits. */
-  #low = 0;
-  #high = 0;
 
   /** @param what names the message in complaints. */
   constructor(bytes: Uint8Array, what: string) {
     this.#bytes = bytes;
+    this.#reader = new BinaryReader(bytes);
     this.#end = bytes.length;
     this.#what = what;
   }
 
-  /** Whether the message being read has more fields. */
+  /** Whether the message being read has more fields. To be asked after each: a field may have passed the end. */
   get hasMore(): boolean {
-    return this.#at < this.#end;
+    const { pos } = this.#reader;
+    if (pos > this.#end) this.#fail(TOO_LONG);
+    return pos < this.#end;
   }
 
   /** A field's number and wire type, as they were written. */
   tag(): number {
-    const first = this.#bytes[this.#at]!;
-    if (first < 0x80 && first > 7) {
-      this.#at++;
-      return first;
-    }
-    this.#varint();
-    const tag = this.#low;
-    if (this.#high !== 0 || tag < 8) this.fail(`there is no field ${Math.floor(this.#number() / 8)}`);
-    return tag;
+    const [number, wireType] = this.#reader.tag();
+    return tagOf(number, wireType);
   }
 
   /** A number of two's complement as far as a safe integer goes, and the nearest of those beyond it. */
   int(): number {
-    this.#varint();
-    const high = this.#high | 0;
-    if (high >= -0x200000 && high < 0x200000) return high * 0x100000000 + this.#low;
-    return high < 0 ? Number.MIN_SAFE_INTEGER : Number.MAX_SAFE_INTEGER;
+    return nearestSafe(this.bigInt());
   }
 
   /** An unsigned number, likewise. */
   uint(): number {
-    this.#varint();
-    return this.#high < 0x200000 ? this.#number() : Number.MAX_SAFE_INTEGER;
+    return nearestSafe(this.bigUint());
   }
 
   bigInt(): bigint {
-    return BigInt.asIntN(64, this.bigUint());
+    // A string only where there are no bigints.
+    return this.#reader.int64() as bigint;
   }
 
   bigUint(): bigint {
-    this.#varint();
-    return this.#high === 0 ? BigInt(this.#low) : (BigInt(this.#high) << 32n) | BigInt(this.#low);
+    return this.#reader.uint64() as bigint;
   }
 
   bool(): boolean {
-    this.#varint();
-    return this.#low !== 0 || this.#high !== 0;
+    return this.#reader.bool();
   }
 
   /** The low 32 bits, as protobuf reads an enum. */
   enumNumber(): number {
-    this.#varint();
-    return this.#low | 0;
+    return this.#reader.int32();
   }
 
   /** A view of what is being read. */
   bytes(): Uint8Array {
-    const length = this.#length();
-    const start = this.#at;
-    this.#at += length;
-    return this.#bytes.subarray(start, this.#at);
+    this.#checkLength();
+    return this.#reader.bytes();
   }
 
   text(): string {
-    const bytes = this.bytes();
-    if (bytes.length < SHORT) {
-      let text = "";
-      for (let i = 0; i < bytes.length; i++) {
-        if (bytes[i]! >= 0x80) return this.#utf8(bytes);
-        text += String.fromCharCode(bytes[i]!);
-      }
-      return text;
+    this.#checkLength();
+    const at = this.#reader.pos;
+    try {
+      return this.#reader.string(true);
+    } catch {
+      this.#reader.pos = at;
+      return this.#fail("a text is not UTF-8");
     }
-    return this.#utf8(bytes);
   }
 
   /** Enters a message or a packed list; `leave` takes back what this gives. */
   enter(): number {
-    const length = this.#length();
     const outer = this.#end;
-    this.#end = this.#at + length;
+    this.#end = this.#checkLength();
+    this.#reader.uint32();
     return outer;
   }
 
@@ -113,91 +94,43 @@ export class ProtobufReader {
 
   /** Passes over a field that nobody knows. */
   skip(tag: number): void {
-    switch (tag & 7) {
-      case VARINT:
-        return this.#varint();
-      case FIXED_64:
-        return this.#pass(8);
-      case LENGTH_DELIMITED:
-        return this.#pass(this.#length());
-      case FIXED_32:
-        return this.#pass(4);
-      case START_GROUP:
-        return this.#skipGroup(tag);
-      default:
-        this.fail("a group ends that has not begun");
-    }
+    this.#reader.skip(tag & 7, tag >>> 3);
   }
 
-  fail(problem: string): never {
-    throw new EngineError("malformed", { detail: `${this.#what}: ${problem}, at byte ${this.#at}` });
+  /** What the library has thrown, as an EngineError `malformed`; anything else as it is. */
+  complaint(error: unknown): unknown {
+    const isLibrarys = error instanceof Error && (error.name === "Error" || error.name === "RangeError");
+    return isLibrarys ? this.#malformed(error.message) : error;
   }
 
-  /** Without recursion: whoever sends groups within groups shall not exhaust the stack. */
-  #skipGroup(tag: number): void {
-    const open = [tag >>> 3];
-    while (open.length > 0) {
-      if (!this.hasMore) this.fail("a group does not end");
-      if (open.length > MAX_GROUPS) this.fail(`groups are nested more than ${MAX_GROUPS} deep`);
-      const inner = this.tag();
-      const wireType = inner & 7;
-      if (wireType === START_GROUP) open.push(inner >>> 3);
-      else if (wireType !== END_GROUP) this.skip(inner);
-      else if (open.pop() !== inner >>> 3) this.fail("a group ends that has not begun");
-    }
+  /**
+   * Where the content that is announced here ends; nothing is read. The library takes a length's low 32 bits, and so
+   * would find a short one in one that is absurd.
+   */
+  #checkLength(): number {
+    const reader = this.#reader;
+    const start = reader.pos;
+    const length = reader.uint32();
+    const size = reader.pos - start;
+    const end = reader.pos + length;
+    const exceeds32Bits = size > 5 || (size === 5 && this.#bytes[reader.pos - 1]! > 0x0f);
+    if (exceeds32Bits || end > this.#end) this.#fail(TOO_LONG);
+    reader.pos = start;
+    return end;
   }
 
-  #pass(length: number): void {
-    if (length > this.#end - this.#at) this.fail("the message breaks off");
-    this.#at += length;
+  #fail(problem: string): never {
+    throw this.#malformed(problem);
   }
 
-  #length(): number {
-    this.#varint();
-    if (this.#high !== 0 || this.#low > this.#end - this.#at)
-      this.fail("something is longer than what is left of the message");
-    return this.#low;
-  }
-
-  #number(): number {
-    return this.#high * 0x100000000 + this.#low;
-  }
-
-  #varint(): void {
-    const bytes = this.#bytes;
-    const end = this.#end;
-    let at = this.#at;
-    let low = 0;
-    let high = 0;
-    for (let shift = 0; shift < 70; shift += 7) {
-      if (at >= end) this.fail("a number breaks off");
-      const byte = bytes[at++]!;
-      const bits = byte & 0x7f;
-      if (shift < 28) low |= bits << shift;
-      else if (shift === 28) {
-        low |= bits << 28;
-        high = bits >>> 4;
-      } else {
-        // The tenth byte has room for one bit; as everywhere, the others are dropped.
-        high |= bits << (shift - 32);
-      }
-      if (byte < 0x80) {
-        this.#at = at;
-        this.#low = low >>> 0;
-        this.#high = high >>> 0;
-        return;
-      }
-    }
-    this.fail("a number has more than ten bytes");
-  }
-
-  #utf8(bytes: Uint8Array): string {
-    try {
-      return DECODER.decode(bytes);
-    } catch {
-      return this.fail("a text is not UTF-8");
-    }
+  #malformed(problem: string): EngineError {
+    return new EngineError("malformed", { detail: `${this.#what}: ${problem}, at byte ${this.#reader.pos}` });
   }
 }
 
-const MAX_GROUPS = 100;
+const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER);
+
+function nearestSafe(value: bigint): number {
+  if (value > MAX_SAFE) return Number.MAX_SAFE_INTEGER;
+  return value < -MAX_SAFE ? Number.MIN_SAFE_INTEGER : Number(value);
+}

@@ -195,7 +195,7 @@ describe("requests that are none", () => {
     ["no message", {}, Buffer.alloc(0), "12", "there is no request"],
     ["half a prefix", {}, Buffer.alloc(3), "12", "breaks off"],
     ["half a message", {}, Buffer.from([0, 0, 0, 0, 9, 10]), "12", "breaks off"],
-    ["what is not protobuf", {}, Buffer.from([0, 0, 0, 0, 1, 0xff]), "3", "a number breaks off"],
+    ["what is not protobuf", {}, Buffer.from([0, 0, 0, 0, 1, 0xff]), "3", "premature EOF"],
     ["too large", {}, Buffer.from([0, 0, 0x20, 0, 0]), "3", "etcdserver: request is too large"],
     ["a time that is none", { "grpc-timeout": "soon" }, Buffer.alloc(5), "13", "grpc-timeout"],
   ])("%s", async (_name, headers, body, status, message) => {

@@ -9,6 +9,7 @@ import {
   type MessageInfo,
 } from "../../../../src/runtimes/http/codec/index.ts";
 import { METHODS } from "../../../../src/runtimes/http/etcd/methods.ts";
+import { userAddRequest } from "../../../../src/runtimes/http/etcd/auth-messages.ts";
 import { putRequest, rangeReply, txnRequest } from "../../../../src/runtimes/http/etcd/kv-messages.ts";
 import { STREAM_METHODS } from "../../../../src/runtimes/http/etcd/stream-methods.ts";
 import { watchReply, watchRequest } from "../../../../src/runtimes/http/etcd/watch-messages.ts";
@@ -201,21 +202,52 @@ describe("what is read", () => {
   });
 
   it.each([
-    ["a number that breaks off", of(0x18, 0x80), "a number breaks off"],
-    ["a number without an end", of(0x18, ...Array<number>(11).fill(0x80)), "more than ten bytes"],
+    ["a number that breaks off", of(0x18, 0x80), "premature EOF"],
+    ["a number without an end", of(0x18, ...Array<number>(11).fill(0x80)), "invalid varint"],
     ["a length beyond the end", of(10, 5, 1), "longer than what is left"],
     ["a length of 2^63", of(10, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1), "longer than"],
-    ["a tag that breaks off", of(0x8a), "a number breaks off"],
-    ["field 0", of(0x00, 0x00), "there is no field 0"],
-    ["a group that does not end", of(0x0b, 0x08, 0x01), "a group does not end"],
-    ["a group that ends twice", of(0x0c), "a group ends that has not begun"],
-    ["groups in groups", of(...Array<number>(500).fill(0x0b)), "nested more than 100 deep"],
-    ["wire type 7", of(0x0f), "a group ends that has not begun"],
-    ["eight bytes that are five", of(0x09, 1, 2, 3, 4, 5), "the message breaks off"],
+    ["a length of 2^32 + 1", of(10, 0x81, 0x80, 0x80, 0x80, 0x10, 1), "longer than"],
+    ["a length of 2^35 + 1", of(10, 0x81, 0x80, 0x80, 0x80, 0x80, 1, 1), "longer than"],
+    ["another group's end", of(0x0b, 0x14), "invalid end group tag"],
+    ["a tag of more than 32 bits", of(0x8a, 0x80, 0x80, 0x80, 0x10, 1, 1), "overflows"],
+    ["a tag that breaks off", of(0x8a), "premature EOF"],
+    ["field 0", of(0x00, 0x00), "field no 0"],
+    ["a group that does not end", of(0x0b, 0x08, 0x01), "premature EOF"],
+    ["a group that ends twice", of(0x0c), "cant skip wire type 4"],
+    ["groups in groups", of(...Array<number>(500).fill(0x0b)), "maximum recursion depth"],
+    ["wire type 7", of(0x0f), "wire type 7"],
+    ["eight bytes that are five", of(0x09, 1, 2, 3, 4, 5), "premature EOF"],
   ])("refuses %s", (_name, bytes, problem) => {
     expect(() => put(bytes)).toThrow(
       expect.objectContaining({ code: "malformed", message: expect.stringContaining(problem) }),
     );
+  });
+
+  it.each([
+    ["a number", of(0x18, 0x80), [1]],
+    ["a tag", of(0x80), [1, 1]],
+    ["a text's length", of(10, 0x80), [1]],
+    ["eight bytes", of(0x09, 1, 2, 3), [4, 5, 6, 7, 8]],
+    ["a group", of(0x0b), [0x0c]],
+  ])("refuses %s that reaches beyond its message into the one around it", (_name, inner, beyond) => {
+    const create = of(0x0a, inner.length, ...inner, ...beyond);
+    expect(() => watch(create)).toThrow(
+      expect.objectContaining({ code: "malformed", message: expect.stringContaining("longer than what is") }),
+    );
+  });
+
+  it("refuses what is not UTF-8", () => {
+    const user = decoders.of(userAddRequest, "user");
+    expect(user(of(10, 4, 0xef, 0xbb, 0xbf, 97)).name).toBe("\u{feff}a");
+    const long = Array<number>(40).fill(97);
+    for (const bytes of [of(10, 1, 0xff), of(10, 41, ...long, 0xc0)]) {
+      expect(() => user(bytes)).toThrow(
+        expect.objectContaining({
+          code: "malformed",
+          message: expect.stringContaining("user: a text is not"),
+        }),
+      );
+    }
   });
 
   it("refuses what means nothing, by its place", () => {
