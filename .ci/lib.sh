@@ -2,11 +2,16 @@
 #
 #   check NAME COMMAND...          runs the command; NAME passed or failed by its exit status
 #   skip REASON                    ends the suite: it cannot run here
+#   skip_check REASON              says that one check is left out; the suite goes on
 #   start_server NAME COMMAND...   in the background, output to $WORK_DIR/NAME.log, pid in $SERVER_PID;
 #                                  stopped by its pid when the suite ends, however it ends
 #   stop_server PID [SIGNAL]       stops one of them earlier
 #   install_go_program PACKAGE@VERSION
 #                                  builds it and puts it on the PATH; quick when Go has built it before
+#   fetch_debian_program PROGRAM PACKAGE
+#                                  puts it on the PATH unless it is there, or ends the suite
+#   start_dynamodb_local           sets $DYNAMODB_ENDPOINT and credentials; fails when it cannot be fetched
+#   free_port                      prints a port of loopback that nobody listens on
 #   wait_until SECONDS COMMAND...  polls until the command succeeds; fails when time runs out
 #
 # $WORK_DIR is empty at the start and removed at the end. $RESULTS holds one "passed|failed|skipped" per line.
@@ -27,9 +32,13 @@ check() {
 }
 
 skip() {
+  skip_check "$@"
+  exit 0
+}
+
+skip_check() {
   echo "skipped: $SUITE: $*"
   echo skipped >>"$RESULTS"
-  exit 0
 }
 
 start_server() {
@@ -49,6 +58,40 @@ install_go_program() {
   GOBIN=$WORK_DIR/bin GOFLAGS=-buildvcs=false go install "$1" >"$WORK_DIR/install.log" 2>&1 ||
     { echo "$1 could not be built:"; tail -n 5 "$WORK_DIR/install.log"; return 1; }
   PATH=$WORK_DIR/bin:$PATH
+}
+
+# Taken out of its package rather than installed: an installation would start a server as a service.
+fetch_debian_program() {
+  local program=$1 package=$2 dir=$WORK_DIR/$2
+  command -v "$program" >/dev/null && return
+  mkdir -p "$dir"
+  (cd "$dir" && { apt-get download "$package" || { apt-get update && apt-get download "$package"; }; }) >"$dir/log" 2>&1 &&
+    dpkg -x "$dir/$package"_*.deb "$dir" ||
+    skip "there is no $program, and its package $package cannot be fetched: $(tail -n 1 "$dir/log")"
+  PATH=$dir/usr/bin:$PATH
+}
+
+# AWS's own, a Java program that an npm package carries.
+start_dynamodb_local() {
+  local port
+  (cd "$WORK_DIR" && npm pack --silent amplify-dynamodb-simulator@2.9.30 >/dev/null && tar xzf ./amplify-*.tgz) ||
+    { echo "DynamoDB Local could not be fetched"; return 1; }
+  port=$(free_port)
+  start_server dynamodb serve_dynamodb "$port"
+  export DYNAMODB_ENDPOINT=http://127.0.0.1:$port
+  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_REGION=us-east-1
+  wait_until 30 curl -s "$DYNAMODB_ENDPOINT" || { cat "$WORK_DIR/dynamodb.log"; return 1; }
+}
+
+serve_dynamodb() {
+  cd "$WORK_DIR/package/emulator" &&
+    exec java -Xmx512m -Djava.library.path=./DynamoDBLocal_lib -jar DynamoDBLocal.jar \
+      -inMemory -disableTelemetry -port "$1"
+}
+
+free_port() {
+  node -e 'const server = require("node:net").createServer();
+    server.listen(0, "127.0.0.1", () => { process.stdout.write(`${server.address().port}`); server.close(); })'
 }
 
 wait_until() {

@@ -10,7 +10,6 @@ if command -v go >/dev/null; then
     exit 1
   fi
 else
-  echo "skipped: $SUITE: clientv3 is built with Go, which is not here"
-  echo skipped >>"$RESULTS"
+  skip_check "clientv3 is built with Go, which is not here"
 fi
 check "npm's etcd3 and Go's clientv3" node test/blackbox/etcd-clients.ts "${clientv3[@]}"

@@ -16,8 +16,7 @@ unit_is_valid() { # It is told about lines of the unit; that the program is not 
 if command -v systemd-analyze >/dev/null; then
   check "the systemd unit" unit_is_valid
 else
-  echo "skipped: $SUITE: the systemd unit: there is no systemd-analyze"
-  echo skipped >>"$RESULTS"
+  skip_check "the systemd unit: there is no systemd-analyze"
 fi
 
 command -v haproxy >/dev/null || install_haproxy || skip "there is no HAProxy, and it cannot be installed: $(tail -n 1 "$WORK_DIR/haproxy.log")"

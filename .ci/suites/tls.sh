@@ -1,5 +1,5 @@
 # Three servers with mutual TLS, whose authority is replaced by another under writes; etcdctl 3.4 and curl over TLS.
 
-command -v etcdctl >/dev/null || skip "there is no etcdctl (Debian's etcd-client)"
+fetch_debian_program etcdctl etcd-client
 command -v curl >/dev/null || skip "there is no curl"
 check "certificates are replaced under writes, and nothing is lost" node test/blackbox/tls.ts

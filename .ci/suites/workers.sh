@@ -7,7 +7,7 @@ bundle() {
 }
 check "wrangler deploy --dry-run" bundle
 
-dev_port=$(node -p 'const server = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(server.address().port); server.close(); }); ""' | tr -d '\n')
+dev_port=$(free_port)
 start_server dev node workers/dev.ts --port "$dev_port" --persist-to "$WORK_DIR/state"
 
 # The commands as they are printed for whoever runs it.
