@@ -338,6 +338,35 @@ describe("what is refused", () => {
     );
   });
 
+  it("knows what members' certificates must be called, and the oldest version of TLS", () => {
+    const cert = join(dir, "cert.pem");
+    const peers = "--listen-peer-urls=https://127.0.0.1:1";
+    const args = ["cert", "key", "trusted-ca"].map((name) => `--peer-${name}-file=${cert}`);
+    expect(load([peers, ...args]).peerTls).toMatchObject({
+      minVersion: "TLSv1.2",
+      requireClientCert: false,
+      allowedCn: null,
+      files: { cert, key: cert, ca: cert },
+    });
+    const named = [peers, ...args, "--peer-cert-allowed-cn=m"];
+    expect(() => load(named)).toThrow(/--peer-cert-allowed-cn needs --peer-client-cert-auth/);
+    const all = [...named, "--peer-client-cert-auth", "--tls-min-version=TLS1.3"];
+    expect(load(all).peerTls).toMatchObject({ minVersion: "TLSv1.3", allowedCn: "m" });
+    expect(() => load([...named, "--tls-min-version=TLS1.1"])).toThrow(/must be one of TLS1.2, TLS1.3/);
+  });
+
+  it("wants the same of clients and members on one address", () => {
+    const cert = join(dir, "cert.pem");
+    const urls = ["client", "peer"].map((name) => `--listen-${name}-urls=https://127.0.0.1:1`);
+    const pair = ["", "peer-"].flatMap((of) => [`--${of}cert-file=${cert}`, `--${of}key-file=${cert}`]);
+    const both = [...urls, ...pair, ...["", "peer-"].map((of) => `--${of}trusted-ca-file=${cert}`)];
+    expect(load([...urls, ...pair]).clientTls?.requireClientCert).toBe(false);
+    expect(() => load(both)).toThrow(/must be the same/);
+    const demanded = [...both, "--client-cert-auth", "--peer-client-cert-auth"];
+    expect(load(demanded).peerTls?.requireClientCert).toBe(true);
+    expect(() => load([...demanded, "--peer-cert-allowed-cn=m"])).toThrow(/must be the same/);
+  });
+
   it("takes a demanded client certificate for a key", () => {
     const cert = join(dir, "cert.pem");
     const args = [`--cert-file=${cert}`, `--key-file=${cert}`, `--trusted-ca-file=${cert}`];
