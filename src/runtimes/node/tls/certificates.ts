@@ -28,9 +28,11 @@ export class Certificates {
   readonly #changes = new Listeners<Pem>();
   readonly #timer: NodeJS.Timeout;
   #pem: Pem;
-  /** Marks of the files as they were taken or refused, and as they were at the last look. */
-  #settled = "";
+  /** Marks of the files as they were taken, and as they were at the last look. */
+  #taken = "";
   #seen = "";
+  /** Why they are not taken, said once. */
+  #refusal = "";
   #looking: Promise<void> | null = null;
 
   /** @throws EngineError `invalidConfig` for what cannot be used. */
@@ -70,12 +72,11 @@ export class Certificates {
     const { cert, key, ca } = this.config.files;
     const marks = await Promise.all([cert, key, ...(ca === null ? [] : [ca])].map(markOf));
     const seen = marks.join();
-    if (seen === this.#settled) return;
+    if (seen === this.#taken) return;
     if (seen !== this.#seen) {
       this.#seen = seen;
       return;
     }
-    this.#settled = seen;
     try {
       const pem = {
         cert: await read(cert),
@@ -83,14 +84,17 @@ export class Certificates {
         ca: ca === null ? null : await read(ca),
       };
       if (!isSame(pem, this.#pem)) this.#take(pem);
+      this.#taken = seen;
+      this.#refusal = "";
     } catch (error) {
+      // To be looked at again: it may be for the time, or for a moment, that they cannot be used.
       this.#refuse((error as Error).message);
     }
   }
 
   #take(pem: Pem): void {
     const problem = pemProblem(pem) ?? validityProblem(pem, Date.now());
-    if (problem !== null) return this.#refuse(problem);
+    if (problem !== null) throw new Error(problem);
     this.#pem = pem;
     this.#changes.emit(pem);
     const { of, logger } = this.#options;
@@ -101,6 +105,9 @@ export class Certificates {
   }
 
   #refuse(problem: string): void {
+    const refusal = `${this.#seen} ${problem}`;
+    if (refusal === this.#refusal) return;
+    this.#refusal = refusal;
     const { of, logger, config } = this.#options;
     const { files } = config;
     logger.log("error", "replaced certificates are refused, and the old ones stay in use", {

@@ -1,6 +1,6 @@
 import { mkdir, readFile, rename, rm, symlink, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterEach, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { Certificates } from "../../../../src/runtimes/node/tls/certificates.ts";
 import {
   Authority,
@@ -158,6 +158,20 @@ describe("Certificates", () => {
     const { cert, key } = second;
     writeCertificates(join(each.files.cert, ".."), { cert, key }, authority.cert);
     await each.look();
+    expect(shown(each)).toBe(second.cert);
+  });
+
+  it("takes what is from tomorrow on when tomorrow comes, by a clock that is behind", async () => {
+    const each = await site();
+    const clock = vi.spyOn(Date, "now").mockReturnValue(Date.now() - 5 * 24 * 3_600_000);
+    onTestFinished(() => clock.mockRestore());
+    writeCertificates(join(each.files.cert, ".."), second, authority.cert);
+    await each.look();
+    await each.look();
+    expect(shown(each)).toBe(first.cert);
+    expect(each.log).toMatchObject([{ problem: expect.stringMatching(/is not valid before/) }]);
+    clock.mockRestore();
+    await each.certificates.look();
     expect(shown(each)).toBe(second.cert);
   });
 
