@@ -20,10 +20,10 @@ interface Incoming {
   copy: Copy | null;
 }
 
-/** Whom to tell of a copy under way: who asked last. */
+/** A copy under way, and whom to tell of it. */
 interface Copy {
   from: NodeId;
-  offer: Name;
+  readonly offer: Name;
 }
 
 /** What the receiver asks of the node around it. */
@@ -102,9 +102,9 @@ export class SnapshotReceiver {
   async #takeName(from: NodeId, offer: Name): Promise<void> {
     if (this.#isHere(from, offer)) return;
     const incoming = await this.#prepare(offer);
-    if (incoming.copy !== null) {
+    // Another transfer of the same reads anew, from where the copy is: the old reading may hang, and the old name be gone.
+    if (incoming.copy?.offer.transferId === offer.transferId) {
       incoming.copy.from = from;
-      incoming.copy.offer = offer;
     } else if (this.#store.readShared !== undefined && this.#nameless !== offer.transferId) {
       incoming.copy = { from, offer };
       this.#copy(incoming, incoming.copy, this.#store.readShared).catch((error: unknown) => {

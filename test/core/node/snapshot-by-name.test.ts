@@ -188,6 +188,36 @@ describe("a snapshot that the receiver can read where it is", () => {
     await cluster.converged(120_000);
     expect(cluster.stateHashes()).toHaveLength(1);
   });
+
+  test("is read anew when another leader names it, though the first reading hangs", async () => {
+    const scene = await behind({ seed: 13 });
+    const { cluster, away, leader, shared, sent } = scene;
+    const old = cluster.node(leader.nodeId);
+    // The third is to lead, with the very snapshot that the leader has.
+    await cluster.world.runFor(200);
+    const next = cluster.others(leader.nodeId).find((id) => id !== away.id)!;
+    const { checksum } = await cluster.world.complete(
+      "a snapshot",
+      cluster.node(next).engine!.takeSnapshot(),
+    );
+    expect(checksum).toBe(old.disk.durable.snapshots[0]!.info.checksum);
+    let hung = false;
+    shared.decide = (chunk) => {
+      if (chunk !== 3 || hung) return "ok";
+      hung = true;
+      return "hang";
+    };
+    await cluster.world.complete("the start", away.start());
+    await cluster.world.until("the copy", () => hung);
+    const reads = shared.reads;
+    old.crash();
+    await cluster.world.until("another reading", () => shared.reads > reads, 60_000);
+    const namesThen = sent.names;
+    await cluster.world.until("the copy's end", () => restored(away) === 1);
+    // It did not take as long as asking again and again does.
+    expect(sent.names - namesThen).toBeLessThan(3);
+    expect(sent.bytes).toBe(0);
+  });
 });
 
 test("a name that comes late, after bytes, does not undo them", async () => {
