@@ -2,17 +2,14 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { encodeCommand, KvStore } from "../../../../src/core/kv/index.ts";
 import { commands } from "../arbitraries.ts";
-import { commandsOfSomebody } from "./arbitrary-commands.ts";
-import { addUser, change, TOKEN_KEY } from "./auth-commands.ts";
+import { apply, restored, snapshotOf } from "../support.ts";
+import { commandsOfSomebody, commandsWithLeases, populated } from "./arbitrary-commands.ts";
+import { outcome } from "./auth-commands.ts";
 
-/** A store with users who may do something, so that less is refused. */
-function populated(): KvStore {
-  const store = new KvStore();
-  addUser(store, "root");
-  addUser(store, "alice", [["readWrite", "a", "b"]]);
-  change(store, { op: "enable", tokenKey: TOKEN_KEY });
-  return store;
-}
+test("those whom the commands are of are users of the store", () => {
+  const { users } = populated().auth.state();
+  expect(users.map(({ name, since }) => `${name} ${since}`)).toEqual(["alice 5", "bob 9", "root 2"]);
+});
 
 test("the same commands give the same users, keys and answers, from a snapshot on too", () => {
   fc.assert(
@@ -40,4 +37,28 @@ test("the same commands give the same users, keys and answers, from a snapshot o
     ),
     { numRuns: 300 },
   );
+});
+
+test("who may do what with a lease does not depend on who was asked before", () => {
+  const found = new Set<string>();
+  fc.assert(
+    fc.property(fc.array(commandsWithLeases, { minLength: 5, maxLength: 30 }), (all) => {
+      const store = populated();
+      for (const command of all) {
+        // It has been asked nothing yet.
+        const fresh = restored(snapshotOf(store));
+        const result = apply(store, command);
+        expect(apply(fresh, command)).toEqual(result);
+        found.add(outcome(result));
+      }
+    }),
+    { numRuns: 200 },
+  );
+  expect([...found].toSorted()).toEqual([
+    "done",
+    "leaseExists",
+    "leaseNotFound",
+    "permissionDenied",
+    "roleNotGranted",
+  ]);
 });
