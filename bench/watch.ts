@@ -1,6 +1,6 @@
-import { MemoryStorage } from "../src/adapters/memory/index.ts";
-import { Client, type Engine, KvEngine, type Transport, type WatchStream } from "../src/core/node/index.ts";
+import { Client, type Engine, type WatchStream } from "../src/core/node/index.ts";
 import { nodeClock, nodeRandom } from "../src/runtimes/node/index.ts";
+import { startLoneEngine } from "../test/core/node/lone-engine.ts";
 
 /*
  * Many watches on one node, in this process: what they hold, how long it takes until all have seen a put, and what
@@ -11,29 +11,7 @@ const WATCHES = Number(process.argv[2] ?? 10_000);
 const ROUNDS = 20;
 const PUTS = 2000;
 
-const nowhere: Transport = {
-  send: () => undefined,
-  setPeers: () => undefined,
-  start: () => undefined,
-  stop: () => Promise.resolve(),
-};
-
 const ENCODER = new TextEncoder();
-
-async function startEngine(): Promise<KvEngine> {
-  const engine = await KvEngine.start({
-    identity: { clusterId: 1n, groupId: "bench", nodeId: 1n },
-    founders: [{ id: 1n, name: "n", peerUrls: [], clientUrls: [], isLearner: false }],
-    self: { name: "n", clientUrls: [] },
-    storage: new MemoryStorage(),
-    transport: nowhere,
-    clock: nodeClock,
-    random: nodeRandom,
-    logger: { log: () => undefined },
-  });
-  await engine.ready(10_000);
-  return engine;
-}
 
 function heapBytes(): number {
   globalThis.gc?.();
@@ -85,7 +63,7 @@ function percentile(values: readonly number[], share: number): string {
 
 /** All watch one key: a put is seen by every one of them. */
 async function fanOut(name: string, streams: number): Promise<void> {
-  const engine = await startEngine();
+  const engine = await startLoneEngine({ raft: {} });
   const client = new Client(engine, { clock: nodeClock, random: nodeRandom });
   const before = heapBytes();
   const watching = watch(engine, streams, () => ["k"]);
@@ -108,7 +86,7 @@ async function fanOut(name: string, streams: number): Promise<void> {
 
 /** Puts one after the other, which concern one watch or none. */
 async function bystanders(name: string, keyOf: ((watch: number) => [string, string?]) | null): Promise<void> {
-  const engine = await startEngine();
+  const engine = await startLoneEngine({ raft: {} });
   const client = new Client(engine, { clock: nodeClock, random: nodeRandom });
   if (keyOf !== null) watch(engine, WATCHES, keyOf);
   for (let i = 0; i < PUTS; i++) await client.put(`k${i % WATCHES}/x`, "warm");

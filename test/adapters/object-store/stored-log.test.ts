@@ -8,20 +8,15 @@ import { encodeRecord } from "../../../src/adapters/object-store/record.ts";
 import { EngineError } from "../../../src/core/errors/index.ts";
 import { encodeCommand, KvStore } from "../../../src/core/kv/index.ts";
 import { encodeProposal } from "../../../src/core/node/codec/index.ts";
-import { KvEngine, StoredReplica, type Transport } from "../../../src/core/node/index.ts";
+import { type KvEngine, StoredReplica } from "../../../src/core/node/index.ts";
 import { Membership } from "../../../src/core/node/membership.ts";
 import { type Entry, simpleConfig } from "../../../src/core/raft/index.ts";
 import { nodeClock, nodeRandom } from "../../../src/runtimes/node/index.ts";
 import { Seeded } from "../../blackbox/support/random.ts";
+import { startLoneEngine } from "../../core/node/lone-engine.ts";
 import { memoryObjectStore, ObjectBucket } from "./object-bucket.ts";
 
 const SELF = { clusterId: 1n, groupId: "g", nodeId: 1n };
-const NOWHERE: Transport = {
-  send: () => undefined,
-  setPeers: () => undefined,
-  start: () => undefined,
-  stop: () => Promise.resolve(),
-};
 const SURROUNDINGS = { clock: nodeClock, random: nodeRandom };
 const MANY_BYTES = 64 << 20;
 
@@ -31,19 +26,9 @@ afterEach(async () => {
 });
 
 async function startEngine(bucket: ObjectBucket, trailingEntries = 3): Promise<KvEngine> {
-  const engine = await KvEngine.start({
-    ...SURROUNDINGS,
-    identity: SELF,
-    founders: [{ id: 1n, name: "n", peerUrls: [], clientUrls: [], isLearner: false }],
-    self: { name: "n", clientUrls: [] },
-    storage: await openObjectStorage({ store: memoryObjectStore(bucket), ...SURROUNDINGS }),
-    transport: NOWHERE,
-    logger: { log: () => undefined },
-    raft: { electionTimeoutMs: 60, heartbeatIntervalMs: 20, clockDriftBoundMs: 6 },
-    tuning: { trailingEntries },
-  });
+  const storage = await openObjectStorage({ store: memoryObjectStore(bucket), ...SURROUNDINGS });
+  const engine = await startLoneEngine({ storage, tuning: { trailingEntries } });
   running.push(engine);
-  await engine.ready(5000);
   return engine;
 }
 

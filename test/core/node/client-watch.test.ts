@@ -1,14 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { MemoryStorage } from "../../../src/adapters/memory/index.ts";
-import { type Change, Client, KvEngine, type Transport, type Watch } from "../../../src/core/node/index.ts";
+import { type Change, Client, type KvEngine, type Watch } from "../../../src/core/node/index.ts";
 import { nodeClock, nodeRandom } from "../../../src/runtimes/node/index.ts";
-
-const nowhere: Transport = {
-  send: () => undefined,
-  setPeers: () => undefined,
-  start: () => undefined,
-  stop: () => Promise.resolve(),
-};
+import { startLoneEngine } from "./lone-engine.ts";
 
 async function take(watch: Watch, count: number): Promise<Change[]> {
   const changes: Change[] = [];
@@ -28,18 +21,7 @@ describe("Client.watch", () => {
   let client: Client;
 
   beforeAll(async () => {
-    engine = await KvEngine.start({
-      identity: { clusterId: 1n, groupId: "g", nodeId: 1n },
-      founders: [{ id: 1n, name: "n", peerUrls: [], clientUrls: [], isLearner: false }],
-      self: { name: "n", clientUrls: [] },
-      storage: new MemoryStorage(),
-      transport: nowhere,
-      clock: nodeClock,
-      random: nodeRandom,
-      logger: { log: () => undefined },
-      raft: { electionTimeoutMs: 100, heartbeatIntervalMs: 20, clockDriftBoundMs: 10 },
-    });
-    await engine.ready(5000);
+    engine = await startLoneEngine();
   });
   afterAll(() => engine.stop());
   beforeEach(async () => {

@@ -1,42 +1,23 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { MemoryStorage } from "../../../src/adapters/memory/index.ts";
 import {
   Client,
   type Engine,
-  KvEngine,
+  type KvEngine,
   prefixRange,
   type ReadOptions,
-  type Transport,
 } from "../../../src/core/node/index.ts";
 import { nodeClock, nodeRandom } from "../../../src/runtimes/node/index.ts";
+import { startLoneEngine } from "./lone-engine.ts";
 
 const text = (value: Uint8Array | null | undefined) =>
   value === null || value === undefined ? null : new TextDecoder().decode(value);
-
-const nowhere: Transport = {
-  send: () => undefined,
-  setPeers: () => undefined,
-  start: () => undefined,
-  stop: () => Promise.resolve(),
-};
 
 describe("Client", () => {
   let engine: KvEngine;
   let client: Client;
 
   beforeAll(async () => {
-    engine = await KvEngine.start({
-      identity: { clusterId: 1n, groupId: "g", nodeId: 1n },
-      founders: [{ id: 1n, name: "n", peerUrls: [], clientUrls: [], isLearner: false }],
-      self: { name: "n", clientUrls: [] },
-      storage: new MemoryStorage(),
-      transport: nowhere,
-      clock: nodeClock,
-      random: nodeRandom,
-      logger: { log: () => undefined },
-      raft: { electionTimeoutMs: 100, heartbeatIntervalMs: 20, clockDriftBoundMs: 10 },
-    });
-    await engine.ready(5000);
+    engine = await startLoneEngine();
   });
   afterAll(() => engine.stop());
 

@@ -1,39 +1,15 @@
 import { createAdaptorServer } from "@hono/node-server";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { MemoryStorage } from "../../../src/adapters/memory/index.ts";
-import { Client, KvEngine, type Transport } from "../../../src/core/node/index.ts";
+import { Client } from "../../../src/core/node/index.ts";
 import { createClient } from "../../../src/runtimes/client/index.ts";
 import { nodeClock, nodeRandom } from "../../../src/runtimes/node/index.ts";
+import { startLoneEngine } from "../../core/node/lone-engine.ts";
 import { testApp } from "../http/test-app.ts";
 import type { ContractSite } from "./contract.ts";
 
-const NOWHERE: Transport = {
-  send: () => undefined,
-  setPeers: () => undefined,
-  start: () => undefined,
-  stop: () => Promise.resolve(),
-};
-
-/** A real engine, alone. */
-export async function startEngine(): Promise<KvEngine> {
-  const engine = await KvEngine.start({
-    identity: { clusterId: 1n, groupId: "g", nodeId: 1n },
-    founders: [{ id: 1n, name: "n", peerUrls: [], clientUrls: [], isLearner: false }],
-    self: { name: "n", clientUrls: [] },
-    storage: new MemoryStorage(),
-    transport: NOWHERE,
-    clock: nodeClock,
-    random: nodeRandom,
-    logger: { log: () => undefined },
-    raft: { electionTimeoutMs: 100, heartbeatIntervalMs: 20, clockDriftBoundMs: 10 },
-  });
-  await engine.ready(5000);
-  return engine;
-}
-
 export async function embeddedSite(): Promise<ContractSite> {
-  const engine = await startEngine();
+  const engine = await startLoneEngine();
   return {
     engine,
     makeClient: () => new Client(engine, { clock: nodeClock, random: nodeRandom }),
@@ -43,7 +19,7 @@ export async function embeddedSite(): Promise<ContractSite> {
 
 /** By `fetch` in name only: the app is called. */
 export async function appSite(): Promise<ContractSite> {
-  const engine = await startEngine();
+  const engine = await startLoneEngine();
   const { app } = testApp(engine);
   return {
     engine,
@@ -58,7 +34,7 @@ export async function appSite(): Promise<ContractSite> {
 
 /** The app on a socket of this machine. */
 export async function socketSite(): Promise<ContractSite> {
-  const engine = await startEngine();
+  const engine = await startLoneEngine();
   const { app } = testApp(engine);
   const server = createAdaptorServer({ fetch: app.fetch }) as Server;
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

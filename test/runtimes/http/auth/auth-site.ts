@@ -1,7 +1,7 @@
 import type { Hono } from "hono";
 import type { KvEngine } from "../../../../src/core/node/index.ts";
 import type { AppOptions } from "../../../../src/runtimes/http/index.ts";
-import { startEngine } from "../../client/sites.ts";
+import { startLoneEngine } from "../../../core/node/lone-engine.ts";
 import { testApp } from "../test-app.ts";
 
 /** A real engine of one member, and its app, to be asked in JSON. */
@@ -15,7 +15,7 @@ export class AuthSite {
   }
 
   static async start(options: Partial<AppOptions> = {}): Promise<AuthSite> {
-    const engine = await startEngine();
+    const engine = await startLoneEngine();
     return new AuthSite(engine, testApp(engine, options).app);
   }
 
