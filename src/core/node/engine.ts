@@ -272,7 +272,8 @@ export interface Engine {
    * This member's state as a file to restore a cluster from, piece by piece; the last is the SHA-256 of all before it.
    * The state is captured when the first is asked for, and writes go on.
    *
-   * @throws EngineError `tooManyRequests`, `canceled`; `timeout` when the next piece is not asked for within a minute.
+   * @throws EngineError `tooManyRequests`, `canceled`; `timeout` when the next piece is not asked for within a minute,
+   * or pieces of 64 KiB are asked for more slowly than one a second for long.
    */
   backup(options?: Pick<CallOptions, "signal" | "caller">): AsyncGenerator<BackupPiece, void, undefined>;
   /** Users, roles, and what they may do. */

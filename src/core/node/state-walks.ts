@@ -7,6 +7,8 @@ import type { Clock } from "./ports.ts";
 const MAX_WALKS = 4;
 /** A walk whose reader takes nothing for so long is over: history could not be freed for ever. */
 const PATIENCE_MS = 60_000;
+/** So much of it comes back with each piece that is taken, or a reader could do that once a minute. */
+const REGAINED_MS = 1000;
 /** About a millisecond. */
 const HASHED_KEYS_PER_TURN = 1000;
 
@@ -61,6 +63,7 @@ export class StateWalk {
   readonly #clock: Clock;
   readonly #ended: () => void;
   #state: KvSnapshot | null;
+  #patienceMs = PATIENCE_MS;
 
   constructor(state: KvSnapshot, clock: Clock, ended: () => void) {
     this.#state = state;
@@ -80,9 +83,18 @@ export class StateWalk {
     if (signal?.aborted === true) throw new EngineError("canceled");
   }
 
-  /** While somebody else has to do something for it to go on; if that takes too long, the walk ends. Call what it gives. */
+  /**
+   * While somebody has yet to take a piece; if that takes too long, or too long on the whole, the walk ends. Call what it
+   * gives.
+   */
   awaitReader(): () => void {
-    return this.#clock.setTimer(PATIENCE_MS, () => this.end());
+    const sinceMs = this.#clock.nowMs();
+    const cancel = this.#clock.setTimer(this.#patienceMs, () => this.end());
+    return () => {
+      cancel();
+      const waitedMs = this.#clock.nowMs() - sinceMs;
+      this.#patienceMs = Math.min(PATIENCE_MS, Math.max(0, this.#patienceMs - waitedMs) + REGAINED_MS);
+    };
   }
 
   end(): void {

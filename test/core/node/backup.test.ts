@@ -114,6 +114,21 @@ test("a reader that takes nothing lets go of the state after a minute, and few m
   expect((await errorOf(cluster, canceled.next())).code).toBe("canceled");
 });
 
+test("a reader that is slower than 64 KiB in a second lets go of the state in the end, and one that is not does not", async () => {
+  const { cluster, engine } = await alone(6);
+  for (let i = 0; i < 20; i++) await putNow(cluster, engine, `k${i}`, "x".repeat(64 << 10));
+  const read = async (pauseMs: number): Promise<number> => {
+    const stream = engine.backup();
+    for (let pieces = 1; ; pieces++) {
+      if ((await cluster.world.complete("a piece", stream.next())).done === true) return pieces;
+      await cluster.world.runFor(pauseMs);
+    }
+  };
+  expect(await read(900)).toBeGreaterThan(20);
+  await expect(read(10_000)).rejects.toMatchObject({ code: "timeout" });
+  await cluster.world.complete("a hash", engine.hash({}));
+});
+
 test("whoever has been given the last piece holds nothing, whether or not they ask what comes after it", async () => {
   const { cluster, engine } = await alone(5);
   await putNow(cluster, engine, "k", "v");

@@ -21,7 +21,8 @@ export type Origin = Omit<BackupHead, "contentBytes" | "revision">;
  * The state of this moment as a backup, in pieces of at most 64 KiB, each made when it is asked for; the last is the
  * SHA-256 of all before it. Writes go on meanwhile.
  *
- * @throws EngineError `tooManyRequests`, `canceled`; `timeout` when nobody asked for the next piece for a minute.
+ * @throws EngineError `tooManyRequests`, `canceled`; `timeout` when nobody asked for the next piece for a minute,
+ * or pieces were asked for more slowly than one a second for long.
  */
 export async function* backupOf(
   walks: StateWalks,
