@@ -100,22 +100,34 @@ describe("TLS", () => {
     );
   });
 
-  it("keeps out members whose authority is another", async () => {
+  it.each<[string, () => Promise<Certificate> | Certificate, RegExp]>([
+    ["whose authority is another", () => foreign, /certificate|signature/],
+    ["whose certificate has expired", () => authority.issue("member", -1), /certificate has expired/],
+    ["who are called differently", () => authority.issue("stranger"), /common name is \W*stranger/],
+  ])("keeps out members %s", async (_what, theirs, problem) => {
     const ports = await freePorts(2);
     const initialCluster = Object.fromEntries(ports.map((port, i) => [`n${i}`, `https://127.0.0.1:${port}`]));
     const problems: string[] = [];
-    const settings = async (name: string, certificate: Certificate) => {
+    const settings = async (name: string, certificate: Certificate): Promise<EmbeddedOptions> => {
       const { cert, key, ca } = await files(certificate);
-      return { name, initialCluster, peerCertFile: cert, peerKeyFile: key, peerTrustedCaFile: ca };
+      const demand = { peerClientCertAuth: true, peerCertAllowedCn: "member" };
+      return {
+        name,
+        initialCluster,
+        peerCertFile: cert,
+        peerKeyFile: key,
+        peerTrustedCaFile: ca,
+        ...demand,
+      };
     };
     const logger = {
       log: (_level: string, _text: string, fields: object = {}) =>
         problems.push(JSON.stringify(fields, (_k, v) => (typeof v === "bigint" ? String(v) : v))),
     };
     const n0 = await start({ ...(await settings("n0", own)), logger });
-    await start(await settings("n1", foreign));
-    await expect.poll(() => problems.join(), { timeout: 15_000 }).toMatch(/certificate|signature/);
-    expect(n0.leaderId).toBeNull();
+    const n1 = await start(await settings("n1", await theirs()));
+    await expect.poll(() => problems.join(), { timeout: 15_000 }).toMatch(problem);
+    expect([n0.leaderId, n1.leaderId]).toEqual([null, null]);
   });
 
   it("refuses a certificate that is none, or not this key's", async () => {
