@@ -138,6 +138,13 @@ export const UNSUPPORTED: ReadonlyMap<string, string> = new Map([
   ["listen-metrics-urls", "metrics are at /metrics of the client URLs"],
   ["auth-token", "there are no users; see --client-token"],
   ["client-crl-file", "there are no revocation lists"],
+  ["peer-crl-file", "there are no revocation lists"],
+  [
+    "client-cert-allowed-hostname",
+    "a certificate's common name is a user's, and roles say what that user may do",
+  ],
+  ["peer-cert-allowed-hostname", "say --peer-cert-allowed-cn"],
+  ["cipher-suites", "they are those of Node, for TLS 1.2 and later"],
   ["host-whitelist", "there is no check of the Host header"],
   ["cors", "there are no cross-origin headers"],
 ]);
