@@ -7,5 +7,7 @@ check "the port of object stores, and a node's stores, on fake-gcs-server" \
   env TEST_SERVERS=1 npx vitest run test/servers/gcs.test.ts
 check "a member on fake-gcs-server is taken over, and nothing acknowledged is lost" \
   node test/blackbox/storage-takeover.ts --server=fake-gcs-server --rounds=1
+check "three members on fake-gcs-server are killed and paused, and nothing acknowledged is lost" \
+  node test/blackbox/cluster-kill.ts --server=fake-gcs-server --seconds=20
 check "a member beside the others copies a snapshot by its name, one elsewhere is sent its bytes" \
   node test/blackbox/storage-snapshot-by-name.ts --server=fake-gcs-server

@@ -2,8 +2,8 @@
 // while it is only paused, and while it is well. Afterwards: no acknowledged write is lost, what was read fits one order
 // of the writes, and whoever was taken over has ended by itself and said nothing more.
 //
-// --storage=URL: a store that is there. --server=NAME: versitygw, minio or fake-gcs-server, started here. --rounds=N:
-// how often each of these happens.
+// --storage=URL: a store that is there. --server=NAME: versitygw, minio, fake-gcs-server or r2 (Cloudflare's local
+// runtime), started here. --rounds=N: how often each of these happens.
 
 import { checkRegisters, checkSums, checkUniques, openAccounts } from "./cluster-kill/checks.ts";
 import { Client, Record } from "./cluster-kill/workload.ts";
