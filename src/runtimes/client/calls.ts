@@ -7,16 +7,10 @@ import type {
 } from "../../core/kv/index.ts";
 import type { MemberAddRequest } from "../../core/node/index.ts";
 import { portableBase64 } from "../http/base64.ts";
-import {
-  decodeJsonBody,
-  type JsonDecoder,
-  JsonDecoders,
-  type JsonEncoder,
-  JsonEncoders,
-  type Message,
-  type MessageInfo,
-} from "../http/codec/index.ts";
-import { text } from "../http/codec/schema.ts";
+import { decodeJsonBody } from "../http/codec/json-body.ts";
+import { type JsonDecoder, JsonDecoders } from "../http/codec/json-decode.ts";
+import { type JsonEncoder, JsonEncoders } from "../http/codec/json-encode.ts";
+import { type Message, type MessageInfo, text } from "../http/codec/schema.ts";
 import * as cluster from "../http/etcd/cluster-messages.ts";
 import * as kv from "../http/etcd/kv-messages.ts";
 import * as lease from "../http/etcd/lease-messages.ts";

@@ -1,6 +1,6 @@
 import { EngineError } from "../../core/errors/index.ts";
 import type { Clock, WatchCreateRequest } from "../../core/node/index.ts";
-import { JsonSplitter } from "../http/codec/index.ts";
+import { JsonSplitter } from "../http/codec/json-splitter.ts";
 import type { WatchReply } from "../http/etcd/watch-messages.ts";
 import type { Caller } from "./caller.ts";
 import { type Calls, readMessage } from "./calls.ts";
