@@ -16,7 +16,7 @@ export interface SealedFormat {
 
 /** The seal's and the beginning's bytes. */
 export const SEAL_BYTES = 4;
-export const BEGINNING_BYTES = 5;
+const BEGINNING_BYTES = 5;
 
 /** Begins an object. */
 export function begin(writer: ByteWriter, { magic, version }: SealedFormat): ByteWriter {

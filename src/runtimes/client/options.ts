@@ -58,7 +58,7 @@ export type Tuning = Readonly<
   >
 >;
 
-export const CONNECT_DEFAULTS: Tuning = {
+const CONNECT_DEFAULTS: Tuning = {
   timeoutMs: 10_000,
   attemptTimeoutMs: 3000,
   watchIdleMs: 10_000,

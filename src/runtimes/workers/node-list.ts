@@ -11,7 +11,7 @@ export interface WorkersNode {
 }
 
 /** What Cloudflare takes as `locationHint`. */
-export const LOCATION_HINTS = ["wnam", "enam", "sam", "weur", "eeur", "apac", "oc", "afr", "me"] as const;
+const LOCATION_HINTS = ["wnam", "enam", "sam", "weur", "eeur", "apac", "oc", "afr", "me"] as const;
 
 const MAX_NODES = 9;
 

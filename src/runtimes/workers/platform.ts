@@ -62,11 +62,3 @@ export function platform(): Platform {
 
 /** Bindings, variables and secrets of the Worker. */
 export type WorkersEnv = object;
-
-/** Set on exceptions of calls to other objects. */
-export interface ObjectCallProblem {
-  /** The call may be repeated if it changes nothing, or the same thing twice. */
-  readonly retryable?: boolean;
-  /** The object has too much to do: to repeat the call would make it worse. */
-  readonly overloaded?: boolean;
-}

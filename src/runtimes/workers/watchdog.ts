@@ -7,7 +7,7 @@ import type { ObjectStorage } from "./platform.ts";
  * and has used up its outgoing requests some time later. An alarm is an event that comes in; and it brings back an
  * object that was evicted for another reason.
  */
-export const WATCHDOG_INTERVAL_MS = 30_000;
+const WATCHDOG_INTERVAL_MS = 30_000;
 /** From one alarm to the next: what was due is perhaps under way. */
 const MIN_GAP_MS = 500;
 

@@ -19,7 +19,7 @@ const HASH_BYTES = 32;
 /** What is more than this is somebody's attempt to keep a member busy. */
 const MAX_ITERATIONS = 100_000;
 const MAX_ROUNDS = 100;
-export const MAX_PASSWORD_BYTES = 1024;
+const MAX_PASSWORD_BYTES = 1024;
 
 /** Derivations at the same time in this process, and callers who wait for theirs: each costs a fifth of a second. */
 const MAX_RUNNING = 2;

@@ -264,7 +264,7 @@ function toCompare(fields: CompareFields): Compare {
   }
 }
 
-export const requestOp: Message<RequestOp> = union<"request", RequestOp>("RequestOp", "request", {
+const requestOp: Message<RequestOp> = union<"request", RequestOp>("RequestOp", "request", {
   range: { number: 1, name: "request_range", message: () => rangeRequest },
   put: { number: 2, name: "request_put", message: () => putRequest },
   deleteRange: { number: 3, name: "request_delete_range", message: () => deleteRangeRequest },
