@@ -8,15 +8,15 @@ import { History } from "./history.ts";
 import { nameOf } from "./idempotency.ts";
 import type { KeyRange } from "./key.ts";
 import { Keyspace } from "./keyspace.ts";
-import type { KeyspaceView } from "./keyspace.ts";
+import { hashAll, KeyspaceSnapshot } from "./kv-snapshot.ts";
+import type { KvSnapshot } from "./kv-snapshot.ts";
 import { executeLeaseExpire, executeLeaseGrant, executeLeaseRevoke, leaseKeys } from "./lease-commands.ts";
 import type { Lease } from "./lease-table.ts";
 import { checkReadRevision, executeRange, readPage } from "./range.ts";
 import type { PageLimits, RangePage } from "./range.ts";
 import { decodeResult } from "./result-codec.ts";
 import { SnapshotReader } from "./snapshot-reader.ts";
-import { writeSnapshot } from "./snapshot-writer.ts";
-import { StateHasher, wholeHash } from "./state-hash.ts";
+import { StateHasher } from "./state-hash.ts";
 import { Refused, executeDeleteRange, executePut, executeTxn } from "./txn.ts";
 import type {
   CommandOf,
@@ -44,27 +44,6 @@ export interface KvEntry {
   readonly term: number;
 }
 
-/** The whole state at one moment, to be written while the store goes on. */
-export interface KvSnapshot {
-  readonly revision: Revision;
-  readonly compactRevision: Revision;
-  /** Frames of at most 256 KiB, each made when it is asked for, in well under a millisecond. */
-  chunks(): Iterable<Uint8Array>;
-  /**
-   * The hash of this state, or of an earlier revision in it, in steps; for large states, instead of `KvStore.hash`.
-   *
-   * @throws EngineError `compacted`, `futureRevision`.
-   */
-  hasher(revision?: Revision): StateHasher;
-  /** As `KvStore.stateHash`, given what the hasher of the latest revision has; in steps, of which the last gives it. */
-  wholeHash(keysHash: string): Generator<void, string, undefined>;
-  /**
-   * Lets go of the state. Due even when it was not read to the end: nothing is freed while a snapshot is open. Once
-   * released it may not be used, nor iterators it has given.
-   */
-  release(): void;
-}
-
 /** Takes a snapshot's bytes and, at the end, replaces the store's state by them. */
 export interface KvRestorer {
   /** The next bytes, in chunks of any size. @throws EngineError `storageCorrupt`, `malformed`. */
@@ -77,7 +56,6 @@ export interface KvRestorer {
 const COMPACTED_KEYS_PER_COMMAND = 8;
 /** What is done even where something is corrupt. A lease must end: somebody waits for what it holds. */
 const GO_ON: ReadonlySet<KvCommand["type"]> = new Set(["alarm", "auth", "leaseExpire"]);
-const HASHED_KEYS_PER_STEP = 1 << 16;
 /** What keeps a write from being done now, and not for ever: its name stays free, so that it can be tried again. */
 const PASSING: ReadonlySet<KvErrorCode> = new Set(["noSpace", "corrupt", "tooManyLeases"]);
 
@@ -241,7 +219,7 @@ export class KvStore {
 
   /** Captures the state now, at next to no cost. */
   snapshot(): KvSnapshot {
-    return new Snapshot(this.#keyspace);
+    return new KeyspaceSnapshot(this.#keyspace);
   }
 
   /** A way to replace the state. Until it has finished, the store keeps the old one. */
@@ -378,56 +356,3 @@ export class KvStore {
 }
 
 type DirectCommand = Exclude<KvCommand, { readonly type: "once" | "as" }>;
-
-class Snapshot implements KvSnapshot {
-  readonly #keyspace: Keyspace;
-  #view: KeyspaceView | null;
-
-  constructor(keyspace: Keyspace) {
-    this.#keyspace = keyspace;
-    this.#view = keyspace.openView();
-  }
-
-  get revision(): Revision {
-    return this.#open().revision;
-  }
-
-  *chunks(): Generator<Uint8Array, void, undefined> {
-    const chunks = writeSnapshot(this.#open());
-    for (let next = chunks.next(); next.done !== true; next = chunks.next()) {
-      yield next.value;
-      // A release in between ends it: what it would read may be gone.
-      this.#open();
-    }
-  }
-
-  get compactRevision(): Revision {
-    return this.#open().compactRevision;
-  }
-
-  hasher(revision: Revision = this.revision): StateHasher {
-    const view = this.#open();
-    const problem = checkReadRevision(revision, view.revision, view.compactRevision);
-    if (problem !== null) throw new EngineError(problem);
-    return new StateHasher(view, revision);
-  }
-
-  wholeHash(keysHash: string): Generator<void, string, undefined> {
-    return wholeHash(keysHash, this.#open());
-  }
-
-  release(): void {
-    if (this.#view !== null) this.#keyspace.closeView();
-    this.#view = null;
-  }
-
-  #open(): KeyspaceView {
-    assert(this.#view !== null, "a snapshot is used after its release");
-    return this.#view;
-  }
-}
-
-function hashAll(hasher: StateHasher): string {
-  while (hasher.step(HASHED_KEYS_PER_STEP));
-  return hasher.digest();
-}
