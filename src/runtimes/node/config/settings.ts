@@ -136,7 +136,7 @@ export const UNSUPPORTED: ReadonlyMap<string, string> = new Map([
   ["discovery-srv", "name the members in --initial-cluster"],
   ["force-new-cluster", "there is no recovery from a lost quorum"],
   ["listen-metrics-urls", "metrics are at /metrics of the client URLs"],
-  ["auth-token", "there are no users; see --client-token"],
+  ["auth-token", "tokens are signed with a key that the cluster draws for itself"],
   ["client-crl-file", "there are no revocation lists"],
   ["peer-crl-file", "there are no revocation lists"],
   [

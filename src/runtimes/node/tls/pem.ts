@@ -14,6 +14,8 @@ export interface Pem {
 export function pemProblem({ cert, key, ca }: Pem): string | null {
   try {
     const [leaf] = certificatesIn(cert, "the certificate file");
+    if (/ENCRYPTED/.test(Buffer.from(key).toString("latin1")))
+      return "the key has a passphrase, which nobody can be asked for";
     if (!leaf!.checkPrivateKey(createPrivateKey(Buffer.from(key))))
       return "the key is not the certificate's: key values mismatch";
     if (ca !== null) certificatesIn(ca, "the authorities' file");

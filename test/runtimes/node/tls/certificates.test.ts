@@ -1,3 +1,4 @@
+import { createPrivateKey } from "node:crypto";
 import { mkdir, readFile, rename, rm, symlink, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
@@ -124,6 +125,14 @@ describe("Certificates", () => {
       "a certificate that is none",
       ({ files }) => writeFile(files.cert, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
       /asn1|encoding|PEM/i,
+    ],
+    [
+      "a key with a passphrase",
+      ({ files }) => {
+        const format = { type: "pkcs8", format: "pem", cipher: "aes-128-cbc", passphrase: "x" } as const;
+        return writeFile(files.key, createPrivateKey(first.key).export(format));
+      },
+      /the key has a passphrase/,
     ],
     ["half a key", ({ files }) => writeFile(files.key, first.key.slice(0, 60)), /DECODER|PEM|unsupported/i],
     ["a missing file", ({ files }) => unlink(files.key), /ENOENT/],
