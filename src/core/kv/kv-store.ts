@@ -123,6 +123,11 @@ export class KvStore {
     return this.#keyspace.auth;
   }
 
+  /** Why a caller may not have a command done, if it were applied now; null when it may. */
+  whyNot(caller: Caller, command: CommandOf["command"]): AuthErrorCode | null {
+    return whyNot(this.#keyspace, caller, command);
+  }
+
   /** Why a caller may not read what `op`, which only reads, asks for; null when it may. */
   whyNotRead(caller: Caller, op: RequestOp): AuthErrorCode | null {
     return whyNotRead(this.auth.standing(caller), (granted) => mayDo(null, granted, op));
@@ -254,7 +259,7 @@ export class KvStore {
 
   /** Permission is asked of the state that the command changes, whatever it was when the command was proposed. */
   #permitted(caller: Caller, command: CommandOf["command"], term: number): KvResult {
-    const problem = this.auth.isEnabled ? whyNot(this.#keyspace, caller, command) : null;
+    const problem = this.auth.isEnabled ? this.whyNot(caller, command) : null;
     if (problem !== null) return this.#refusal(problem);
     return command.type === "once" ? this.#once(command.request, caller) : this.#attempt(command, term);
   }

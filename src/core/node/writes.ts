@@ -1,5 +1,6 @@
 import { EngineError } from "../errors/index.ts";
 import {
+  ANONYMOUS,
   type Caller,
   encodeCommand,
   fingerprintOf,
@@ -46,11 +47,21 @@ export class Writes {
     validateCommand(command, maxTxnOps);
     if (requestSize(command) > maxRequestBytes) throw new EngineError("requestTooLarge");
     const complete = withOwnLeases(command, drawLeaseId);
-    if (!this.#quota.hasRoomFor(complete)) await this.#quota.exceeded(key !== undefined);
+    if (!this.#quota.hasRoomFor(complete) && this.#isPermitted(caller, complete)) {
+      await this.#quota.exceeded(key !== undefined);
+    }
     const named = key === undefined ? complete : this.#once(key, complete);
     const result = await replica.propose(encodeCommand(onBehalf(caller, named)), call);
     if (result.type === "error") throw new EngineError(result.code);
     return result;
+  }
+
+  /**
+   * As far as this member knows: what is not permitted must raise no alarm, which would stop everybody. It goes its way,
+   * and is refused where it is applied.
+   */
+  #isPermitted(caller: Caller = ANONYMOUS, command: KvCommand): boolean {
+    return command.type === "as" || this.#options.store.whyNot(caller, command) === null;
   }
 
   #once(key: string, command: KvCommand): KvCommand {

@@ -74,6 +74,20 @@ describe("users and roles", () => {
     }
   });
 
+  it("are asked about before the store's room: whoever may not write raises no alarm", async () => {
+    const cluster = await guarded({ quotaBytes: 10_000 });
+    const engine = cluster.leader()!;
+    const tooMuch = { key: bytes("b1"), value: new Uint8Array(10_000) };
+    expect((await errorOf(cluster, engine.put(tooMuch))).code).toBe("userEmpty");
+    expect((await errorOf(cluster, as(engine, "alice").put(tooMuch))).code).toBe("permissionDenied");
+    const named = { idempotencyKey: "n" };
+    expect((await errorOf(cluster, as(engine, "alice").put(tooMuch, named))).code).toBe("permissionDenied");
+    expect(engine.status().alarms).toEqual([]);
+    const own = { ...tooMuch, key: bytes("a1") };
+    expect((await errorOf(cluster, as(engine, "alice").put(own))).code).toBe("noSpace");
+    expect(engine.status().alarms).toHaveLength(1);
+  });
+
   it("cannot act on behalf of each other; who is trusted can on behalf of all", async () => {
     const cluster = await guarded();
     const engine = cluster.leader()!;
