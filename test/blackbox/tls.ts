@@ -185,7 +185,7 @@ async function refuseHalfOf(run: Run, { server, files }: Secured, { member }: Is
   run.require(true, "a certificate without its key is refused, with the reason, and writes go on");
 }
 
-/** Replaces files at all members, one by one, and waits until each has taken them, for clients and members. */
+/** Replaces files at all members, and waits until each has taken them, for clients and members, when it came to look. */
 async function replace(
   run: Run,
   members: readonly Secured[],
@@ -193,12 +193,13 @@ async function replace(
   member: Certificate,
   what: string,
 ): Promise<void> {
-  for (const { server, files } of members) {
+  const replaceAt = async ({ server, files }: Secured): Promise<void> => {
     const taken = (): number => server.log().match(/certificates were replaced/g)?.length ?? 0;
     const before = taken();
     writeCertificates(join(files.cert, ".."), member, ca);
     await until(20, `${server.name} to take new certificates`, async () => taken() >= before + 2);
-  }
+  };
+  await Promise.all(members.map(replaceAt));
   run.require(true, `without a restart, ${what}`);
 }
 
