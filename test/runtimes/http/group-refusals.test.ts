@@ -11,7 +11,7 @@ import { post, testApp } from "./test-app.ts";
 /*
  * What requests are refused with because of how the group stands, over HTTP and in virtual time: members that are
  * overloaded, stop, learn, or lose their leader. What says that nothing was done is held to it. The refusals that a
- * request earns by itself are in test/runtimes/node/refusals.test.ts.
+ * request earns by itself are in test/runtimes/node/refusals.
  */
 
 interface Answer {

@@ -1,0 +1,203 @@
+import { b, key, put, type Refusal } from "./refusal.ts";
+
+const times = <T>(count: number, item: T): T[] => Array.from({ length: count }, () => item);
+
+/** Of a store whose keys "a" and "b" are at revisions 2 to 5, compacted at 4, with a lease 7. */
+export const KV: readonly Refusal[] = [
+  ...["/v3/kv/range", "/v3/kv/put", "/v3/kv/deleterange"].map((path): Refusal => ({
+    name: `no key: ${path}`,
+    path,
+    body: {},
+    code: "emptyKey",
+  })),
+  ...[
+    { compare: [{ target: "VALUE" }] },
+    { success: [{ requestPut: { value: b("1") } }] },
+    { success: [{ requestRange: {} }] },
+    { failure: [{ requestDeleteRange: {} }] },
+    { success: [{ requestTxn: { failure: [{ requestPut: {} }] } }] },
+  ].map((body): Refusal => ({
+    name: `no key: ${JSON.stringify(body)}`,
+    path: "/v3/kv/txn",
+    body,
+    code: "emptyKey",
+  })),
+  {
+    name: "the value of a key that is not there",
+    path: "/v3/kv/put",
+    body: { key: b("x"), ignoreValue: true },
+    code: "keyNotFound",
+    applied: true,
+  },
+  {
+    name: "the lease of a key that is not there",
+    path: "/v3/kv/put",
+    body: { key: b("x"), ignoreLease: true },
+    code: "keyNotFound",
+    applied: true,
+  },
+  {
+    name: "a transaction that keeps the value of a key that is not there, after a put",
+    path: "/v3/kv/txn",
+    body: { success: [put, { requestPut: { key: b("x"), ignoreValue: true } }] },
+    code: "keyNotFound",
+    applied: true,
+  },
+  {
+    name: "a value that is given and ignored",
+    path: "/v3/kv/put",
+    body: { key, value: b("1"), ignoreValue: true },
+    code: "valueProvided",
+  },
+  {
+    name: "a lease that is given and ignored",
+    path: "/v3/kv/put",
+    body: { key, lease: "7", ignoreLease: true },
+    code: "leaseProvided",
+  },
+  {
+    name: "a TTL beside an ignored lease",
+    path: "/v3/kv/put",
+    body: { key, ttlMs: "500", ignoreLease: true },
+    code: "leaseProvided",
+  },
+  {
+    name: "a TTL beside a lease",
+    path: "/v3/kv/put",
+    body: { key, ttlMs: "500", lease: "7" },
+    code: "invalidArgument",
+  },
+  {
+    name: "129 comparisons",
+    path: "/v3/kv/txn",
+    body: { compare: times(129, { key, target: "MOD" }), success: [put] },
+    code: "tooManyOps",
+  },
+  {
+    name: "129 operations",
+    path: "/v3/kv/txn",
+    body: { success: [put, ...times(128, { requestRange: { key } })] },
+    code: "tooManyOps",
+  },
+  {
+    name: "more nested operations than the list around them leaves",
+    path: "/v3/kv/txn",
+    body: { failure: [{ requestTxn: { success: [put, ...times(127, { requestRange: { key } })] } }] },
+    code: "tooManyOps",
+  },
+  { name: "a key put twice", path: "/v3/kv/txn", body: { success: [put, put] }, code: "duplicateKey" },
+  {
+    name: "a key put and deleted",
+    path: "/v3/kv/txn",
+    body: { failure: [put, { requestDeleteRange: { key } }] },
+    code: "duplicateKey",
+  },
+  {
+    name: "an order that is none",
+    path: "/v3/kv/range",
+    body: { key, sortOrder: 3 },
+    code: "invalidSortOption",
+  },
+  {
+    name: "an order by what is nothing",
+    path: "/v3/kv/range",
+    body: { key, sortTarget: 5 },
+    code: "invalidSortOption",
+  },
+  {
+    name: "a value of 1.5 MiB",
+    path: "/v3/kv/put",
+    body: { key, value: b("x".repeat(1.5 * 2 ** 20)) },
+    code: "requestTooLarge",
+  },
+  { name: "a compacted revision", path: "/v3/kv/range", body: { key, revision: "3" }, code: "compacted" },
+  {
+    name: "a transaction that puts, and reads a compacted revision",
+    path: "/v3/kv/txn",
+    body: { success: [put, { requestRange: { key, revision: "3" } }] },
+    code: "compacted",
+    applied: true,
+  },
+  {
+    name: "compaction of what is compacted",
+    path: "/v3/kv/compaction",
+    body: { revision: "4" },
+    code: "compacted",
+    applied: true,
+  },
+  { name: "a future revision", path: "/v3/kv/range", body: { key, revision: "99" }, code: "futureRevision" },
+  {
+    name: "a transaction that puts, and reads a future revision",
+    path: "/v3/kv/txn",
+    body: { success: [put, { requestRange: { key, revision: "99" } }] },
+    code: "futureRevision",
+    applied: true,
+  },
+  {
+    name: "compaction of the future",
+    path: "/v3/kv/compaction",
+    body: { revision: "99" },
+    code: "futureRevision",
+    applied: true,
+  },
+  {
+    name: "a hash of the future",
+    path: "/v3/maintenance/hashkv",
+    body: { revision: "99" },
+    code: "futureRevision",
+  },
+  {
+    name: "a hash of what is compacted",
+    path: "/v3/maintenance/hashkv",
+    body: { revision: "3" },
+    code: "compacted",
+  },
+  {
+    name: "a put under a lease that is none",
+    path: "/v3/kv/put",
+    body: { key, lease: "8" },
+    code: "leaseNotFound",
+    applied: true,
+  },
+  { name: "what is no JSON", path: "/v3/kv/put", body: "{", code: "invalidArgument" },
+  { name: "what is no base64", path: "/v3/kv/put", body: { key: "?" }, code: "invalidArgument" },
+  {
+    name: "a name that is none",
+    path: "/v3/kv/put",
+    body: { key },
+    headers: { "Idempotency-Key": "a b" },
+    code: "invalidArgument",
+  },
+  {
+    name: "another request under the same name",
+    path: "/v3/kv/put",
+    body: { key: b("other") },
+    headers: { "Idempotency-Key": "taken" },
+    code: "idempotencyKeyReused",
+    applied: true,
+  },
+];
+
+export const LEASE: readonly Refusal[] = [
+  {
+    name: "a lease that is there",
+    path: "/v3/lease/grant",
+    body: { ID: "7", TTL: "60" },
+    code: "leaseExists",
+    applied: true,
+  },
+  {
+    name: "a TTL of more than 9,000,000,000 s",
+    path: "/v3/lease/grant",
+    body: { TTL: "9000000001" },
+    code: "leaseTtlTooLarge",
+  },
+  {
+    name: "the end of a lease that is none",
+    path: "/v3/lease/revoke",
+    body: { ID: "8" },
+    code: "leaseNotFound",
+    applied: true,
+  },
+  { name: "the end of lease 0", path: "/v3/lease/revoke", body: {}, code: "leaseNotFound" },
+];
