@@ -10,12 +10,12 @@ import {
   createClient,
   isClientError,
 } from "../../../src/runtimes/client/index.ts";
-import { EmbeddedEngine } from "../../../src/runtimes/node/index.ts";
+import type { EmbeddedEngine } from "../../../src/runtimes/node/index.ts";
+import { startEmbeddedGroup } from "../node/embedded-group.ts";
 import { freePorts } from "../node/free-ports.ts";
 import { errorOf } from "./contract.ts";
 import { Gate } from "./gate.ts";
 
-const NAMES = ["n1", "n2", "n3"];
 /** Impatient, so that the tests take no longer than they must. */
 const QUICK: Partial<ConnectOptions> = { attemptTimeoutMs: 400, watchIdleMs: 200 };
 const TOKEN = "a-token-for-tests";
@@ -28,27 +28,13 @@ let clients: Client[];
 
 beforeEach(async () => {
   clients = [];
-  const peers = await freePorts(3);
   const ports = await freePorts(3);
-  const initialCluster = Object.fromEntries(NAMES.map((name, i) => [name, `http://127.0.0.1:${peers[i]}`]));
   const started = vi.spyOn(KvEngine, "start");
-  members = await Promise.all(
-    NAMES.map((name, i) =>
-      EmbeddedEngine.start("./unused", {
-        name,
-        initialCluster,
-        listenClientUrls: `http://127.0.0.1:${ports[i]}`,
-        clientToken: TOKEN,
-        peerSecret: "0123456789abcdef",
-        storage: new MemoryStorage(),
-        logger: { log: () => undefined },
-        env: {},
-        heartbeatInterval: 50,
-        electionTimeout: 300,
-      }),
-    ),
-  );
-  await Promise.all(members.map((member) => member.waitReady(10_000)));
+  members = await startEmbeddedGroup(3, (i) => ({
+    listenClientUrls: `http://127.0.0.1:${ports[i]}`,
+    clientToken: TOKEN,
+    storage: new MemoryStorage(),
+  }));
   engines = await Promise.all(started.mock.results.map(({ value }) => value as Promise<KvEngine>));
   started.mockRestore();
   gates = await Promise.all(ports.map((port) => Gate.open(port)));

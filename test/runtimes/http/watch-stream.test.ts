@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { EngineError } from "../../../src/core/errors/index.ts";
-import { KvStore } from "../../../src/core/kv/index.ts";
 import { fakeEngine } from "./fake-engine.ts";
 import { memoryEngine } from "./memory-engine.ts";
 import { post, testApp } from "./test-app.ts";
 import { type Line, StreamClient } from "./watch-client.ts";
+import { watchedApp } from "./watched-app.ts";
 
 const NOTHING = { streams: 0, watches: 0, slowWatches: 0 };
 
@@ -29,22 +29,9 @@ function changes({ result }: Line): string[] {
   });
 }
 
-function setUp(): {
-  readonly engine: ReturnType<typeof memoryEngine>;
-  readonly app: ReturnType<typeof testApp>["app"];
-  readonly put: (key: string, value: string) => Promise<unknown>;
-} {
-  const engine = memoryEngine(new KvStore(), {
-    page: { maxEvents: 4, maxBytes: 1 << 20, maxScanned: 64, maxWaiting: 8 },
-  });
-  const put = (key: string, value: string): Promise<unknown> =>
-    engine.put({ key: bytes(key), value: bytes(value) });
-  return { engine, app: testApp(engine).app, put };
-}
-
 describe("POST /v3/watch", () => {
   it("speaks etcd's JSON, word for word", async () => {
-    const { app, put, engine } = setUp();
+    const { app, put, engine } = watchedApp();
     await put("a", "1");
     const client = new StreamClient(app);
     client.send(create("a", { prev_kv: true }));
@@ -68,7 +55,7 @@ describe("POST /v3/watch", () => {
   });
 
   it("has several watches on one stream, which come and go", async () => {
-    const { app, put } = setUp();
+    const { app, put } = watchedApp();
     const client = new StreamClient(app, "/v3beta/watch");
     client.send(
       create("a"),
@@ -105,7 +92,7 @@ describe("POST /v3/watch", () => {
   });
 
   it("gives the present state first if asked to, and history, and says what is compacted", async () => {
-    const { app, put, engine } = setUp();
+    const { app, put, engine } = watchedApp();
     for (let i = 2; i <= 6; i++) await put(`k${i}`, String(i));
     await engine.compact({ revision: 4 });
     const client = new StreamClient(app);
@@ -129,7 +116,7 @@ describe("POST /v3/watch", () => {
   });
 
   it("answers a first request that makes no sense with an error, and a later one with a last line", async () => {
-    const { app, engine, put } = setUp();
+    const { app, engine, put } = watchedApp();
     for (const body of ["garbage", "[]", '{"create_request":{"key":"!"}}', '{"create_request":{', "{}"]) {
       const response = await post(app, "/v3/watch", body);
       expect([body, response.status]).toEqual([body, 400]);
@@ -146,7 +133,7 @@ describe("POST /v3/watch", () => {
   });
 
   it("frees everything when the client goes away, before the first reply too", async () => {
-    const { app, engine, put } = setUp();
+    const { app, engine, put } = watchedApp();
     const client = new StreamClient(app);
     client.send(...Array.from({ length: 100 }, (_, i) => create(`k${i}`)));
     for (let i = 0; i < 100; i++) await client.next();
@@ -166,7 +153,7 @@ describe("POST /v3/watch", () => {
   });
 
   it("makes no reply before there is somebody to take it, and loses none", async () => {
-    const { app, engine, put } = setUp();
+    const { app, engine, put } = watchedApp();
     const client = new StreamClient(app);
     client.send(create("a"));
     await client.next();
@@ -180,7 +167,7 @@ describe("POST /v3/watch", () => {
   });
 
   it("takes no more requests from a client that does not read the answers", async () => {
-    const { app, engine } = setUp();
+    const { app, engine } = watchedApp();
     const client = new StreamClient(app);
     for (let i = 0; i < 300; i++) client.send(create(`k${i}`));
     await client.response;

@@ -1,27 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { EngineError } from "../../../src/core/errors/index.ts";
-import { KvStore } from "../../../src/core/kv/index.ts";
 import { fakeEngine } from "./fake-engine.ts";
-import { memoryEngine } from "./memory-engine.ts";
 import { testApp } from "./test-app.ts";
+import { watchedApp } from "./watched-app.ts";
 
 const NOTHING = { streams: 0, watches: 0, slowWatches: 0 };
 
 function bytes(text: string): Uint8Array {
   return new TextEncoder().encode(text);
-}
-
-function setUp(): {
-  readonly engine: ReturnType<typeof memoryEngine>;
-  readonly app: ReturnType<typeof testApp>["app"];
-  readonly put: (key: string, value: string) => Promise<unknown>;
-} {
-  const engine = memoryEngine(new KvStore(), {
-    page: { maxEvents: 4, maxBytes: 1 << 20, maxScanned: 64, maxWaiting: 8 },
-  });
-  const put = (key: string, value: string): Promise<unknown> =>
-    engine.put({ key: bytes(key), value: bytes(value) });
-  return { engine, app: testApp(engine).app, put };
 }
 
 interface EventData {
@@ -75,7 +61,7 @@ class EventReader {
 
 describe("GET /watch as server-sent events", () => {
   it("sends changes as they come, with an id at the end of each revision", async () => {
-    const { app, engine, put } = setUp();
+    const { app, engine, put } = watchedApp();
     const response = await app.request("/watch?prefix=a/&prev=1");
     expect(response.headers.get("Content-Type")).toBe("text/event-stream");
     const events = new EventReader(response);
@@ -96,7 +82,7 @@ describe("GET /watch as server-sent events", () => {
   });
 
   it("goes on after the last id that was received, whatever else the address says", async () => {
-    const { app, put } = setUp();
+    const { app, put } = watchedApp();
     for (let i = 2; i <= 6; i++) await put("k", String(i));
     for (const query of ["key=k", "key=k&rev=2", "key=k&initial=1"]) {
       const response = await app.request(`/watch?${query}`, { headers: { "Last-Event-ID": "4" } });
@@ -107,7 +93,7 @@ describe("GET /watch as server-sent events", () => {
   });
 
   it("begins with the state, or with a revision", async () => {
-    const { app, put } = setUp();
+    const { app, put } = watchedApp();
     for (let i = 2; i <= 7; i++) await put(`k${i}`, String(i));
     const state = new EventReader(await app.request("/watch?prefix=&initial=1"));
     expect(await state.next()).toBe("watching 7");
@@ -122,7 +108,7 @@ describe("GET /watch as server-sent events", () => {
   });
 
   it("says what is compacted: at once, or as its last event", async () => {
-    const { app, engine, put } = setUp();
+    const { app, engine, put } = watchedApp();
     for (let i = 2; i <= 30; i++) await put("k", String(i));
     await engine.compact({ revision: 4 });
     const refused = await app.request("/watch?key=k&rev=3");
@@ -141,7 +127,7 @@ describe("GET /watch as server-sent events", () => {
   });
 
   it("ends with the engine's error", async () => {
-    const { app, engine } = setUp();
+    const { app, engine } = watchedApp();
     const events = new EventReader(await app.request("/watch?key=k"));
     await events.next();
     engine.stopWatches();
@@ -159,7 +145,7 @@ describe("GET /watch as server-sent events", () => {
     ["?key=a&rev=-1", "?rev: not a number"],
     ["?key=a&since=1", '?"since"'],
   ])("refuses %s", async (query, detail) => {
-    const { app, engine } = setUp();
+    const { app, engine } = watchedApp();
     const response = await app.request(`/watch${query}`);
     expect([response.status, await response.json()]).toMatchObject([
       400,
@@ -169,7 +155,7 @@ describe("GET /watch as server-sent events", () => {
   });
 
   it("refuses what is no key, no id and no GET", async () => {
-    const { app, engine } = setUp();
+    const { app, engine } = watchedApp();
     expect(await (await app.request("/watch?key=")).json()).toMatchObject({ reason: "emptyKey" });
     const odd = await app.request("/watch?key=a", { headers: { "Last-Event-ID": "x" } });
     expect([odd.status, await odd.json()]).toMatchObject([400, { reason: "invalidArgument" }]);
@@ -198,7 +184,7 @@ describe("GET /watch as a long poll", () => {
   }
 
   it("answers with the first changes, and the way to the next ones", async () => {
-    const { app, engine, put } = setUp();
+    const { app, engine, put } = watchedApp();
     const waiting = poll(app, "/watch?prefix=a%2F&wait=30s");
     while (engine.watchStats().watches === 0) await new Promise((resolve) => setImmediate(resolve));
     await put("b", "1");
@@ -216,7 +202,7 @@ describe("GET /watch as a long poll", () => {
   });
 
   it("answers without any when the time is over, as far as there is nothing to tell", async () => {
-    const { app, engine, put } = setUp();
+    const { app, engine, put } = watchedApp();
     await put("b", "1");
     expect(await poll(app, "/watch?key=a&wait=1ms")).toEqual({
       revision: 2,
@@ -229,7 +215,7 @@ describe("GET /watch as a long poll", () => {
   });
 
   it("answers with the state, all of it, if that is asked for", async () => {
-    const { app, put } = setUp();
+    const { app, put } = watchedApp();
     for (let i = 2; i <= 11; i++) await put(`k${i}`, "");
     const { events, next } = await poll(app, "/watch?prefix=k&prev=1&initial=1&wait=30s");
     expect(events).toHaveLength(10);
@@ -239,7 +225,7 @@ describe("GET /watch as a long poll", () => {
   });
 
   it("refuses what is compacted, and lets go of everything when the client goes away", async () => {
-    const { app, engine, put } = setUp();
+    const { app, engine, put } = watchedApp();
     for (let i = 2; i <= 5; i++) await put("k", "");
     await engine.compact({ revision: 4 });
     expect((await app.request("/watch?key=k&rev=3&wait=30s")).status).toBe(400);

@@ -1,4 +1,5 @@
-import { EmbeddedEngine } from "../../../src/runtimes/node/index.ts";
+import type { EmbeddedEngine } from "../../../src/runtimes/node/index.ts";
+import { startEmbeddedGroup } from "../node/embedded-group.ts";
 import { freePorts } from "../node/free-ports.ts";
 import { S3_DOUBLE_BUCKET } from "../../adapters/object-store/s3-double.ts";
 import { TOKEN } from "./invocation.ts";
@@ -26,30 +27,15 @@ export async function startGroup(
   endpoint: string,
   options: { readonly snapshotCount?: number; readonly prefix?: string } = {},
 ): Promise<Group> {
-  const peers = await freePorts(size);
   const ports = await freePorts(size);
-  const names = peers.map((_, i) => `n${i + 1}`);
-  const initialCluster = Object.fromEntries(names.map((name, i) => [name, `http://127.0.0.1:${peers[i]}`]));
   const storage = `s3://${S3_DOUBLE_BUCKET}/${options.prefix ?? "test"}?endpoint=${endpoint}`;
-  const members = await Promise.all(
-    names.map((name, i) =>
-      EmbeddedEngine.start("./unused", {
-        name,
-        initialCluster,
-        listenClientUrls: `http://127.0.0.1:${ports[i]}`,
-        clientToken: TOKEN,
-        peerSecret: "0123456789abcdef",
-        storage,
-        logger: { log: () => undefined },
-        env: {},
-        heartbeatInterval: 50,
-        electionTimeout: 300,
-        ...(options.snapshotCount === undefined ? {} : { snapshotCount: options.snapshotCount }),
-      }),
-    ),
-  );
-  await Promise.all(members.map((member) => member.waitReady(15_000)));
   const urls = ports.map((port) => `http://127.0.0.1:${port}`);
+  const members = await startEmbeddedGroup(size, (i) => ({
+    listenClientUrls: urls[i]!,
+    clientToken: TOKEN,
+    storage,
+    ...(options.snapshotCount === undefined ? {} : { snapshotCount: options.snapshotCount }),
+  }));
   return {
     members,
     urls,

@@ -2,32 +2,14 @@
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MemoryStorage } from "../../../src/adapters/memory/index.ts";
-import { EmbeddedEngine } from "../../../src/runtimes/node/index.ts";
-import { freePorts } from "./free-ports.ts";
+import type { EmbeddedEngine } from "../../../src/runtimes/node/index.ts";
+import { startEmbeddedGroup } from "./embedded-group.ts";
 
 const KEY = new TextEncoder().encode("k");
 let members: EmbeddedEngine[];
 
 beforeAll(async () => {
-  const ports = await freePorts(3);
-  const initialCluster = Object.fromEntries(
-    ports.map((port, i) => [`n${i + 1}`, `http://127.0.0.1:${port}`]),
-  );
-  members = await Promise.all(
-    Object.keys(initialCluster).map((name) =>
-      EmbeddedEngine.start("./unused", {
-        name,
-        initialCluster,
-        peerSecret: "0123456789abcdef",
-        storage: new MemoryStorage(),
-        logger: { log: () => undefined },
-        env: {},
-        heartbeatInterval: 50,
-        electionTimeout: 300,
-      }),
-    ),
-  );
-  await Promise.all(members.map((member) => member.waitReady(10_000)));
+  members = await startEmbeddedGroup(3, () => ({ storage: new MemoryStorage() }));
 });
 
 afterAll(() => Promise.all(members.map((member) => member.stop())));
