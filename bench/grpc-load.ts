@@ -2,7 +2,7 @@
 // no more of the answers than it must, because it shares the processors with the servers.
 
 import { connect, type Socket } from "node:net";
-import { cpuOf, type Measured, Recorder } from "./measure.ts";
+import { cpuBetween, type Measured, Recorder } from "./measure.ts";
 
 export interface GrpcLoad {
   /** Connections are dealt out to these in turn. */
@@ -30,18 +30,13 @@ export async function grpcLoad(load: GrpcLoad): Promise<Measured> {
       Connection.open(load.urls[i % load.urls.length]!, load, recorder, untilMs),
     ),
   );
-  const cpuAt = (atMs: number): Promise<number | null> =>
-    new Promise((resolve) =>
-      setTimeout(() => resolve(cpuOf(load.serverPids)), Math.max(0, atMs - performance.now())),
-    );
-  const cpu = Promise.all([cpuAt(fromMs), cpuAt(untilMs)]);
+  const cpuUs = cpuBetween(fromMs, untilMs, load.serverPids);
   try {
     await Promise.all(connections.map((connection) => connection.run()));
   } finally {
     for (const connection of connections) connection.close();
   }
-  const [before, after] = await cpu;
-  return recorder.result(before === null || after === null ? null : after - before);
+  return recorder.result(await cpuUs);
 }
 
 const FRAME_HEAD = 9;

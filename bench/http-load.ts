@@ -2,7 +2,7 @@
 // read its answers, because it shares the processors with the servers: what it does not spend, they have.
 
 import { connect, type Socket } from "node:net";
-import { cpuOf, type Measured, Recorder } from "./measure.ts";
+import { cpuBetween, type Measured, Recorder } from "./measure.ts";
 
 export interface Load {
   /** Connections are dealt out to these in turn. */
@@ -40,18 +40,13 @@ export async function httpLoad(load: Load): Promise<Measured> {
   const fromMs = startMs + load.warmupMs;
   const untilMs = fromMs + load.durationMs;
   const recorder = new Recorder(fromMs, untilMs);
-  const cpuAt = (atMs: number): Promise<number | null> =>
-    new Promise((resolve) =>
-      setTimeout(() => resolve(cpuOf(load.serverPids)), Math.max(0, atMs - performance.now())),
-    );
-  const cpu = Promise.all([cpuAt(fromMs), cpuAt(untilMs)]);
+  const cpuUs = cpuBetween(fromMs, untilMs, load.serverPids);
   try {
     await Promise.all(sockets.map((socket) => drive(socket, load, recorder, untilMs)));
   } finally {
     for (const socket of sockets) socket.destroy();
   }
-  const [before, after] = await cpu;
-  return recorder.result(before === null || after === null ? null : after - before);
+  return recorder.result(await cpuUs);
 }
 
 const onAnswer = new WeakMap<Socket, (chunk: string) => void>();

@@ -109,8 +109,22 @@ export function medianOf(all: readonly Measured[]): Measured {
   };
 }
 
+/** What servers spend from one moment to another, in microseconds; to be asked before the first. */
+export async function cpuBetween(
+  fromMs: number,
+  untilMs: number,
+  pids: readonly number[],
+): Promise<number | null> {
+  const at = async (atMs: number): Promise<number | null> => {
+    await new Promise((resolve) => setTimeout(resolve, Math.max(0, atMs - performance.now())));
+    return cpuOf(pids);
+  };
+  const [before, after] = await Promise.all([at(fromMs), at(untilMs)]);
+  return before === null || after === null ? null : after - before;
+}
+
 /** CPU time that processes have used so far, in microseconds; null where there is no /proc. */
-export function cpuOf(pids: readonly number[]): number | null {
+function cpuOf(pids: readonly number[]): number | null {
   const TICK_US = 10_000;
   let ticks = 0;
   for (const pid of pids) {
