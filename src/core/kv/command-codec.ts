@@ -42,9 +42,9 @@ import type {
  *   leaseRevoke id i64
  *   leaseExpire term uint, count, (id i64, serial uint) each
  *   once        key, fingerprint, forgetTo uint, operation: put, deleteRange or txn
+ *   alarm       see alarm-codec.ts
  *   auth        a change, see auth-codec.ts
  *   as          a caller, see there; operation
- *   alarm       see alarm-codec.ts
  *
  * Numbers are f64, since a request may carry any 64-bit number, negative ones too; they are refused unless whole.
  * What a request leaves out and what it gives as zero are written the same way.
@@ -62,9 +62,9 @@ const KIND = {
   leaseRevoke: 7,
   leaseExpire: 8,
   once: 9,
+  alarm: 10,
   auth: 11,
   as: 12,
-  alarm: 10,
 } as const;
 
 const PUT_PREV_KV = 1;
