@@ -23,4 +23,11 @@ export const SLEEP_MUTANTS: readonly Mutant[] = [
     "this.#leaseFloor = this.#rounds.current + 1;",
     "",
   ),
+  asleep(
+    "deadlines-kept-awake",
+    "what was written down of leases for the sleep stays there while they are renewed",
+    "src/runtimes/workers/object-rest.ts",
+    "if (!asleep) this.#erase();",
+    "",
+  ),
 ];
