@@ -39,7 +39,7 @@ await program("moving", 280, async (run) => {
     const peerUrl = `http://127.0.0.1:${ports[2 * i]}`;
     await operator.add(name, peerUrl, async (settings) => {
       const server = new Server(dir, name, `http://127.0.0.1:${ports[2 * i + 1]}`, {
-        ...Object.fromEntries(settings),
+        ...settings,
         ...SHARED_FLAGS,
         "data-dir": join(dir, name),
         "listen-peer-urls": peerUrl,

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { status } from "../support/api.ts";
 import { dEngine, dEngineOk } from "../support/command.ts";
+import { addMember } from "../support/member-add.ts";
 import type { Run } from "../support/program.ts";
 import { type Flags, Server } from "../support/server.ts";
 import { until } from "../support/waiting.ts";
@@ -41,16 +42,8 @@ export class GrowingGroup {
   /** Adds a learner, starts it with what `add` printed, and promotes it as soon as that is allowed. */
   async join(number: number): Promise<Server> {
     const name = `n${number}`;
-    const printed = await dEngineOk(
-      "member",
-      "add",
-      name,
-      `--peer-urls=${this.#peerUrl(number)}`,
-      this.#endpoints,
-    );
-    const id = /^Member ([0-9a-f]+) added/.exec(printed)?.[1];
-    if (id === undefined) throw new Error(`"member add" printed: ${printed}`);
-    const server = this.server(number, settingsIn(printed));
+    const { id, settings } = await addMember(name, this.#peerUrl(number), [this.#endpoints]);
+    const server = this.server(number, settings);
     const early = await dEngine("member", "promote", id, this.#endpoints);
     this.#run.require(
       early.exitCode === 1 && early.stderr.includes("in sync with leader"),
@@ -96,16 +89,6 @@ export class GrowingGroup {
     }
     this.#run.require(true, `"member list" is right at all: ${servers.map(({ name }) => name).join(", ")}`);
   }
-}
-
-/** The settings that `member add` prints, as flags. */
-function settingsIn(printed: string): Flags {
-  const flags: Record<string, string> = {};
-  for (const [, name, value] of printed.matchAll(/^ETCD_([A-Z_]+)="(.*)"$/gm)) {
-    flags[name!.toLowerCase().replaceAll("_", "-")] = value!;
-  }
-  if (flags["initial-cluster-state"] !== "existing") throw new Error(`"member add" printed: ${printed}`);
-  return flags;
 }
 
 /** One line of `member list`. */

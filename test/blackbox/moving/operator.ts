@@ -1,7 +1,9 @@
 import { CLIENT_TOKEN, PEER_SECRET } from "../../runtimes/workers/local-cluster.ts";
 import { type Endpoint, status } from "../support/api.ts";
 import { dEngine, dEngineOk } from "../support/command.ts";
+import { addMember } from "../support/member-add.ts";
 import type { Run } from "../support/program.ts";
+import type { Flags } from "../support/server.ts";
 import { until } from "../support/waiting.ts";
 
 /** Changes a group's members as an operator does, by the command line. */
@@ -20,18 +22,9 @@ export class Operator {
    *
    * @param start is given what `member add` printed as settings.
    */
-  async add(
-    name: string,
-    peerUrl: string,
-    start?: (settings: ReadonlyMap<string, string>) => Promise<unknown>,
-  ): Promise<void> {
-    const printed = await dEngineOk("member", "add", name, `--peer-urls=${peerUrl}`, ...this.#whereabouts);
-    const id = /^Member ([0-9a-f]+) added/.exec(printed)?.[1];
-    if (id === undefined) throw new Error(`"member add" printed: ${printed}`);
-    const settings = [...printed.matchAll(/^ETCD_([A-Z_]+)="(.*)"$/gm)];
-    await start?.(
-      new Map(settings.map(([, key, value]) => [key!.toLowerCase().replaceAll("_", "-"), value!])),
-    );
+  async add(name: string, peerUrl: string, start?: (settings: Flags) => Promise<unknown>): Promise<void> {
+    const { id, settings } = await addMember(name, peerUrl, this.#whereabouts);
+    await start?.(settings);
     await until(60, `${name} to be promoted`, async () => {
       const { exitCode, stderr } = await dEngine("member", "promote", id, ...this.#whereabouts);
       // The second is said after a promotion whose answer was lost.
