@@ -10,8 +10,7 @@ import { objectPrefix } from "./describe-storage.ts";
 import { openObjectStore } from "./open-object-store.ts";
 
 /**
- * Opens the stores that the configuration names. Adapters of the cloud, and their SDKs, are loaded only here, when
- * they are asked for.
+ * Opens the stores that the configuration names.
  *
  * @throws EngineError what the adapter rejects with; `invalidConfig` when its SDK is not installed.
  */
