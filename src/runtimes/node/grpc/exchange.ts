@@ -20,6 +20,12 @@ export interface Exchange {
   /** Lets the client send no more than what it has been allowed already, or more again. */
   pause(): void;
   resume(): void;
+  /**
+   * Sets room aside for an answer that is to be made, instead of what was set aside before.
+   *
+   * @returns false when there is none: `drained` tells when to try again.
+   */
+  reserve(bytes: number): boolean;
   /** False when the client does not keep up, and nothing more is to be written out for it. */
   readonly hasRoom: boolean;
   /** Resolves when it is worth while to look again whether there is room. */

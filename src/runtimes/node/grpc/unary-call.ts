@@ -10,6 +10,9 @@ import { framed } from "./framed.ts";
 import { GrpcProblem, OK } from "./status.ts";
 
 const NO_OPTIONS: WriteOptions = {};
+/** What an answer may take while it is made, so that one connection does not have all there is read at the same time. */
+const READ_BYTES = 1 << 20;
+const WRITE_BYTES = 64 << 10;
 const REPLAYED: Metadata = { [REPLAYED_FIELD.toLowerCase()]: "true" };
 
 /** A call of one request and one reply. */
@@ -73,7 +76,11 @@ export class UnaryCall implements CallEvents {
       const actor = methodContext.accounts.engineOf(this.#exchange, this.#certifiedUser);
       const engine = actor instanceof Promise ? await actor : actor;
       const request = decode(message);
+      const reserved = reservedFor(method);
+      while (!this.#exchange.reserve(reserved)) await this.#exchange.drained();
+      if (this.#over) return;
       const reply = await method.call(engine, request, methodContext, this.#options());
+      this.#exchange.reserve(0);
       while (!this.#exchange.hasRoom) await this.#exchange.drained();
       if (this.#over) return;
       const metadata = (reply as { readonly replayed?: true }).replayed === true ? REPLAYED : undefined;
@@ -98,4 +105,10 @@ export class UnaryCall implements CallEvents {
     this.#over = true;
     this.#exchange.finish(this.#context.statusOf(error));
   }
+}
+
+/** Those who wait for others have nothing yet that takes room. */
+function reservedFor({ waits, nameable }: (Endpoint & { readonly type: "unary" })["method"]): number {
+  if (waits === true) return 0;
+  return nameable === true ? WRITE_BYTES : READ_BYTES;
 }

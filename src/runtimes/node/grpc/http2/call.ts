@@ -36,6 +36,7 @@ export class Http2Call implements Exchange, Sender {
   #headSent = false;
   #queue: Uint8Array[] = [];
   #queuedBytes = 0;
+  #reservedBytes = 0;
   #trailers: Uint8Array | null = null;
   #isOver = false;
   #drained: PromiseWithResolvers<void> | null = null;
@@ -88,14 +89,24 @@ export class Http2Call implements Exchange, Sender {
     this.#giveCredit();
   }
 
+  reserve(bytes: number): boolean {
+    if (this.#isOver) return true;
+    if (bytes > 0 && this.#wire.outbox.isCrowded) return false;
+    const before = this.#reservedBytes;
+    this.#reservedBytes = bytes;
+    if (bytes !== before) this.#wire.outbox.reserve(bytes - before);
+    return true;
+  }
+
   get hasRoom(): boolean {
-    return this.#isOver || (this.#queuedBytes < HIGH_WATER_BYTES && !this.#wire.outbox.isCrowded);
+    return this.#isOver || (this.#queuedBytes < HIGH_WATER_BYTES && !this.#wire.outbox.isFull);
   }
 
   drained(): Promise<void> {
-    if (this.hasRoom) return Promise.resolve();
+    const { isCrowded } = this.#wire.outbox;
+    if (this.#isOver || (!isCrowded && this.hasRoom)) return Promise.resolve();
     this.#drained ??= Promise.withResolvers();
-    if (this.#wire.outbox.isCrowded) this.#wire.outbox.wait(this);
+    if (isCrowded) this.#wire.outbox.wait(this);
     return this.#drained.promise;
   }
 
@@ -186,6 +197,7 @@ export class Http2Call implements Exchange, Sender {
 
   /** Nobody listens any more. */
   closed(): void {
+    this.reserve(0);
     this.#isOver = true;
     this.#queue = [];
     this.#wire.outbox.discard(this.#queuedBytes);

@@ -168,6 +168,7 @@ export class Http2Connection implements CallWire {
   }
 
   #receive(chunk: Buffer): void {
+    if (this.#writer.hasEnded) return;
     try {
       for (const frame of this.#reader.push(chunk)) {
         if (this.#socket.destroyed || this.#writer.hasEnded) return;
@@ -283,7 +284,7 @@ export class Http2Connection implements CallWire {
 
   /** Why a call cannot begin. */
   #problemOf(headers: HeaderList | null): ErrorCode | null {
-    if (this.#isClosing || this.#calls.size >= this.#maxCalls || this.outbox.isCrowded)
+    if (this.#isClosing || this.#calls.size >= this.#maxCalls || this.outbox.isFull)
       return ErrorCode.refusedStream;
     if (headers === null) return ErrorCode.enhanceYourCalm;
     return isRequest(headers) ? null : ErrorCode.protocolError;
@@ -315,7 +316,8 @@ export class Http2Connection implements CallWire {
     });
     this.#calls.set(stream, call);
     this.#keepAlive.callBegun();
-    if (endStream) call.ended();
+    const problem = endStream ? call.ended() : null;
+    if (problem !== null) return this.#fault(call, problem);
     const refusal = refusalOf(call);
     if (refusal === null) this.#handle(call);
     else call.refuse(httpStatus(refusal));

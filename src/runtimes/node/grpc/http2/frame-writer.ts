@@ -6,7 +6,7 @@ const MAX_UNSENT_BYTES = 4 << 20;
 /** Of one turn; whoever always has more to say shall not fill the memory with it. */
 const MAX_TURN_BYTES = 64 << 10;
 /** How long a client may take to read the last words. */
-const GOODBYE_MS = 5000;
+const GOODBYE_MS = 1000;
 
 /** Frames on their way out: those of one turn of the event loop leave together. */
 export class FrameWriter {
@@ -50,14 +50,13 @@ export class FrameWriter {
     });
   }
 
-  /** Says goodbye: nothing is sent after what is on its way, and nothing is read. */
+  /** Says goodbye: nothing is sent after what is on its way. */
   end(): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#flush();
     this.#socket.end();
-    // Whoever does not hang up in return is hung up on.
-    this.#socket.destroySoon();
+    // Not hung up on at once: what still comes would make the system throw away what the client has not read.
     const patience = setTimeout(() => this.#socket.destroy(), GOODBYE_MS);
     this.#socket.once("close", () => clearTimeout(patience));
   }

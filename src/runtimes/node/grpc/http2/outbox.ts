@@ -2,6 +2,8 @@ import { DEFAULT_FRAME_BYTES, DEFAULT_WINDOW_BYTES, MAX_WINDOW_BYTES } from "./p
 
 /** With so much waiting to be sent answers are not written out before half of it has gone. */
 const MAX_QUEUED_BYTES = 64 << 20;
+/** Of those who wait so many are told at a time. */
+const WAKE = 64;
 /** A call with much to say lets the others have a word in between. */
 const MAX_SENT_FRAME_BYTES = 64 << 10;
 
@@ -26,6 +28,8 @@ export class Outbox {
   #window = DEFAULT_WINDOW_BYTES;
   #maxFrameBytes = DEFAULT_FRAME_BYTES;
   #queuedBytes = 0;
+  /** For answers that are being made. */
+  #reservedBytes = 0;
 
   /**
    * @param isWritable whether the client's machine takes more at the moment.
@@ -40,8 +44,20 @@ export class Outbox {
     return this.#queuedBytes;
   }
 
-  get isCrowded(): boolean {
+  /** Whether so much waits to be sent that nothing more is to be written out. */
+  get isFull(): boolean {
     return this.#queuedBytes >= MAX_QUEUED_BYTES;
+  }
+
+  /** Whether there is no room for another answer to be made. */
+  get isCrowded(): boolean {
+    return this.#queuedBytes + this.#reservedBytes >= MAX_QUEUED_BYTES;
+  }
+
+  /** For an answer that is being made; less than nothing when it has been. */
+  reserve(bytes: number): void {
+    this.#reservedBytes += bytes;
+    if (bytes < 0) this.#wake();
   }
 
   /** What may go into the next frame, as far as it is not the call's affair. */
@@ -79,10 +95,7 @@ export class Outbox {
     if (bytes === 0) return;
     this.#queuedBytes -= bytes;
     this.#told(-bytes);
-    if (this.#crowd.size === 0 || this.#queuedBytes > MAX_QUEUED_BYTES / 2) return;
-    const crowd = [...this.#crowd];
-    this.#crowd.clear();
-    for (const sender of crowd) sender.roomAgain();
+    this.#wake();
   }
 
   /** It has something to send, and is asked for a part of it when it is its turn. */
@@ -110,6 +123,16 @@ export class Outbox {
       this.#ready.delete(sender);
       sender.sendPart();
       if (sender.isReady) this.#ready.add(sender);
+    }
+  }
+  #wake(): void {
+    if (this.#crowd.size === 0 || this.#queuedBytes + this.#reservedBytes > MAX_QUEUED_BYTES / 2) return;
+    let left = WAKE;
+    // Each of them has something done about it, or waits again.
+    for (const sender of this.#crowd) {
+      if (left-- === 0) return;
+      this.#crowd.delete(sender);
+      sender.roomAgain();
     }
   }
 }
