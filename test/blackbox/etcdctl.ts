@@ -177,7 +177,7 @@ async function clusterAndMaintenance(
   await etcdctl.prints(/(?:.*, 3\.5\.\d+, .*\n){3}/, "endpoint", "status");
   await etcdctl.prints(/"isLearner"|"version":"3\.5/, "endpoint", "status", "--write-out=json");
   const added = await etcdctl.ok("member", "add", "n4", "--learner", "--peer-urls=http://127.0.0.1:1");
-  const id = /^Member ([0-9a-f]+) added to cluster/.exec(added)?.[1];
+  const id = /^Member +([0-9a-f]+) added to cluster/.exec(added)?.[1];
   if (id === undefined) throw new Error(`member add printed ${added}`);
   await etcdctl.prints(/, unstarted, , http:\/\/127\.0\.0\.1:1, , true\n/, "member", "list");
   await etcdctl.fails(
@@ -187,13 +187,13 @@ async function clusterAndMaintenance(
     id,
   );
   await etcdctl.prints(
-    new RegExp(`^Member ${id} updated in cluster`),
+    new RegExp(`^Member +${id} updated in cluster`),
     "member",
     "update",
     id,
     "--peer-urls=http://127.0.0.1:2",
   );
-  await etcdctl.prints(new RegExp(`^Member ${id} removed from cluster`), "member", "remove", id);
+  await etcdctl.prints(new RegExp(`^Member +${id} removed from cluster`), "member", "remove", id);
   await etcdctl.fails("member not found", "member", "remove", id);
 
   const leader = await leaderOf(servers);

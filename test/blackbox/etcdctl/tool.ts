@@ -17,8 +17,8 @@ export interface Running {
 }
 
 /**
- * `etcdctl`, as Debian has it, with the same endpoints again and again. They are given as HOST:PORT: of URLs this version
- * makes an `:authority` for some commands that is none (`http://HOST:PORT`), and Node's HTTP/2 refuses it.
+ * `etcdctl`, as Debian has it, with the same endpoints again and again. They are given as URLs, of which this version
+ * makes an `:authority` for some commands that is none (`http://HOST:PORT`).
  */
 export class Etcdctl {
   readonly #run: Run;
@@ -28,7 +28,7 @@ export class Etcdctl {
   constructor(run: Run, urls: readonly string[], args: readonly string[] = []) {
     this.#run = run;
     this.#urls = urls;
-    this.#args = [`--endpoints=${urls.map((url) => new URL(url).host).join(",")}`, ...args];
+    this.#args = [`--endpoints=${urls.join(",")}`, ...args];
   }
 
   /** The same, with more flags for each command. */
