@@ -62,7 +62,8 @@ const nearlyRight = fc.constantFrom(...METHODS).chain(({ path, request }) =>
 );
 
 /** One store for the whole run: what earlier requests wrote is in the way of later ones. */
-const { app, log } = testApp(memoryEngine());
+const engine = memoryEngine();
+const { app, log } = testApp(engine);
 
 /** Sends it, and fails unless there is a proper answer. Says whether the request was taken. */
 async function expectAnAnswer(path: string, init: RequestInit): Promise<boolean> {
@@ -74,6 +75,10 @@ async function expectAnAnswer(path: string, init: RequestInit): Promise<boolean>
   const refused = response.status === 501 || text.includes("unhealthy cluster") || unknown;
   expect(response.status < 500 || refused ? "an answer" : text).toBe("an answer");
   expect(log).toEqual([]);
+  // Who raises an alarm by chance would have the rest refused because of it.
+  for (const { type, memberId } of engine.status().alarms) {
+    await engine.alarm({ action: "deactivate", type, memberId });
+  }
   return response.ok;
 }
 
@@ -84,7 +89,13 @@ describe("any request gets an answer", () => {
       fc.asyncProperty(nearlyRight, async ([path, body]) => {
         if (await expectAnAnswer(path, { method: "POST", body })) taken++;
       }),
-      { numRuns: 500 },
+      {
+        numRuns: 500,
+        examples: [
+          [["/v3/maintenance/alarm", '{"action":"ACTIVATE","alarm":"CORRUPT"}']],
+          [["/v3/kv/put", '{"key":"YQ=="}']],
+        ],
+      },
     );
     // Or else the requests are not as nearly right as they are meant to be.
 
