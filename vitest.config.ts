@@ -7,7 +7,7 @@ const resultsFile = process.env["CI_RESULTS"];
 /** Tests that run inside workerd, among the objects of test/workerd/main.ts. */
 const IN_WORKERD = "test/**/*.workerd.test.ts";
 
-/** What needs a server of somebody else's is started with one by .ci/suites, and says so by this variable. */
+/** What needs a server of somebody else's, or takes long, is started by .ci/suites, and says so by this variable. */
 const WITH_SERVERS = process.env["TEST_SERVERS"] === "1";
 
 const timeouts = { testTimeout: 20_000, hookTimeout: 20_000, teardownTimeout: 10_000 };

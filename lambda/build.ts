@@ -22,8 +22,8 @@ const ENTRY = fileURLToPath(new URL("index.ts", import.meta.url));
 /** The version is read from package.json, which is not beside a bundle. */
 const withoutPackageFile: Plugin = {
   name: "version",
-  setup: ({ onLoad }) => {
-    onLoad({ filter: /runtimes\/node\/version\.ts$/ }, () => ({
+  setup: (build) => {
+    build.onLoad({ filter: /runtimes\/node\/version\.ts$/ }, () => ({
       contents: `export const VERSION = ${JSON.stringify(VERSION)};`,
     }));
   },

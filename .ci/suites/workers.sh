@@ -18,3 +18,6 @@ put_and_get() {
   eval "$(printed | sed -n 1p) --silent --show-error --fail" && [[ $(eval "$(printed | sed -n 2p) --silent --fail") == hello ]]
 }
 check "npm run dev:workers" put_and_get
+
+check "a cluster of objects: membership, sleep, hibernating watches, leases" \
+  env TEST_SERVERS=1 npx vitest run test/servers/workers-cluster.test.ts test/servers/workers-hibernation.test.ts

@@ -5,11 +5,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { KvStore } from "../../../src/core/kv/index.ts";
-import { BackupReader } from "../../../src/core/node/index.ts";
-import { EmbeddedEngine } from "../../../src/runtimes/node/index.ts";
-import { freePorts } from "../node/free-ports.ts";
-import { bundle, CLIENT_TOKEN, type ClusterOptions, LocalCluster, PEER_SECRET } from "./local-cluster.ts";
+import { KvStore } from "../../src/core/kv/index.ts";
+import { BackupReader } from "../../src/core/node/index.ts";
+import { EmbeddedEngine } from "../../src/runtimes/node/index.ts";
+import { freePorts } from "../runtimes/node/free-ports.ts";
+import {
+  bundle,
+  CLIENT_TOKEN,
+  type ClusterOptions,
+  LocalCluster,
+  PEER_SECRET,
+} from "../runtimes/workers/local-cluster.ts";
 
 let script: string;
 beforeAll(async () => {

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { bundle, LocalCluster } from "./local-cluster.ts";
-import { SocketClient } from "./socket-client.ts";
+import { bundle, LocalCluster } from "../runtimes/workers/local-cluster.ts";
+import { SocketClient } from "../runtimes/workers/socket-client.ts";
 
 const NODES = ["n1", "n2", "n3"];
 const SLEEP_AFTER_MS = 400;
