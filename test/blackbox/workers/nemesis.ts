@@ -76,8 +76,16 @@ export class ObjectNemesis {
   async #deploy(vars: Vars): Promise<void> {
     const name = `number ${++this.#deployments}`;
     this.#run.observe(`deployment ${name} restarts all objects: ${JSON.stringify(vars)}`);
-    await this.#deployment.deploy({ ...vars, DEPLOYMENT: name });
-    await until(60, "the deployment to answer", async () => (await deployed(this.#deployment)) === name);
+    // `wrangler dev` overlooks now and then that its configuration has changed, and is told again.
+    for (let attempt = 1; ; attempt++) {
+      await this.#deployment.deploy({ ...vars, DEPLOYMENT: name });
+      const answers = async (): Promise<boolean> => (await deployed(this.#deployment)) === name;
+      try {
+        return void (await until(20, "the deployment to answer", answers));
+      } catch (error) {
+        if (attempt === 3) throw error;
+      }
+    }
   }
 
   /** A node whose storage is gone is refused as the one it was, and another takes its place. */
