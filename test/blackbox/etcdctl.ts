@@ -51,9 +51,9 @@ async function keys(etcdctl: Etcdctl): Promise<void> {
     "--write-out=json",
     "k1",
   );
-  await etcdctl.fails("mvcc: required revision is a future revision", "get", "--rev=999", "k1");
-  await etcdctl.fails("etcdserver: key is not provided", "put", "", "v");
-  await etcdctl.fails("etcdserver: requested lease not found", "put", "--lease=77", "k", "v");
+  await etcdctl.refuses("mvcc: required revision is a future revision", "get", "--rev=999", "k1");
+  await etcdctl.refuses("etcdserver: key is not provided", "put", "", "v");
+  await etcdctl.refuses("etcdserver: requested lease not found", "put", "--lease=77", "k", "v");
   await etcdctl.prints("1\n", "del", "other");
   await etcdctl.prints("0\n", "del", "other");
   await etcdctl.prints("1\nk3\nv-k3\n", "del", "--prev-kv", "k3");
@@ -130,7 +130,7 @@ async function leases(run: Run, etcdctl: Etcdctl): Promise<void> {
   await etcdctl.prints(`lease ${id} revoked\n`, "lease", "revoke", id);
   await etcdctl.prints("", "get", "leased");
   await etcdctl.prints(/already expired\n$/, "lease", "timetolive", id);
-  await etcdctl.fails("requested lease not found", "lease", "revoke", id);
+  await etcdctl.refuses("requested lease not found", "lease", "revoke", id);
   run.observe("a lease was granted, kept alive and revoked");
 }
 
@@ -180,7 +180,7 @@ async function clusterAndMaintenance(
   const id = /^Member +([0-9a-f]+) added to cluster/.exec(added)?.[1];
   if (id === undefined) throw new Error(`member add printed ${added}`);
   await etcdctl.prints(/, unstarted, , http:\/\/127\.0\.0\.1:1, , true\n/, "member", "list");
-  await etcdctl.fails(
+  await etcdctl.refuses(
     "can only promote a learner member which is in sync with leader",
     "member",
     "promote",
@@ -194,7 +194,7 @@ async function clusterAndMaintenance(
     "--peer-urls=http://127.0.0.1:2",
   );
   await etcdctl.prints(new RegExp(`^Member +${id} removed from cluster`), "member", "remove", id);
-  await etcdctl.fails("member not found", "member", "remove", id);
+  await etcdctl.refuses("member not found", "member", "remove", id);
 
   const leader = await leaderOf(servers);
   const target = servers.find((server) => server !== leader)!;
@@ -215,8 +215,8 @@ async function clusterAndMaintenance(
     `etcdctl endpoint hashkv: ${[...distinct].join()}`,
   );
   await etcdctl.prints(`compacted revision ${revision}\n`, "compaction", "--physical", revision);
-  await etcdctl.fails("mvcc: required revision has been compacted", "get", "--rev=2", "k1");
-  await etcdctl.fails("mvcc: required revision has been compacted", "compaction", "2");
+  await etcdctl.refuses("mvcc: required revision has been compacted", "get", "--rev=2", "k1");
+  await etcdctl.refuses("mvcc: required revision has been compacted", "compaction", "2");
   await etcdctl.prints(/(?:Finished defragmenting.*\n){3}/, "defrag");
   await etcdctl.prints("", "alarm", "list");
   await etcdctl.prints("", "alarm", "disarm");
@@ -267,7 +267,7 @@ async function users(run: Run, etcdctl: Etcdctl): Promise<void> {
     "pub/",
   );
   await etcdctl.prints("User ann created\n", "user", "add", "ann:pw");
-  await etcdctl.fails("user name already exists", "user", "add", "ann:pw");
+  await etcdctl.refuses("user name already exists", "user", "add", "ann:pw");
   await etcdctl.prints("Role reader is granted to user ann\n", "user", "grant-role", "ann", "reader");
   await etcdctl.ok("put", "pub/1", "open");
   await etcdctl.ok("put", "secret", "hidden");
@@ -276,15 +276,15 @@ async function users(run: Run, etcdctl: Etcdctl): Promise<void> {
 
   const root = etcdctl.with("--user=root:secret");
   const ann = etcdctl.with("--user=ann:pw");
-  await etcdctl.fails("user name is empty", "get", "pub/1");
+  await etcdctl.refuses("user name is empty", "get", "pub/1");
   await ann.prints("pub/1\nopen\n", "get", "pub/1");
-  await ann.fails("permission denied", "get", "secret");
-  await ann.fails("permission denied", "put", "pub/1", "changed");
-  await ann.fails("permission denied", "get", "--prefix", "p");
-  await ann.fails("permission denied", "user", "list");
+  await ann.refuses("permission denied", "get", "secret");
+  await ann.refuses("permission denied", "put", "pub/1", "changed");
+  await ann.refuses("permission denied", "get", "--prefix", "p");
+  await ann.refuses("permission denied", "user", "list");
   await etcdctl
     .with("--user=ann:wrong")
-    .fails("authentication failed, invalid user ID or password", "get", "pub/1");
+    .refuses("authentication failed, invalid user ID or password", "get", "pub/1");
   const watch = ann.start("watch", "secret");
   await root.ok("put", "secret", "still hidden");
   const told = await watch.ended;
@@ -297,7 +297,7 @@ async function users(run: Run, etcdctl: Etcdctl): Promise<void> {
     "reader",
   );
   await root.prints("Role reader is revoked from user ann\n", "user", "revoke-role", "ann", "reader");
-  await ann.fails("permission denied", "get", "pub/1");
+  await ann.refuses("permission denied", "get", "pub/1");
   await root.prints("ann\nroot\n", "user", "list");
   await root.prints("reader\nroot\n", "role", "list");
   await root.prints(

@@ -220,9 +220,9 @@ async function afterwards(
   });
   run.require(true, `all members have the same keys: ${hashes.join(", ")}`);
   const writer = tool(run, dir, "writer", members, now.ca, now.users.writer);
-  await writer.fails("permission denied", "put", "k", "v2");
+  await writer.refuses("permission denied", "put", "k", "v2");
   const late = tool(run, dir, "late", members, now.ca, old.users.root).with("--command-timeout=2s");
-  await late.fails("", "get", "k");
+  await late.refuses("", "get", "k");
 
   const place = join(dir, "client-root");
   const curl = async (...flags: string[]): Promise<string> => {

@@ -47,8 +47,8 @@ export class Etcdctl {
     return stdout === "" ? stderr : stdout;
   }
 
-  /** Requires that it fails, and says this. */
-  async fails(says: string, ...args: readonly string[]): Promise<void> {
+  /** Requires that the servers refuse it, in these words. */
+  async refuses(says: string, ...args: readonly string[]): Promise<void> {
     const { exitCode, stdout, stderr } = await this.result(...args);
     this.#run.require(
       exitCode !== 0 && `${stdout}${stderr}`.includes(says),
