@@ -132,26 +132,6 @@ describe("too many requests", () => {
 });
 
 describe("a learner", () => {
-  it.each<[string, object]>([
-    ["/v3/kv/range", { key }],
-    ["/v3/kv/put", { key }],
-    ["/v3/kv/deleterange", { key }],
-    ["/v3/kv/txn", { success: [{ requestPut: { key } }] }],
-    ["/v3/kv/compaction", { revision: "1" }],
-    ["/v3/lease/grant", { TTL: "60" }],
-    ["/v3/lease/revoke", { ID: "7" }],
-    ["/v3/lease/timetolive", { ID: "7" }],
-    ["/v3/lease/leases", {}],
-    ["/v3/lock/lock", { name: key, lease: "7" }],
-    ["/v3/election/campaign", { name: key, lease: "7" }],
-  ])("refuses %s, and nothing has changed", async (path, body) => {
-    const { cluster, learner } = await withLearner();
-    const { revision, lastIndex } = learner.status();
-    expectRefusal(await answered(cluster, learner, path, body), "notSupportedForLearner", 400);
-    await cluster.converged();
-    expect(learner.status()).toMatchObject({ revision, lastIndex });
-  });
-
   it("refuses watches and renewals on their streams, and serves eventual reads and its status", async () => {
     const { cluster, learner } = await withLearner();
     for (const [path, body] of [
