@@ -32,6 +32,7 @@ await program("members", 170, async (run) => {
     exitCode === 2 && n3.log().includes("must come back as a new member"),
     "with an empty directory it is not let in again",
   );
+  await group.refusesToRemove("n2");
   await group.remove(await group.idOf("n3"));
   const n4 = await group.join(4);
   await writer.more(20);

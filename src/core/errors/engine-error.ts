@@ -108,7 +108,8 @@ export type ErrorCode =
 /**
  * Every error a caller can meet: stable code → [gRPC code, message]. Where etcd has the error, the message is
  * etcd's to the letter, since Go clients compare it whole. The rule for writes: what definitely did not
- * happen is never `unavailable` (14), and what may have happened always is.
+ * happen is never `unavailable` (14), and what may have happened always is. The one exception is etcd's: a change of
+ * members that is refused as `unhealthy` was not made.
  */
 export const ERRORS: Readonly<Record<ErrorCode, readonly [GrpcCode, string]>> = {
   // Requests (etcd: api/v3rpc/rpctypes/error.go)

@@ -37,8 +37,25 @@ export class MemberOperations<R> {
     await this.#node.barrier("linearizable", call);
     this.#require(id);
     // A leader that removes itself would leave the others without one until they notice (thesis §4.2.2).
-    if (this.#node.leaderId === id) await this.#handOver(id, call);
-    await this.#node.changeMembers([{ type: "remove", node: id }], [], call);
+    const change = (): Promise<void> => this.#node.changeMembers([{ type: "remove", node: id }], [], call);
+    if (this.#node.leaderId !== id) return await change();
+    await this.#handOver(id, call);
+    await this.#onceHeard(change);
+  }
+
+  /** Who has just begun to lead may not have heard yet from everybody who is needed. */
+  async #onceHeard(change: () => Promise<void>): Promise<void> {
+    const { electionTimeoutMs, heartbeatIntervalMs } = this.#node.raftOptions;
+    const untilMs = this.#clock.nowMs() + electionTimeoutMs;
+    for (;;) {
+      try {
+        return await change();
+      } catch (error) {
+        const maySoon = error instanceof EngineError && error.code === "unhealthy";
+        if (!maySoon || this.#clock.nowMs() >= untilMs) throw error;
+      }
+      await new Promise<void>((resolve) => this.#clock.setTimer(heartbeatIntervalMs, resolve));
+    }
   }
 
   /** Only the leader can begin to hand over; elsewhere, or with nobody to hand to, the removal goes on without. */

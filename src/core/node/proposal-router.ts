@@ -1,5 +1,5 @@
 import { assertNever, EngineError, type ErrorCode, type ErrorDetails, ERRORS } from "../errors/index.ts";
-import { changeConfig, type ConfChange, type NodeId, type Raft, type Rejection } from "../raft/index.ts";
+import type { ConfChange, NodeId, Raft, Rejection } from "../raft/index.ts";
 import { decodeConfChangeContext, encodeProposal } from "./codec/index.ts";
 import type { Member } from "./engine.ts";
 import { ForwardWindow } from "./forward-window.ts";
@@ -7,6 +7,7 @@ import type { FrameBody, MemberUpdate, Proposal, ProposalId } from "./frames.ts"
 import type { Meter } from "./observer.ts";
 import type { Clock } from "./ports.ts";
 import type { Payload, Proposals, SendOutcome } from "./proposals.ts";
+import { refusedByStrictness } from "./strict-reconfiguration.ts";
 
 type Forward = Extract<FrameBody, { type: "forward" }>;
 interface Offered {
@@ -138,7 +139,9 @@ export class ProposalRouter<R> {
   #proposeConfChange(change: ConfChange, nowMs: number): Refusal {
     const refusal = this.#againstMembers(change);
     if (refusal !== null) return refusal;
-    if (this.#losesQuorum(change, nowMs)) return new EngineError("notEnoughStarted");
+    const { electionTimeoutMs } = this.#raft.options;
+    const code = refusedByStrictness(change, this.#raft.status(), this.#members(), electionTimeoutMs, nowMs);
+    if (code !== null) return new EngineError(code, { retryAfterMs: electionTimeoutMs });
     const outcome = this.#raft.step({ type: "proposeConfChange", change }, nowMs);
     return outcome.ok ? null : outcome.rejection;
   }
@@ -165,23 +168,6 @@ export class ProposalRouter<R> {
   #takesUrls({ id, peerUrls = [] }: MemberUpdate): boolean {
     const others = this.#members().filter((member) => member.id !== id);
     return others.some((member) => member.peerUrls.some((url) => peerUrls.includes(url)));
-  }
-
-  /**
-   * Strict reconfiguration, as etcd has it: no change after which too few of the voters are known to be there. The
-   * way from one voter to two is open all the same, since there is no other.
-   */
-  #losesQuorum(change: ConfChange, nowMs: number): boolean {
-    const { config, nodeId, progress, role } = this.#raft.status();
-    const after = changeConfig(config, change);
-    if (role !== "leader" || "refused" in after) return false;
-    if (config.voters.length === 1 && after.voters.length === 2) return false;
-    const timeoutMs = this.#raft.options.electionTimeoutMs;
-    const live = after.voters.filter((node) => {
-      const heard = progress.get(node)?.lastHeardMs;
-      return node === nodeId || (heard !== undefined && nowMs - heard < timeoutMs);
-    });
-    return live.length < (after.voters.length >> 1) + 1;
   }
 
   /** A follower's proposal. Without an answer, which may then be yes or no, its owner will call it unknown. */

@@ -67,6 +67,15 @@ export class GrowingGroup {
     if (printed !== `Member ${id} was removed\n`) throw new Error(printed);
   }
 
+  /** With one of three away, none of the others may go. */
+  async refusesToRemove(present: string): Promise<void> {
+    const { exitCode, stderr } = await dEngine("member", "remove", await this.idOf(present), this.#endpoints);
+    this.#run.require(
+      exitCode !== 0 && stderr.includes("etcdserver: unhealthy cluster"),
+      `${present} is not removed while a member is away: ${stderr.trim()}`,
+    );
+  }
+
   async idOf(name: string): Promise<string> {
     const row = (await memberRows(this.running[0]!)).find((each) => each.name === name);
     if (row === undefined) throw new Error(`there is no member ${name}`);

@@ -160,7 +160,7 @@ describe("removing", () => {
     await cluster.world.runFor(300);
     // Of those two only one is known to be there.
     const error = await errorOf(cluster, leader.memberRemove(present));
-    expect(error).toMatchObject({ code: "notEnoughStarted", grpcCode: 9 });
+    expect(error).toMatchObject({ code: "unhealthy", grpcCode: 14 });
     await cluster.world.complete("the removal", leader.memberRemove(gone));
     expect(ids(await membersOf(cluster, leader))).toHaveLength(2);
     expect((await errorOf(cluster, leader.memberRemove(gone))).code).toBe("memberNotFound");
@@ -174,9 +174,50 @@ describe("strict reconfiguration", () => {
     cluster.node(gone).crash();
     await cluster.world.runFor(300);
     const adding = leader.memberAdd({ peerUrls: [newUrl()], isLearner: false });
-    expect((await errorOf(cluster, adding)).code).toBe("notEnoughStarted");
+    expect((await errorOf(cluster, adding)).code).toBe("unhealthy");
     expect(await membersOf(cluster, leader)).toHaveLength(3);
     await putNow(cluster, leader, "k", "v");
+  });
+
+  test("takes no new voter while one is away, though a quorum would be left, but a learner", async () => {
+    const { cluster, leader } = await begin({ seed: 9, founders: 5 });
+    const [gone] = cluster.others(leader.nodeId) as [bigint];
+    cluster.node(gone).crash();
+    await cluster.world.runFor(300);
+    const adding = leader.memberAdd({ peerUrls: [newUrl()], isLearner: false });
+    expect((await errorOf(cluster, adding)).code).toBe("unhealthy");
+    const learner = leader.memberAdd({ peerUrls: [newUrl()], isLearner: true });
+    const { members } = await cluster.world.complete("adding a learner", learner);
+    expect(members).toHaveLength(6);
+    // Back, it is counted again.
+    await cluster.world.complete("its start", cluster.node(gone).start());
+    await cluster.world.runFor(300);
+    const again = leader.memberAdd({ peerUrls: [newUrl()], isLearner: false });
+    expect((await cluster.world.complete("adding a voter", again)).members).toHaveLength(7);
+  });
+
+  test("counts who has run, and not who has only been added", async () => {
+    const { cluster, leader } = await begin({ seed: 10, founders: 2 });
+    const [present] = cluster.others(leader.nodeId) as [bigint];
+    const adding = leader.memberAdd({ peerUrls: [newUrl()], isLearner: false });
+    await cluster.world.complete("adding", adding);
+    await cluster.world.runFor(300);
+    const next = leader.memberAdd({ peerUrls: [newUrl()], isLearner: false });
+    expect(await errorOf(cluster, next)).toMatchObject({ code: "notEnoughStarted", grpcCode: 9 });
+    const error = await errorOf(cluster, leader.memberRemove(present));
+    expect(error).toMatchObject({ code: "notEnoughStarted", grpcCode: 9 });
+    expect(await membersOf(cluster, leader)).toHaveLength(3);
+  });
+
+  test("does not take a lost leader for there, because the next one has only just begun to listen", async () => {
+    const { cluster, leader } = await begin({ seed: 11 });
+    cluster.node(leader.nodeId).crash();
+    const left = cluster.others(leader.nodeId);
+    const next = await cluster.elected(left);
+    const present = left.find((id) => id !== next.nodeId)!;
+    await cluster.world.complete("a read", next.range({ key: new Uint8Array([1]) }));
+    expect((await errorOf(cluster, next.memberRemove(present))).code).toBe("unhealthy");
+    await cluster.world.complete("the removal", next.memberRemove(leader.nodeId));
   });
 
   test("lets one voter become two", async () => {

@@ -155,7 +155,7 @@ describe("d-engine compact, hashkv, endpoint and move-leader", () => {
     await dead!.stop();
     // Longer than the election timeout, for as long as which the leader takes a member for there.
     await sleep(2000);
-    const refusal = [9, "etcdserver: re-configuration failed due to not enough started members"];
+    const refusal = [14, "etcdserver: unhealthy cluster"];
     expect(await ask("remove", { ID: ids[1] })).toEqual(refusal);
     expect(await ask("add", { peerURLs: ["http://127.0.0.1:9"] })).toEqual(refusal);
     expect(await members()).toBe(before);

@@ -27,6 +27,7 @@ const ONE_BY_ONE: readonly ErrorCode[] = [
   "tooManyRequests",
   "stopped",
   "notEnoughStarted",
+  "unhealthy",
   "timeoutLeaderFail",
 ];
 
@@ -37,7 +38,6 @@ const ONE_BY_ONE: readonly ErrorCode[] = [
  *   (test/runtimes/http/group-refusals.test.ts), where the one message can be lost.
  * - sessionExpired: likewise there; and it is a wait, which no request by itself is.
  * - connectionLost: of our own client, about a server.
- * - unhealthy: of a member that starts and is answered by nobody; it serves no method yet (doors.ts).
  * - canceled: whoever has canceled does not listen (grpc/calls.test.ts: what was asked for is let go).
  * - context deadline exceeded: of gRPC alone, where a client says how long it waits (grpc/calls.test.ts).
  * - member ID already exist: ids of new members are drawn here, not made from what they say of themselves.
@@ -45,13 +45,7 @@ const ONE_BY_ONE: readonly ErrorCode[] = [
  *
  * Those that have a code are given to both framings below, as every other code.
  */
-const NOT_AT_WILL: readonly ErrorCode[] = [
-  "leaderChanged",
-  "sessionExpired",
-  "connectionLost",
-  "unhealthy",
-  "canceled",
-];
+const NOT_AT_WILL: readonly ErrorCode[] = ["leaderChanged", "sessionExpired", "connectionLost", "canceled"];
 
 describe("every error of etcd's", () => {
   it("is provoked, or it is said above why not", () => {

@@ -105,18 +105,17 @@ describe("a group of three", () => {
     for (const refusal of LEARNER) await refused(learner, refusal);
   });
 
-  it("refuses to lose one that it needs, when another is gone: notEnoughStarted", async () => {
+  it("refuses to lose one that it needs, or a new one, when another is gone: unhealthy", async () => {
     const [leader, gone, left] = byLead(members);
     members = [leader!, left!];
     await gone!.engine.stop();
     // Until then it may pass for one that is there, and the group would lose the other one.
     await setTimeout(2 * ELECTION_TIMEOUT_MS);
-    await refused(leader!, {
-      name: "",
-      path: "/v3/cluster/member/remove",
-      body: { ID: String(left!.engine.nodeId) },
-      code: "notEnoughStarted",
-    });
+    const [remove, add] = ["/v3/cluster/member/remove", "/v3/cluster/member/add"];
+    const body = { ID: String(left!.engine.nodeId) };
+    await refused(leader!, { name: "", path: remove!, body, code: "unhealthy" });
+    const added = { peerURLs: ["http://127.0.0.1:1"] };
+    await refused(leader!, { name: "", path: add!, body: added, code: "unhealthy" });
   });
 
   it("cannot say what became of a write when its leader is left alone: timeoutLeaderFail", async () => {
@@ -130,6 +129,26 @@ describe("a group of three", () => {
     expectRefusal(json, "timeoutLeaderFail");
     const [code, message] = ERRORS.timeoutLeaderFail;
     expect(grpc).toEqual({ code, message });
+  });
+});
+
+describe("a group of two", () => {
+  let members: Served[] = [];
+
+  beforeAll(async () => {
+    members = await found(2);
+  });
+  afterAll(() => stopped(members));
+
+  it("counts on nobody who has never run: notEnoughStarted", async () => {
+    const [leader, follower] = byLead(members);
+    const peerURLs = ["http://127.0.0.1:1"];
+    await send(leader!, "/v3/cluster/member/add", { peerURLs });
+    const [remove, add] = ["/v3/cluster/member/remove", "/v3/cluster/member/add"];
+    const body = { ID: String(follower!.engine.nodeId) };
+    await refused(leader!, { name: "", path: remove!, body, code: "notEnoughStarted" });
+    const added = { peerURLs: ["http://127.0.0.1:2"] };
+    await refused(leader!, { name: "", path: add!, body: added, code: "notEnoughStarted" });
   });
 });
 
