@@ -3,6 +3,7 @@
  * compiles against this library.
  */
 
+/** What a column may hold. */
 export type SqlValue = ArrayBuffer | string | number | null;
 
 /** One statement that has been run. Not to be held across an `await`: it is no snapshot of the table then. */
@@ -13,6 +14,7 @@ export interface SqlCursor {
   readonly rowsWritten: number;
 }
 
+/** `ctx.storage.sql`. A statement is run as it is called, synchronously; what fails throws. */
 export interface SqlStorage {
   exec(query: string, ...bindings: unknown[]): SqlCursor;
 }

@@ -33,6 +33,7 @@ import { mergeShards } from "./merge-shards.ts";
 import { type ClientOptions, connect, type Connection } from "./sdk.ts";
 import { ensureTable } from "./table.ts";
 
+/** Which table, and which part of it. */
 export interface DynamoDbObjectStoreOptions extends ClientOptions {
   readonly table: string;
   /** Keeps this store's objects apart from others in the table, such as `prod/node-1`. Default: none. */

@@ -9,6 +9,7 @@ export interface GcsClientLike {
   };
 }
 
+/** Which bucket, and which part of it. */
 export interface GcsObjectStoreOptions {
   readonly bucket: string;
   /** What all names begin with, such as `prod/node-1`. Default: none. */

@@ -6,6 +6,7 @@ import type { ObjectStore } from "./object-store.ts";
 import { SegmentLog } from "./segment-log.ts";
 import { ObjectSnapshotStore } from "./snapshot-store.ts";
 
+/** Where a node's stores are, and how they are written. */
 export interface ObjectStorageOptions {
   /** Opened with a prefix that belongs to this node alone. */
   readonly store: ObjectStore;

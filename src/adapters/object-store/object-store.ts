@@ -14,6 +14,7 @@
 /** Names one version of an object's content (an ETag, a generation, a nonce). Opaque; compared by the store. */
 export type ObjectVersion = string;
 
+/** An object as it was read. */
 export interface StoredObject {
   readonly body: Uint8Array;
   readonly version: ObjectVersion;
@@ -27,6 +28,7 @@ export interface ObjectListing {
   readonly stored?: StoredObject;
 }
 
+/** Which part of a listing is wanted. */
 export interface ListOptions extends ObjectCallOptions {
   readonly startAfter?: string;
   readonly limit?: number;
@@ -34,6 +36,7 @@ export interface ListOptions extends ObjectCallOptions {
   readonly contents?: boolean;
 }
 
+/** A part of a listing. */
 export interface ListingPage {
   /** In order of the names. */
   readonly objects: readonly ObjectListing[];
@@ -90,6 +93,7 @@ export interface ObjectStore extends ObjectReader {
   close(): Promise<void>;
 }
 
+/** What any call to a store may be given. */
 export interface ObjectCallOptions {
   /** Gives up; a put then ends as `unknown`. */
   readonly signal?: AbortSignal;

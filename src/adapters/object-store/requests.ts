@@ -22,6 +22,7 @@ export type RequestFailure =
   | { readonly type: "unclear" }
   | { readonly type: "rejected"; readonly detail: string };
 
+/** Which store is asked, and how it says that something failed. */
 export interface ObjectRequestsOptions {
   /** For messages: `s3://bucket/prefix` and the like. */
   readonly location: string;
@@ -40,6 +41,9 @@ const FIRST_PAUSE_MS = 100;
 const BUSY_AFTER_MS = 2000;
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
+/**
+ * Asks a store, and decides what is asked again: see {@link RequestFailure}. Its errors are those of an `ObjectStore`.
+ */
 export class ObjectRequests {
   readonly location: string;
   readonly #explain: (error: unknown) => RequestFailure;

@@ -17,6 +17,7 @@ import { decodeEntries, decodeHead } from "./record.ts";
 import { DESCRIPTIONS, parseDescriptionName } from "./snapshot-object.ts";
 import { openSharedSnapshot, type SharedSnapshot } from "./snapshot-reader.ts";
 
+/** Whose log is read. */
 export interface StoredLogOptions {
   /** Opened with the prefix of the node whose log it is. */
   readonly store: ObjectStore;

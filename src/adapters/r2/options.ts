@@ -11,21 +11,25 @@ export interface R2BucketLike {
   delete(keys: string[]): Promise<void>;
 }
 
+/** What is used of `R2Object`. */
 export interface R2ObjectLike {
   readonly key: string;
   readonly size: number;
   readonly etag: string;
 }
 
+/** What is used of `R2ObjectBody`. */
 export interface R2BodyLike extends R2ObjectLike {
   arrayBuffer(): Promise<ArrayBuffer>;
 }
 
+/** What is used of `R2PutOptions`. */
 export interface R2PutConditionLike {
   onlyIf: Headers | { etagMatches: string };
   httpMetadata: { contentType: string };
 }
 
+/** Which bucket, and which part of it. */
 export interface R2ObjectStoreOptions {
   /** The binding: `env.BUCKET`. */
   readonly bucket: R2BucketLike;

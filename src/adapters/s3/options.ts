@@ -4,6 +4,7 @@ export interface S3ClientLike {
   destroy(): void;
 }
 
+/** Which bucket, and which part of it. */
 export interface S3ObjectStoreOptions {
   readonly bucket: string;
   /** What all keys begin with, such as `prod/node-1`. Default: none. */

@@ -7,6 +7,7 @@ import { SqliteLogStore, writeBatch } from "./log-store.ts";
 import { hardStateBytes, SqliteMetaStore } from "./meta-store.ts";
 import { FileSnapshotStore } from "./snapshot-store.ts";
 
+/** Where the stores of one node are. */
 export interface SqliteStorageOptions {
   /** The node's own directory; made if it is missing. One process at a time. */
   readonly dir: string;

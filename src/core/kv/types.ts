@@ -22,9 +22,14 @@ export interface KeyValue {
   readonly lease: bigint;
 }
 
+/**
+ * How a range is ordered. `none`: by key, ascending; with another target, as `ascend`, but of what `limit` has left.
+ */
 export type SortOrder = "none" | "ascend" | "descend";
+/** By what a range is ordered. */
 export type SortTarget = "key" | "version" | "create" | "mod" | "value";
 
+/** etcd's RangeRequest: one key, or a range of keys. The four bounds of revisions are inclusive; 0 or absent: none. */
 export interface RangeRequest {
   readonly key: Uint8Array;
   /** Exclusive end. Absent or empty: just `key`. A single zero byte: everything from `key` on. */
@@ -47,6 +52,7 @@ export interface RangeRequest {
   readonly maxBytes?: number;
 }
 
+/** etcd's RangeResponse. */
 export interface RangeResponse {
   readonly kvs: readonly KeyValue[];
   /** Keys were left out because of `limit`, or `maxBytes`. */
@@ -55,6 +61,7 @@ export interface RangeResponse {
   readonly count: number;
 }
 
+/** etcd's PutRequest. `lease` 0n or absent: none. With `prevKv` the answer has what was there before. */
 export interface PutRequest {
   readonly key: Uint8Array;
   readonly value?: Uint8Array;
@@ -71,21 +78,25 @@ export interface PutRequest {
   readonly ttlMs?: number;
 }
 
+/** etcd's PutResponse. `prevKv` is null where it was not asked for, or nothing was there. */
 export interface PutResponse {
   readonly prevKv: KeyValue | null;
 }
 
+/** etcd's DeleteRangeRequest. `rangeEnd` as in a range request; with `prevKv` the answer has what was deleted. */
 export interface DeleteRangeRequest {
   readonly key: Uint8Array;
   readonly rangeEnd?: Uint8Array;
   readonly prevKv?: boolean;
 }
 
+/** etcd's DeleteRangeResponse: how many keys are gone, and, where asked for, what they were. */
 export interface DeleteRangeResponse {
   readonly deleted: number;
   readonly prevKvs: readonly KeyValue[];
 }
 
+/** How what is there must stand to what the comparison names. */
 export type CompareResult = "equal" | "greater" | "less" | "notEqual";
 
 /** One condition of a transaction. With `rangeEnd` it must hold for every key in the range. */
@@ -101,24 +112,28 @@ export type Compare = {
   | { readonly target: "lease"; readonly lease: bigint }
 );
 
+/** One operation of a transaction. */
 export type RequestOp =
   | { readonly type: "range"; readonly request: RangeRequest }
   | { readonly type: "put"; readonly request: PutRequest }
   | { readonly type: "deleteRange"; readonly request: DeleteRangeRequest }
   | { readonly type: "txn"; readonly request: TxnRequest };
 
+/** etcd's TxnRequest: when every comparison holds, `success` is done, else `failure`; all of it in one revision. */
 export interface TxnRequest {
   readonly compare: readonly Compare[];
   readonly success: readonly RequestOp[];
   readonly failure: readonly RequestOp[];
 }
 
+/** What one operation of a transaction gave. */
 export type ResponseOp =
   | { readonly type: "range"; readonly response: RangeResponse }
   | { readonly type: "put"; readonly response: PutResponse }
   | { readonly type: "deleteRange"; readonly response: DeleteRangeResponse }
   | { readonly type: "txn"; readonly response: TxnResponse };
 
+/** etcd's TxnResponse: whether the comparisons held, and what each operation of the branch that was done gave. */
 export interface TxnResponse {
   readonly succeeded: boolean;
   readonly responses: readonly ResponseOp[];

@@ -37,10 +37,12 @@ export interface ResponseHeader {
   readonly raftTerm: Term;
 }
 
+/** What every answer has. */
 export interface WithHeader {
   readonly header: ResponseHeader;
 }
 
+/** What any call may be given. */
 export interface CallOptions {
   /** Gives up (error `canceled`) when it aborts. A write may take effect all the same. */
   readonly signal?: AbortSignal;
@@ -67,6 +69,7 @@ export interface WithAge extends WithHeader {
   readonly age?: ReadAge;
 }
 
+/** What a write may be given. */
 export interface WriteOptions extends CallOptions {
   /**
    * Names the write: 1 to 64 printable ASCII characters without quotes and backslashes, never to be used for another.
@@ -84,6 +87,7 @@ export interface WithReplay extends WithHeader {
   readonly replayed?: true;
 }
 
+/** What a read may be given. */
 export interface ReadOptions extends CallOptions {
   /** Default: the engine's `defaultConsistency`. */
   readonly consistency?: Consistency;
@@ -122,6 +126,7 @@ export interface ReplicaStatus {
   readonly pendingProposals: number;
 }
 
+/** Where a member of a key-value group stands, and what it holds; as of now, on this member. */
 export interface EngineStatus extends ReplicaStatus {
   readonly revision: Revision;
   readonly compactRevision: Revision;
@@ -144,11 +149,13 @@ export interface EngineStatus extends ReplicaStatus {
   readonly authRevision: AuthRevision;
 }
 
+/** etcd's MemberAddRequest. The member's id is computed by whoever adds it, and comes with the answer. */
 export interface MemberAddRequest {
   readonly peerUrls: readonly string[];
   readonly isLearner: boolean;
 }
 
+/** etcd's LeaseGrantRequest. Exactly one of the two times counts: `ttlMs` where it is given. */
 export interface LeaseGrantRequest {
   /** Chosen by the engine when it is 0n or absent. */
   readonly id?: bigint;
@@ -158,24 +165,28 @@ export interface LeaseGrantRequest {
   readonly ttlMs?: number;
 }
 
+/** etcd's LeaseGrantResponse, its time in milliseconds. */
 export interface LeaseGrantResponse {
   readonly id: bigint;
   /** What was granted. */
   readonly ttlMs: number;
 }
 
+/** etcd's LeaseKeepAliveResponse, its time in milliseconds. */
 export interface LeaseKeepAliveResponse {
   readonly id: bigint;
   /** The lease lives at least so long from when it was asked for; 0: it is gone. */
   readonly ttlMs: number;
 }
 
+/** etcd's LeaseTimeToLiveRequest. */
 export interface LeaseTimeToLiveRequest {
   readonly id: bigint;
   /** Also name the keys attached to it. */
   readonly keys?: boolean;
 }
 
+/** etcd's LeaseTimeToLiveResponse, its times in milliseconds. */
 export interface LeaseTimeToLiveResponse {
   readonly id: bigint;
   /** What is left if nobody renews it; -1: there is no such lease. */

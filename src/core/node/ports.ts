@@ -14,6 +14,7 @@ export interface StoreIdentity {
   readonly nodeId: NodeId;
 }
 
+/** What a {@link MetaStore} holds; null: it was never written. */
 export interface MetaState {
   readonly identity: StoreIdentity | null;
   readonly hardState: HardState | null;
@@ -147,6 +148,7 @@ export interface Transport {
   stop(): Promise<void>;
 }
 
+/** Where a {@link Transport} takes what it receives. */
 export interface TransportHandler {
   /** An authenticated frame from `from`. Never throws. */
   receive(from: NodeId, frame: Uint8Array): void;
@@ -156,6 +158,7 @@ export interface TransportHandler {
 /** Cancels what it stands for; calling it late or twice does nothing. */
 export type Cancel = () => void;
 
+/** Time, as the runtime has it. The simulator has one of its own. */
 export interface Clock {
   /** Monotonic milliseconds from an arbitrary origin. Never goes back. */
   nowMs(): number;
@@ -165,6 +168,7 @@ export interface Clock {
   setTimer(delayMs: number, callback: () => void): Cancel;
 }
 
+/** Chance, as the runtime has it: for jitter and ids, and for no secret. The simulator draws it from a seed. */
 export interface Random {
   /** Uniform in [0, 1). */
   next(): number;
@@ -172,8 +176,10 @@ export interface Random {
   id(): bigint;
 }
 
+/** How much a line matters, from least to most. */
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
+/** Takes what operators may want to know. Called in the midst of work: it must neither throw nor wait. */
 export interface Logger {
   log(level: LogLevel, message: string, fields?: Readonly<Record<string, unknown>>): void;
 }

@@ -30,6 +30,7 @@ export interface ConfChangeEntry extends EntryPosition {
   readonly change: ConfChange;
 }
 
+/** One entry of the log. */
 export type Entry = CommandEntry | NoopEntry | ConfChangeEntry;
 
 /** One step of a membership change. `addVoter` of a learner promotes it; `addLearner` of a voter demotes it. */

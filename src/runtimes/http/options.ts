@@ -43,11 +43,15 @@ export interface ClientAuth {
   readonly howToSetToken?: string;
 }
 
+/** What `GET /metrics` answers. */
 export interface Metrics {
   readonly contentType: string;
   readonly body: string;
 }
 
+/**
+ * What a request may cost. A body that is larger is refused as `requestTooLarge`, before it has been read to its end.
+ */
 export interface AppLimits {
   /**
    * Largest body of a client request, in bytes. The engine has its own limit; since JSON carries keys and values as
@@ -60,11 +64,13 @@ export interface AppLimits {
   readonly healthTimeoutMs: number;
 }
 
+/** Which web pages may call. */
 export interface CorsOptions {
   /** Origins that may call (`https://console.example`), or `*` for all. */
   readonly origins: readonly string[];
 }
 
+/** The limits where none are given. */
 export const APP_LIMITS: AppLimits = {
   // Room for a request of the engine's 1.5 MiB once base64 has made it a third larger, and some names.
   maxRequestBytes: 2.25 * (1 << 20),

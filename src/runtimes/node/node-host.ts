@@ -28,6 +28,7 @@ export interface Hosted {
   endStreams?(): void;
 }
 
+/** What a host needs, whatever it runs. */
 export interface BaseHostOptions {
   readonly config: ServerConfig;
   readonly logger: Logger;
@@ -39,6 +40,7 @@ export interface BaseHostOptions {
   readonly observer?: NodeObserver;
 }
 
+/** What a host needs, and what it is to run. */
 export interface HostOptions<E extends Hosted> extends BaseHostOptions {
   /** Starts what this node is to run. */
   readonly start: (options: NodeOptions) => Promise<E>;

@@ -2,8 +2,10 @@ import type { Logger, LogLevel } from "../../core/node/index.ts";
 
 export const LOG_LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 
+/** For people, or for machines. */
 export type LogFormat = "text" | "json";
 
+/** What is written, how and where to. */
 export interface NodeLoggerOptions {
   /** Lines below it are left out. */
   readonly level: LogLevel;

@@ -5,10 +5,12 @@ import type { DurableObjectStorage } from "../../adapters/durable-object/index.t
  * compiles against this library. The real objects fit.
  */
 
+/** Which Durable Object is meant. */
 export interface ObjectId {
   equals(other: ObjectId): boolean;
 }
 
+/** The way to one Durable Object. A call rejects when the object breaks it off: then a new stub is needed. */
 export interface ObjectStub {
   fetch(url: string, init?: RequestInit): Promise<Response>;
 }
@@ -20,6 +22,7 @@ export interface ObjectNamespace {
   get(id: ObjectId, options?: { readonly locationHint?: string }): ObjectStub;
 }
 
+/** `ctx.storage`, with its one alarm. Times are milliseconds since the Unix epoch. */
 export interface ObjectStorage extends DurableObjectStorage {
   /** Null when there is none, and while it is being answered. */
   getAlarm(): Promise<number | null>;

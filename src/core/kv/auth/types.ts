@@ -21,6 +21,7 @@ export type Caller =
 export const ANONYMOUS: Caller = { type: "anonymous" };
 export const TRUSTED: Caller = { type: "trusted" };
 
+/** What a permission allows. */
 export type Access = "read" | "write" | "readWrite";
 
 /** Access to a key or, with `rangeEnd`, to a range of keys: the bounds are those of a range request. */
@@ -30,6 +31,7 @@ export interface Permission {
   readonly rangeEnd: Uint8Array;
 }
 
+/** Somebody who may be asked for a password. */
 export interface User {
   readonly name: string;
   /** Says by itself how it is to be checked; null for a user who has no password and cannot log in with one. */
@@ -40,6 +42,7 @@ export interface User {
   readonly roles: readonly string[];
 }
 
+/** Permissions under a name, for users to be given. */
 export interface Role {
   readonly name: string;
   /** By key. */

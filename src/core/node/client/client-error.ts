@@ -14,6 +14,10 @@ export type ClientError = {
   };
 }[ErrorCode];
 
+/**
+ * Whether something caught came from a client or an engine: if so, its `code` tells the rest. Of anything else (a
+ * programmer's mistake, a codec's error) it is false.
+ */
 export function isClientError(error: unknown): error is ClientError {
   return error instanceof EngineError;
 }

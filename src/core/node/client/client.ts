@@ -29,11 +29,13 @@ export interface Scan {
   readonly revision: Revision;
 }
 
+/** What a read of keys may be given. Errors: `compacted`, `futureRevision`. */
 export interface GetOptions extends ReadOptions {
   /** Read as of this revision instead of the latest. */
   readonly revision?: Revision;
 }
 
+/** What a put may be given: at most one of `lease` and `ttlMs` (`invalidArgument`). */
 export interface PutOptions extends WriteOptions {
   /** The key goes when this lease ends. */
   readonly lease?: bigint | Pick<Lease, "id">;
@@ -41,6 +43,7 @@ export interface PutOptions extends WriteOptions {
   readonly ttlMs?: number;
 }
 
+/** What a scan may be given. All its pages are of one revision. */
 export interface PagesOptions extends GetOptions {
   /** Keys of a page. Default: the client's `pageSize`. */
   readonly pageSize?: number;
@@ -55,6 +58,7 @@ export type RangeQuery = Omit<RangeRequest, "key" | "rangeEnd"> & {
   readonly rangeEnd?: Bytes;
 };
 
+/** What a {@link Client} needs of its surroundings, and its limits. */
 export interface ClientOptions extends Surroundings {
   /** The engine's limit of operations in one transaction. Default: the engine's default. */
   readonly maxTxnOps?: number;

@@ -17,11 +17,18 @@ import {
   unlessAborted,
 } from "./waiting.ts";
 
+/**
+ * What a lock may be given. `timeoutMs` bounds the wait alone; `signal` gives up the wait, or tells the holder to end.
+ */
 export interface LockOptions extends CallOptions {
   /** How long the lock survives its holder, in milliseconds: see {@link Lease}. Default: 10,000. */
   readonly ttlMs?: number;
 }
 
+/**
+ * What a candidate may give. `timeoutMs` and `signal` as for a lock, with the time in office for the time of holding
+ * it.
+ */
 export interface ElectOptions extends LockOptions {
   /** What the leader proclaims. Default: nothing. */
   readonly value?: Bytes;

@@ -3,6 +3,7 @@ import type { CallOptions, LeaseTimeToLiveResponse } from "../engine.ts";
 import type { ClientEngine } from "./client-engine.ts";
 import { ATTEMPT_MS, backoffMs, Patience, patiently, sleep, type Surroundings } from "./waiting.ts";
 
+/** What granting a lease may be given. */
 export interface LeaseOptions extends CallOptions {
   /** How long the lease lives when nobody renews it, in milliseconds. Default: 10,000. */
   readonly ttlMs?: number;

@@ -8,6 +8,7 @@ import type { Change, Watch, WatchOptions } from "./watch.ts";
 /** A key and its value, read by a codec. */
 export type TypedEntry<T> = Omit<KeyValue, "value"> & { readonly value: T };
 
+/** As {@link Scan}, the values read by a codec. */
 export interface TypedScan<T> {
   readonly entries: readonly TypedEntry<T>[];
   readonly revision: Revision;

@@ -6,6 +6,7 @@ import type { WatchCreateRequest, WatchFilter, WatchResponse } from "../watch/me
 
 type ResponseStream = ReturnType<QueueEngine["watch"]>;
 
+/** What a watch may be given. Ends with `compacted` when what it is to tell next is gone. */
 export interface WatchOptions {
   /** First revision whose changes are wanted, past or future. Default: from now on. */
   readonly startRevision?: Revision;

@@ -23,6 +23,7 @@ export interface CampaignRequest {
   readonly value?: Uint8Array;
 }
 
+/** etcd's v3electionpb.LeaderResponse: who leads. `kv.value` is what the leader proclaims, `kv.key` is its own key. */
 export interface LeaderResponse extends WithHeader {
   readonly kv: KeyValue;
 }

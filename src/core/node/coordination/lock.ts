@@ -29,6 +29,7 @@ export interface LockResponse extends WithHeader {
   readonly fencingToken: Revision;
 }
 
+/** etcd's v3lockpb.UnlockRequest. */
 export interface UnlockRequest {
   readonly key: Uint8Array;
   /** Ours: unlock only what was locked with this token, not what the same lease has locked since. 0: whatever. */

@@ -45,6 +45,7 @@ export interface WatchResponse extends WithHeader {
   readonly events: readonly WatchEvent[];
 }
 
+/** What a stream of watches may be given. `caller`: on whose behalf all of them look. */
 export interface WatchStreamOptions extends Pick<CallOptions, "caller"> {
   /** Ends the stream. */
   readonly signal?: AbortSignal;

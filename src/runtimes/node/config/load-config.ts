@@ -12,6 +12,7 @@ import { type ServerConfig, serverConfig } from "./server-config.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
+/** A configuration that has been checked. */
 export interface LoadedConfig {
   readonly config: ServerConfig;
   /** Nothing wrong enough to refuse. */

@@ -23,6 +23,7 @@ import { nodePeerMac } from "./node-mac.ts";
 import { type PeerClientTls, PeerPoster } from "./peer-poster.ts";
 import { PeerWay } from "./peer-way.ts";
 
+/** Who this member is, and how it reaches the others. */
 export interface PeerTransportOptions {
   readonly identity: StoreIdentity;
   /** Shared by all members; empty for none. */
