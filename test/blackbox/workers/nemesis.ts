@@ -76,15 +76,15 @@ export class ObjectNemesis {
   async #deploy(vars: Vars): Promise<void> {
     const name = `number ${++this.#deployments}`;
     this.#run.observe(`deployment ${name} restarts all objects: ${JSON.stringify(vars)}`);
-    // `wrangler dev` overlooks now and then that its configuration has changed, and is told again.
-    for (let attempt = 1; ; attempt++) {
-      await this.#deployment.deploy({ ...vars, DEPLOYMENT: name });
-      const answers = async (): Promise<boolean> => (await deployed(this.#deployment)) === name;
-      try {
-        return void (await until(20, "the deployment to answer", answers));
-      } catch (error) {
-        if (attempt === 3) throw error;
-      }
+    await this.#deployment.deploy({ ...vars, DEPLOYMENT: name });
+    const answers = async (): Promise<boolean> => (await deployed(this.#deployment)) === name;
+    try {
+      await until(20, "the deployment to answer", answers);
+    } catch {
+      // `wrangler dev` overlooks now and then that its configuration has changed.
+      this.#run.observe("the runtime overlooks it, and is started again");
+      await this.#deployment.restart();
+      await until(20, "the deployment to answer", answers);
     }
   }
 

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, constants, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { freePorts } from "../../runtimes/node/free-ports.ts";
 import { CLIENT_TOKEN, PEER_SECRET, type Vars } from "../../runtimes/workers/local-cluster.ts";
@@ -11,6 +11,7 @@ import { type Deployment, SETTINGS } from "./deployment.ts";
 
 const WRANGLER = join(REPOSITORY, "node_modules/wrangler/bin/wrangler.js");
 const READY_SECONDS = 60;
+const CONFIG_BYTES = 8192;
 
 /** In workerd, under `wrangler dev` and the repository's wrangler.toml but for its entry and its variables. */
 export async function underWrangler(run: Run, dir: string): Promise<Deployment> {
@@ -73,7 +74,17 @@ function writeConfig(file: string, vars: Vars): void {
   const [before] = readFileSync(join(REPOSITORY, "wrangler.toml"), "utf8").split("[vars]");
   const text = before!.replace(/^main = .*$/m, `main = ${JSON.stringify(main)}`);
   const settings = Object.entries(vars).map(([name, value]) => `${name} = ${JSON.stringify(value)}`);
-  writeFileSync(file, `${text}[vars]\n${settings.join("\n")}\n`);
+  overwrite(file, `${text}[vars]\n${settings.join("\n")}\n`);
+}
+
+// Always as long, and never emptied in between: wrangler, which reads a change at once, ends when it finds half a file.
+function overwrite(file: string, text: string): void {
+  const fd = openSync(file, constants.O_WRONLY | constants.O_CREAT);
+  try {
+    writeSync(fd, text.padEnd(CONFIG_BYTES, "\n"), 0);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** Whether the Worker answers, be it with a refusal. */
