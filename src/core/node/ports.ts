@@ -168,7 +168,10 @@ export interface Clock {
   setTimer(delayMs: number, callback: () => void): Cancel;
 }
 
-/** Chance, as the runtime has it: for jitter and ids, and for no secret. The simulator draws it from a seed. */
+/**
+ * Chance, as the runtime has it. Users' tokens are signed with what `id` gives, so nobody may be able to guess it. The
+ * simulator draws it from a seed.
+ */
 export interface Random {
   /** Uniform in [0, 1). */
   next(): number;
