@@ -269,7 +269,7 @@ export class KvStore {
     // Users have their names each for themselves: nobody learns what another's write gave, or stands in its way.
     const key = caller.type === "user" ? nameOf(caller.name, given) : given;
     writes.forget(forgetTo);
-    const known = writes.get(key);
+    const known = writes.find(key, fingerprint);
     if (known === undefined) {
       const result = this.#attempt(command, 0);
       if (result.type !== "error" || !PASSING.has(result.code)) writes.remember(key, fingerprint, result);
@@ -311,7 +311,9 @@ export class KvStore {
         return { type: "txn", response, revision: keyspace.revision };
       }
       case "auth": {
+        const wasEnabled = keyspace.auth.isEnabled;
         const problem = keyspace.auth.execute(command.request);
+        if (wasEnabled && !keyspace.auth.isEnabled) keyspace.writes.disown();
         return problem === null ? { type: "auth", revision: keyspace.revision } : this.#refusal(problem);
       }
       case "compact":

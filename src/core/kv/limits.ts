@@ -15,7 +15,10 @@ export const MAX_ALARMS = 256;
 
 /** Longest name that a write can be given so that it is done once. */
 export const MAX_IDEMPOTENCY_KEY_LENGTH = 64;
-/** Results of named writes that are kept, at most: the oldest go first. The same on all members, or they would differ. */
+/**
+ * Results of named writes that are kept, at most: of the user with the most of them the oldest goes first. The same on
+ * all members, or they would differ.
+ */
 export const MAX_REMEMBERED_WRITES = 65_536;
 export const MAX_REMEMBERED_BYTES: number = 16 << 20;
 /** Largest result that is kept; of a write with a larger one it is only known that it was done. */
