@@ -97,6 +97,24 @@ function benchReads(store: KvStore): void {
   hundred.report("range of about 100 keys, keys", found);
 }
 
+/** What is asked about all keys, or half of them, and answered with a number or a few keys. */
+function benchCounts(store: KvStore, revision: number): void {
+  const all = { key: key(0), rangeEnd: key(2 ** 32 - 1) };
+  const asked = { countOnly: { countOnly: true }, limit: { limit: 10 }, old: { countOnly: true, revision } };
+  const names = {
+    countOnly: "count of all keys",
+    limit: "ten of all keys, and count",
+    old: "count at half time",
+  };
+  for (const which of ["countOnly", "limit", "old"] as const) {
+    const watch = new Stopwatch();
+    let count = 0;
+    const times = which === "old" ? 3 : 10_000;
+    for (let i = 0; i < times; i++) watch.time(() => (count = store.range({ ...all, ...asked[which] }).count));
+    watch.report(`${names[which]} (${count})`, times);
+  }
+}
+
 /** Reads a snapshot to the end, with a put between every two chunks. */
 function benchSnapshot(store: KvStore): Uint8Array[] {
   const capture = new Stopwatch();
@@ -157,6 +175,7 @@ benchPuts("put, new keys in order", new KvStore(), Math.min(KEYS, 200_000), asce
 benchPuts("put, new keys at random", store, KEYS, random);
 printMemory("all keys once");
 benchReads(store);
+benchCounts(store, Math.floor(KEYS / 2));
 benchSnapshot(store);
 benchPuts("put, existing keys at random", store, KEYS, random);
 printMemory("all keys twice");

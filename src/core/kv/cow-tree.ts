@@ -1,3 +1,4 @@
+import type { KeyRange } from "./key.ts";
 import { TreeCursor } from "./tree-cursor.ts";
 import { MAX_LENGTH, TreeNode } from "./tree-node.ts";
 import type { Entry, KeySource, Owner } from "./tree-node.ts";
@@ -36,6 +37,12 @@ export class CowTree {
     return i < 0 ? undefined : node.entries![i];
   }
 
+  /** Number of entries in the range that count, by `KeySource.counts`, in logarithmic time. */
+  count({ from, to }: KeyRange): number {
+    const end = to === null ? this.#root.counted : this.#countedBefore(to);
+    return Math.max(0, end - this.#countedBefore(from));
+  }
+
   /** Adds an entry, in place of the one with the same key if there is one. `key` is the entry's key. */
   set(key: Uint8Array, entry: Entry): void {
     const root = (this.#root = this.#own(this.#root));
@@ -69,7 +76,24 @@ export class CowTree {
 
   /** A cursor before the first entry, valid until this tree changes. */
   cursor(): TreeCursor {
-    return new TreeCursor(this.#keys, this.#root);
+    return new TreeCursor(this.#keys, this.#root, false);
+  }
+
+  /** The same, which goes past long stretches where no entry counts. */
+  skippingCursor(): TreeCursor {
+    return new TreeCursor(this.#keys, this.#root, true);
+  }
+
+  #countedBefore(key: Uint8Array): number {
+    let node = this.#root;
+    let counted = 0;
+    while (node.children !== null) {
+      const i = node.childFor(this.#keys, key);
+      counted += node.countedBefore(this.#keys, i);
+      node = node.children[i]!;
+    }
+    const i = node.find(this.#keys, key);
+    return counted + node.countedBefore(this.#keys, i < 0 ? ~i : i);
   }
 
   #own(node: TreeNode): TreeNode {
@@ -86,8 +110,13 @@ export class CowTree {
   #insert(node: TreeNode, key: Uint8Array, entry: Entry): Split | null {
     if (node.children === null) return this.#insertIntoLeaf(node, key, entry);
     const i = node.childFor(this.#keys, key);
-    const split = this.#insert(this.#ownChild(node, i), key, entry);
-    if (split === null) return null;
+    const child = this.#ownChild(node, i);
+    const before = child.counted;
+    const split = this.#insert(child, key, entry);
+    if (split === null) {
+      node.counted += child.counted - before;
+      return null;
+    }
     node.spliceChildren(this.#keys, i, 0, [split.separator], [split.right]);
     return node.length > MAX_LENGTH ? this.#splitInner(node, splitPoint(node, i)) : null;
   }
@@ -95,7 +124,7 @@ export class CowTree {
   #insertIntoLeaf(leaf: TreeNode, key: Uint8Array, entry: Entry): Split | null {
     const found = leaf.find(this.#keys, key);
     if (found >= 0) {
-      leaf.entries![found] = entry;
+      leaf.replaceEntry(this.#keys, found, entry);
       return null;
     }
     this.#size++;
@@ -123,12 +152,14 @@ export class CowTree {
   /** `node` is owned and has the key below it. */
   #remove(node: TreeNode, key: Uint8Array): void {
     if (node.children === null) {
-      node.removeEntry(node.find(this.#keys, key));
+      node.removeEntry(this.#keys, node.find(this.#keys, key));
       return;
     }
     const i = node.childFor(this.#keys, key);
     const child = this.#ownChild(node, i);
+    const before = child.counted;
     this.#remove(child, key);
+    node.counted += child.counted - before;
     if (child.length < MIN_LENGTH && node.children.length > 1) this.#join(node, i === 0 ? 0 : i - 1);
   }
 

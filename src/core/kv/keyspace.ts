@@ -87,13 +87,53 @@ export class Keyspace {
 
   /** Visits the keys that were there at `revision`, ascending, until `visit` returns false. No changes meanwhile. */
   scan(range: KeyRange, revision: Revision, visit: (handle: RecordHandle) => boolean): void {
-    const cursor = this.tree.cursor();
+    const { tree } = this;
+    const cursor = revision >= this.readRevision ? tree.skippingCursor() : tree.cursor();
     for (let more = cursor.seek(range.from); more; more = cursor.next()) {
       const newest = cursor.entry;
       if (range.to !== null && this.heap.compareKey(newest, range.to) >= 0) return;
       const handle = visibleAt(this.heap, newest, revision);
       if (handle !== NO_RECORD && !visit(handle)) return;
     }
+  }
+
+  /**
+   * Number of keys in the range that were there at `revision`: in logarithmic time at the present one, and else in as
+   * many steps as there were changes since or are keys in the range, whichever are fewer.
+   */
+  count(range: KeyRange, revision: Revision): number {
+    const present = this.tree.count(range);
+    if (revision >= this.readRevision) return present;
+    const since = this.log.find((handle) => this.heap.modRevision(handle) > revision);
+    // How many keys there are to look at is found by looking at them.
+    return this.#countByScan(range, revision, this.log.end - since) ?? present - this.#grownBy(range, since);
+  }
+
+  /** Null when there are more than `maxKeys` to look at. */
+  #countByScan({ from, to }: KeyRange, revision: Revision, maxKeys: number): number | null {
+    const cursor = this.tree.cursor();
+    let count = 0;
+    let left = maxKeys;
+    for (let more = cursor.seek(from); more; more = cursor.next()) {
+      if (to !== null && this.heap.compareKey(cursor.entry, to) >= 0) break;
+      if (left-- === 0) return null;
+      if (visibleAt(this.heap, cursor.entry, revision) !== NO_RECORD) count++;
+    }
+    return count;
+  }
+
+  /** How many keys of the range the changes from a position on have brought, those that they took away subtracted. */
+  #grownBy({ from, to }: KeyRange, position: number): number {
+    const { heap, log } = this;
+    let grown = 0;
+    for (let at = position; at < log.end; at++) {
+      const handle = log.at(at);
+      if (heap.compareKey(handle, from) < 0 || (to !== null && heap.compareKey(handle, to) >= 0)) continue;
+      const older = heap.older(handle);
+      const lived = older !== NO_RECORD && heap.counts(older);
+      grown += Number(heap.counts(handle)) - Number(lived);
+    }
+    return grown;
   }
 
   put(key: Uint8Array, value: Uint8Array, lease: bigint): void {

@@ -101,12 +101,16 @@ function collect(
     }
     return { found, count };
   }
-  keyspace.scan(keyRange(request.key, request.rangeEnd!), revision, (handle) => {
-    if (found.length < keep) found.push(handle);
-    count++;
-    return request.withoutCount !== true || keep === 0 || found.length < keep;
-  });
-  return { found, count };
+  const range = keyRange(request.key, request.rangeEnd!);
+  if (keep > 0) {
+    keyspace.scan(range, revision, (handle) => {
+      found.push(handle);
+      return found.length < keep;
+    });
+  }
+  // With fewer there are no more.
+  const isWhole = found.length < keep || (request.withoutCount === true && keep > 0);
+  return { found, count: isWhole ? found.length : keyspace.count(range, revision) };
 }
 
 /** Whether the first keys of the scan are those that a limit keeps. */

@@ -203,6 +203,11 @@ export class RecordHeap {
     return headOf(this.keyView(handle), skip);
   }
 
+  /** Whether the key is there as of this version: what a range's count counts. */
+  counts(handle: RecordHandle): boolean {
+    return !this.isTombstone(handle);
+  }
+
   /** A key for the caller to keep. */
   keyCopy(handle: RecordHandle): Uint8Array {
     return this.keyView(handle).slice();

@@ -7,15 +7,18 @@ import type { Entry, KeySource, TreeNode } from "./tree-node.ts";
 export class TreeCursor {
   readonly #keys: KeySource;
   readonly #root: TreeNode;
+  readonly #skips: boolean;
   /** Inner nodes from the root down, and the child taken in each. */
   readonly #path: TreeNode[] = [];
   readonly #taken: number[] = [];
   #leaf: TreeNode;
   #at = -1;
 
-  constructor(keys: KeySource, root: TreeNode) {
+  /** @param skips goes past nodes without an entry that counts; of others it shows all entries. */
+  constructor(keys: KeySource, root: TreeNode, skips: boolean) {
     this.#keys = keys;
     this.#root = root;
+    this.#skips = skips;
     this.#leaf = root;
     this.#descend(root, "first");
   }
@@ -92,8 +95,10 @@ export class TreeCursor {
   #turn(direction: 1 | -1): boolean {
     let level = this.#path.length - 1;
     while (level >= 0) {
-      const sibling = this.#taken[level]! + direction;
-      const child = this.#path[level]!.children![sibling];
+      const children = this.#path[level]!.children!;
+      let sibling = this.#taken[level]! + direction;
+      while (this.#skips && children[sibling]?.counted === 0) sibling += direction;
+      const child = children[sibling];
       if (child !== undefined) {
         this.#taken[level] = sibling;
         this.#path.length = level + 1;

@@ -14,6 +14,8 @@ export interface KeySource {
   keyHead(entry: Entry, skip: number): number;
   /** The entry's key, for the tree to keep. */
   keyCopy(entry: Entry): Uint8Array;
+  /** Whether it is one of those that `CowTree.count` counts. Always the same for an entry. */
+  counts(entry: Entry): boolean;
 }
 
 /** Most entries or separators of a node. More of them cost more per insertion and copy, fewer more levels. */
@@ -34,6 +36,8 @@ export class TreeNode {
   readonly owner: Owner;
   /** Number of entries, or of separators. */
   length: number;
+  /** Number of entries in or below it that count. */
+  counted: number;
   /** All keys begin with it. */
   #prefix: Uint8Array;
   /** The bytes of each key after the prefix, by `headOf`. */
@@ -48,6 +52,7 @@ export class TreeNode {
   private constructor(
     owner: Owner,
     length: number,
+    counted: number,
     entries: Uint32Array | null,
     separators: Uint8Array[] | null,
     children: TreeNode[] | null,
@@ -56,6 +61,7 @@ export class TreeNode {
   ) {
     this.owner = owner;
     this.length = length;
+    this.counted = counted;
     this.entries = entries;
     this.separators = separators;
     this.children = children;
@@ -67,24 +73,25 @@ export class TreeNode {
     const room = new Uint32Array(MAX_LENGTH + 1);
     room.set(entries);
     const heads = new Float64Array(MAX_LENGTH + 1);
-    const leaf = new TreeNode(owner, entries.length, room, null, null, heads, NOTHING);
+    const leaf = new TreeNode(owner, entries.length, 0, room, null, null, heads, NOTHING);
     leaf.#refresh(keys);
     return leaf;
   }
 
   static inner(owner: Owner, keys: KeySource, separators: Uint8Array[], children: TreeNode[]): TreeNode {
     const heads = new Float64Array(MAX_LENGTH + 1);
-    const inner = new TreeNode(owner, separators.length, null, separators, children, heads, NOTHING);
+    const inner = new TreeNode(owner, separators.length, 0, null, separators, children, heads, NOTHING);
     inner.#refresh(keys);
     return inner;
   }
 
   /** The same node for another owner; children are shared. */
   copy(owner: Owner): TreeNode {
-    const { length, entries, separators, children } = this;
+    const { length, counted, entries, separators, children } = this;
     return new TreeNode(
       owner,
       length,
+      counted,
       entries?.slice() ?? null,
       separators?.slice() ?? null,
       children?.slice() ?? null,
@@ -126,12 +133,20 @@ export class TreeNode {
     this.entries![i] = entry;
     this.#heads.copyWithin(i + 1, i, this.length);
     this.length++;
-    if (startsWith(key, this.#prefix)) this.#heads[i] = headOf(key, this.#prefix.length);
-    else this.#refresh(keys);
+    if (!startsWith(key, this.#prefix)) return this.#refresh(keys);
+    this.#heads[i] = headOf(key, this.#prefix.length);
+    if (keys.counts(entry)) this.counted++;
+  }
+
+  /** In a leaf, for one with the same key. */
+  replaceEntry(keys: KeySource, i: number, entry: Entry): void {
+    this.counted += Number(keys.counts(entry)) - Number(keys.counts(this.entries![i]!));
+    this.entries![i] = entry;
   }
 
   /** From a leaf. */
-  removeEntry(i: number): void {
+  removeEntry(keys: KeySource, i: number): void {
+    if (keys.counts(this.entries![i]!)) this.counted--;
     this.entries!.copyWithin(i, i + 1, this.length);
     this.#heads.copyWithin(i, i + 1, this.length);
     this.length--;
@@ -159,14 +174,27 @@ export class TreeNode {
     this.#refresh(keys);
   }
 
+  /** How many of the entries that count are before place `i` in a leaf, or below children before `i`. */
+  countedBefore(keys: KeySource, i: number): number {
+    const { children, entries } = this;
+    // Most leaves have nothing else.
+    if (entries !== null && this.counted === this.length) return i;
+    let counted = 0;
+    for (let at = 0; at < i; at++) {
+      counted += entries === null ? children![at]!.counted : Number(keys.counts(entries[at]!));
+    }
+    return counted;
+  }
+
   #compareAt(keys: KeySource, i: number, key: Uint8Array): number {
     const { entries } = this;
     return entries === null ? compareBytes(this.separators![i]!, key) : keys.compareKey(entries[i]!, key);
   }
 
-  /** Finds prefix and heads anew. */
+  /** Finds prefix and heads anew, and counts anew. */
   #refresh(keys: KeySource): void {
-    const { length, entries, separators } = this;
+    const { length, entries, separators, children } = this;
+    this.counted = children === null ? 0 : children.reduce((sum, child) => sum + child.counted, 0);
     if (length === 0) {
       this.#prefix = NOTHING;
       return;
@@ -177,7 +205,12 @@ export class TreeNode {
     const shared = sharedLength(first, last);
     this.#prefix = first.slice(0, shared);
     for (let i = 0; i < length; i++) {
-      this.#heads[i] = entries === null ? headOf(separators![i]!, shared) : keys.keyHead(entries[i]!, shared);
+      if (entries === null) {
+        this.#heads[i] = headOf(separators![i]!, shared);
+      } else {
+        this.#heads[i] = keys.keyHead(entries[i]!, shared);
+        if (keys.counts(entries[i]!)) this.counted++;
+      }
     }
   }
 }

@@ -23,6 +23,8 @@ const keys: KeySource = {
   compareKey: (entry, key) => compareBytes(keyOf(Math.floor(entry / VARIANTS)), key),
   keyHead: (entry, skip) => headOf(keyOf(Math.floor(entry / VARIANTS)), skip),
   keyCopy: (entry) => keyOf(Math.floor(entry / VARIANTS)),
+  // Long stretches of keys, and in between one entry in two.
+  counts: (entry) => Math.floor(entry / VARIANTS) % 4096 < 1024 && entry % 2 === 0,
 };
 
 /** The obvious implementation. */
@@ -54,8 +56,31 @@ function backwards(cursor: TreeCursor, first: boolean): number[] {
   return seen;
 }
 
+function counted(entries: readonly number[]): number[] {
+  return entries.filter((entry) => keys.counts(entry));
+}
+
+function expectSameCounts(tree: CowTree, inOrder: readonly number[]): void {
+  const places = [0, 1, 9, 10, 99, 1023, 1024, 2500, 4096, 29_999].map(keyOf).toSorted(compareBytes);
+  const after = places.map((from) => inOrder.findIndex((entry) => keys.compareKey(entry, from) >= 0));
+  const upTo = (place: number): number => (after[place] === -1 ? inOrder.length : after[place]!);
+  for (const [i, from] of places.entries()) {
+    const rest = counted(inOrder.slice(upTo(i)));
+    expect(tree.count({ from, to: null })).toBe(rest.length);
+    for (const [j, to] of places.entries()) {
+      expect(tree.count({ from, to })).toBe(counted(inOrder.slice(upTo(i), upTo(j))).length);
+    }
+    if (i % 4 > 0) continue;
+    const skipping = tree.skippingCursor();
+    const seen = counted(forwards(skipping, skipping.seek(from)));
+    expect(seen.length).toBe(rest.length);
+    expect(seen.every((entry, at) => entry === rest[at])).toBe(true);
+  }
+}
+
 function expectSame(tree: CowTree, model: SortedEntries): void {
   const inOrder = model.inOrder();
+  expectSameCounts(tree, inOrder);
   expect(tree.size).toBe(inOrder.length);
   const cursor = tree.cursor();
   expect(forwards(cursor, cursor.next())).toEqual(inOrder);
