@@ -13,6 +13,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { EngineError } from "../../core/errors/index.ts";
+import type { Clock } from "../../core/node/index.ts";
 import { hostAndPort, isHttps } from "./config/urls.ts";
 import type { CallHandler } from "./grpc/calls.ts";
 import { tellProtocols } from "./grpc/preface.ts";
@@ -21,7 +22,7 @@ import type { GrpcSettings } from "./grpc/settings.ts";
 import type { ConnectionTaker } from "./peer-stream-route.ts";
 import type { Certificates } from "./tls/certificates.ts";
 import { certifiedUser, commonName } from "./tls/common-name.ts";
-import { HANDSHAKE_TIMEOUT_MS, Handshakes } from "./tls/handshakes.ts";
+import { Handshakes } from "./tls/handshakes.ts";
 import { secureContext } from "./tls/pem.ts";
 
 export interface ListenerOptions {
@@ -33,6 +34,8 @@ export interface ListenerOptions {
   readonly connections?: ConnectionTaker;
   /** Answers calls of gRPC; absent: HTTP/2 is not spoken. */
   readonly grpc?: { readonly handle: CallHandler; readonly settings: GrpcSettings };
+  /** By which handshakes are given up. */
+  readonly clock?: Clock;
 }
 
 /** Sockets that one listener holds at the same time. */
@@ -59,11 +62,12 @@ export class Listener {
   readonly #takenOver = new Set<Duplex>();
   /** Connections that have not said yet what they speak. */
   readonly #silent = new Set<Duplex>();
-  readonly #handshakes = new Handshakes();
+  readonly #handshakes: Handshakes;
   readonly #grpc: GrpcSessions | null;
 
-  private constructor({ url, tls, connections, grpc }: ListenerOptions, server: Server) {
+  private constructor({ url, tls, connections, grpc, clock }: ListenerOptions, server: Server) {
     this.url = url;
+    this.#handshakes = new Handshakes(clock);
     this.#server = server;
     this.#grpc = grpc === undefined ? null : new GrpcSessions(grpc.handle, grpc.settings);
     if (server instanceof HttpsServer && tls !== null) this.#secure(server, tls);
@@ -166,7 +170,6 @@ function serverTls({ current, config }: Certificates): HttpsOptions {
     minVersion,
     requestCert: requireClientCert,
     rejectUnauthorized: requireClientCert,
-    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
   };
 }
 

@@ -5,6 +5,7 @@ import { clientCheck } from "../../http/client-auth.ts";
 import { refuseWithoutLeader } from "../../http/etcd/stream-call.ts";
 import type { CallContext } from "./call-context.ts";
 import type { CallEvents, Exchange } from "./exchange.ts";
+import { Incoming } from "./incoming.ts";
 import { ReceiveBudget } from "./receive-buffer.ts";
 import { endpoints } from "./methods.ts";
 import { StreamCall } from "./stream-call.ts";
@@ -52,8 +53,8 @@ export function grpcCalls({ engine, auth, cors, logger, maxMessageBytes }: GrpcO
     if (underWay >= MAX_CALLS) throw new EngineError("tooManyRequests");
     if (exchange.get("hasleader") === "true") refuseWithoutLeader(engine);
     return endpoint.type === "unary"
-      ? new UnaryCall(exchange, endpoint, context, certifiedUser)
-      : new StreamCall(exchange, endpoint, context, certifiedUser);
+      ? new UnaryCall(new Incoming(exchange, endpoint, context, certifiedUser))
+      : new StreamCall(new Incoming(exchange, endpoint, context, certifiedUser));
   };
 
   return (exchange, certifiedUser) => {

@@ -15,7 +15,7 @@ export interface Exchange {
   readonly path: string;
   /** A request header, or metadata; null when there is none. */
   get(name: string): string | null;
-  /** From now on what comes is told. */
+  /** From now on what comes is told; `closed` at once when it is over already. */
   listen(events: CallEvents): void;
   /** Lets the client send no more than what it has been allowed already, or more again. */
   pause(): void;

@@ -74,10 +74,16 @@ export class KeepAlive {
     return setInterval(() => {
       const received = this.#connection.received();
       if (received === before && this.#asked === null) {
-        this.#asked = setTimeout(() => this.#connection.hangUp(), this.#settings.pingTimeoutMs);
+        this.#asked = setTimeout(() => this.#judge(received), this.#settings.pingTimeoutMs);
         this.#connection.ping();
       }
       before = received;
     }, intervalMs);
+  }
+
+  /** An answer may stand behind much else that the client sends: whatever has come will do. */
+  #judge(before: number): void {
+    this.#asked = null;
+    if (this.#connection.received() === before) this.#connection.hangUp();
   }
 }

@@ -15,9 +15,9 @@ interface Codec {
 }
 
 /** A method as a call meets it. */
-export type Endpoint =
-  | (Codec & { readonly type: "unary"; readonly method: UnaryMethod })
-  | (Codec & { readonly type: "stream"; readonly method: StreamMethodOf });
+export type Endpoint = UnaryEndpoint | StreamEndpoint;
+export type UnaryEndpoint = Codec & { readonly type: "unary"; readonly method: UnaryMethod };
+export type StreamEndpoint = Codec & { readonly type: "stream"; readonly method: StreamMethodOf };
 
 /** What a unary call needs of a method. */
 export type UnaryMethod = Pick<

@@ -1,11 +1,10 @@
 import { GrpcCode } from "../../../core/errors/index.ts";
 import type { WriteOptions } from "../../../core/node/index.ts";
 import { refuseKey, REPLAYED_FIELD, writeOptions } from "../../http/idempotency.ts";
-import type { CallContext } from "./call-context.ts";
-import { Deadline } from "./deadline.ts";
-import type { CallEvents, Exchange, Metadata } from "./exchange.ts";
-import { MessageReader, PREFIX_BYTES } from "./message-reader.ts";
-import type { Endpoint } from "./methods.ts";
+import type { CallEvents, Metadata } from "./exchange.ts";
+import type { Incoming } from "./incoming.ts";
+import { PREFIX_BYTES } from "./message-reader.ts";
+import type { UnaryEndpoint } from "./methods.ts";
 import { framed } from "./framed.ts";
 import { GrpcProblem, OK } from "./status.ts";
 
@@ -17,36 +16,23 @@ const REPLAYED: Metadata = { [REPLAYED_FIELD.toLowerCase()]: "true" };
 
 /** A call of one request and one reply. */
 export class UnaryCall implements CallEvents {
-  readonly #exchange: Exchange;
-  readonly #endpoint: Endpoint & { readonly type: "unary" };
-  readonly #context: CallContext;
-  readonly #certifiedUser: string | null;
-  readonly #reader: MessageReader;
-  readonly #deadline: Deadline | null;
+  readonly #call: Incoming<UnaryEndpoint>;
   #begun = false;
   #over = false;
   /** For a method that waits. */
   #abort: AbortController | null = null;
 
-  constructor(
-    exchange: Exchange,
-    endpoint: Endpoint & { readonly type: "unary" },
-    context: CallContext,
-    certifiedUser: string | null,
-  ) {
-    this.#exchange = exchange;
-    this.#endpoint = endpoint;
-    this.#context = context;
-    this.#certifiedUser = certifiedUser;
-    this.#reader = new MessageReader(context.maxMessageBytes, context.budget);
-    this.#deadline = Deadline.of(exchange, (problem) => this.#fail(problem));
+  /** @throws GrpcProblem */
+  constructor(call: Incoming<UnaryEndpoint>) {
+    this.#call = call;
+    call.begin((problem) => this.#fail(problem));
   }
 
   received(chunk: Uint8Array): void {
     // What comes after the one request is nobody's.
     if (this.#begun || this.#over) return;
     try {
-      for (const message of this.#reader.push(chunk)) {
+      for (const message of this.#call.reader.push(chunk)) {
         this.#begun = true;
         void this.#run(message);
         return;
@@ -58,43 +44,43 @@ export class UnaryCall implements CallEvents {
 
   ended(): void {
     if (this.#begun || this.#over) return;
-    const problem = this.#reader.isWithin ? "the request breaks off" : "there is no request";
+    const problem = this.#call.reader.isWithin ? "the request breaks off" : "there is no request";
     this.#fail(new GrpcProblem(GrpcCode.unimplemented, `grpc: ${problem}`));
   }
 
   closed(): void {
     this.#over = true;
-    this.#reader.release();
-    this.#deadline?.clear();
+    this.#call.release();
     this.#abort?.abort();
   }
 
   async #run(message: Uint8Array): Promise<void> {
-    const { decode, encode, method } = this.#endpoint;
-    const { methodContext } = this.#context;
+    const { exchange, endpoint, context } = this.#call;
+    const { decode, encode, method } = endpoint;
     try {
-      const actor = methodContext.accounts.engineOf(this.#exchange, this.#certifiedUser);
+      const actor = this.#call.engine();
       const engine = actor instanceof Promise ? await actor : actor;
       const request = decode(message);
       const reserved = reservedFor(method);
-      while (!this.#exchange.reserve(reserved)) await this.#exchange.drained();
+      while (!exchange.reserve(reserved)) await exchange.drained();
       if (this.#over) return;
-      const reply = await method.call(engine, request, methodContext, this.#options());
-      this.#exchange.reserve(0);
-      while (!this.#exchange.hasRoom) await this.#exchange.drained();
+      const reply = await method.call(engine, request, context.methodContext, this.#options());
+      exchange.reserve(0);
+      while (!exchange.hasRoom) await exchange.drained();
       if (this.#over) return;
       const metadata = (reply as { readonly replayed?: true }).replayed === true ? REPLAYED : undefined;
-      this.#exchange.send(framed(encode(reply, PREFIX_BYTES)), metadata);
-      this.#exchange.finish(OK);
+      exchange.send(framed(encode(reply, PREFIX_BYTES)), metadata);
+      exchange.finish(OK);
     } catch (error) {
       this.#fail(error);
     }
   }
 
   #options(): WriteOptions {
-    const { waits, nameable } = this.#endpoint.method;
-    if (nameable === true) return writeOptions(this.#exchange);
-    refuseKey(this.#exchange);
+    const { exchange, endpoint } = this.#call;
+    const { waits, nameable } = endpoint.method;
+    if (nameable === true) return writeOptions(exchange);
+    refuseKey(exchange);
     if (waits !== true) return NO_OPTIONS;
     this.#abort = new AbortController();
     return { signal: this.#abort.signal };
@@ -103,12 +89,12 @@ export class UnaryCall implements CallEvents {
   #fail(error: unknown): void {
     if (this.#over) return;
     this.#over = true;
-    this.#exchange.finish(this.#context.statusOf(error));
+    this.#call.refuse(error);
   }
 }
 
 /** Those who wait for others have nothing yet that takes room. */
-function reservedFor({ waits, nameable }: (Endpoint & { readonly type: "unary" })["method"]): number {
+function reservedFor({ waits, nameable }: UnaryEndpoint["method"]): number {
   if (waits === true) return 0;
   return nameable === true ? WRITE_BYTES : READ_BYTES;
 }

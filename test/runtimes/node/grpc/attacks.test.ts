@@ -18,7 +18,7 @@ import {
   widen,
   windowSetting,
 } from "./hostile-client.ts";
-import { callHeaders, frame, FRAMES, headerBlock, prefixed } from "./raw-http2.ts";
+import { callHeaders, frame, FRAMES, headerBlock, prefixed, PREFACE } from "./raw-http2.ts";
 import { openSite } from "./site.ts";
 
 /** Asks to watch a key. */
@@ -60,6 +60,14 @@ describe("a connection that breaks the rules ends with", () => {
     ["a ping of seven bytes", Code.frameSize, [frame(FRAMES.ping, 0, 0, Buffer.alloc(7))]],
     ["a promise", Code.protocol, [frame(FRAMES.pushPromise, 4, 1, Buffer.alloc(8))]],
     ["more padding than there is", Code.protocol, [BEGUN, frame(FRAMES.data, 8, 1, Buffer.from([5, 1, 1]))]],
+    [
+      "data of a stream that is not for clients to begin",
+      Code.protocol,
+      [headers(callHeaders(WATCH), 4, 5), frame(FRAMES.data, 0, 2)],
+    ],
+    ["a reset of one", Code.protocol, [headers(callHeaders(WATCH), 4, 5), reset(2)]],
+    ["a window of one", Code.protocol, [headers(callHeaders(WATCH), 4, 5), widen(2, 1)]],
+    ["a goodbye that breaks off", Code.frameSize, [frame(FRAMES.goaway, 0, 0, Buffer.alloc(7))]],
     ["padding without its length", Code.protocol, [BEGUN, frame(FRAMES.data, 8, 1)]],
     ["padding for all there is of the headers", Code.protocol, [headers(Buffer.from([9, 0x82]), 12)]],
     ["a priority that breaks off", Code.frameSize, [headers(Buffer.from([0, 0, 0]), 0x24)]],
@@ -82,6 +90,17 @@ describe("a connection that breaks the rules ends with", () => {
     const site = await openSite();
     const connection = new HostileClient(await site.socket());
     connection.socket.write("PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n");
+    expect(await connection.goaway()).toBe(Code.protocol);
+  });
+});
+
+describe("words that are not settings come first:", () => {
+  it.each<[string, Uint8Array]>([
+    ["a ping", frame(FRAMES.ping, 0, 0, Buffer.alloc(8))],
+    ["an answer to settings", frame(FRAMES.settings, 1, 0)],
+  ])("%s", async (_name, first) => {
+    const connection = new HostileClient(await (await openSite()).socket());
+    connection.socket.write(Buffer.concat([PREFACE, first]));
     expect(await connection.goaway()).toBe(Code.protocol);
   });
 });
@@ -129,6 +148,18 @@ describe("a call that breaks the rules is reset, and the others go on", () => {
     ["a name in capitals", Code.protocol, [watch([["X", "1"]])]],
     ["a name of nothing", Code.protocol, [watch([["", "1"]])]],
     ["a value of two lines", Code.protocol, [watch([["x", "1\r\ny: 2"]])]],
+    ["a value that begins with a space", Code.protocol, [watch([["x", " 1"]])]],
+    ["a value that ends with a tab", Code.protocol, [watch([["x", "1\t"]])]],
+    [
+      "two lengths",
+      Code.protocol,
+      [
+        watch([
+          ["content-length", "9"],
+          ["content-length", "8"],
+        ]),
+      ],
+    ],
     ["a value with a zero", Code.protocol, [watch([["x", "\0"]])]],
     ["a connection's header", Code.protocol, [watch([["connection", "close"]])]],
     ["an encoding of transfer", Code.protocol, [watch([["transfer-encoding", "chunked"]])]],
@@ -250,12 +281,37 @@ describe("a flood is ended before it costs much:", () => {
     ["nothing but padding", [BEGUN], () => frame(FRAMES.data, 8, 1, Buffer.from([0]))],
     ["priorities", [], () => frame(FRAMES.priority, 0, 1, Buffer.alloc(5))],
     ["frames that nobody knows", [], () => frame(99, 0, 0)],
+    ["answers to settings", [], () => frame(FRAMES.settings, 1, 0)],
+    ["answers to pings", [], () => frame(FRAMES.ping, 1, 0, Buffer.alloc(8))],
+    [
+      "headers for a call that was reset",
+      [watch([["x", "\0"]])],
+      () => headers(headerBlock([["x", "1"]]), 4, 1),
+    ],
   ])("%s", async (_name, before, part) => {
     const site = await openSite();
     const connection = await HostileClient.open(site);
     connection.say(...before);
     expect(await connection.flood(part, 20_000)).toBeLessThan(20_000);
     expect(await connection.goaway()).toBe(Code.calm);
+    await expectWell(site);
+  });
+
+  it("goodbyes", async () => {
+    const connection = await HostileClient.open(await openSite());
+    connection.say(BEGUN, Buffer.concat(Array(2000).fill(frame(FRAMES.goaway, 0, 0, Buffer.alloc(8)))));
+    expect(await connection.goaway()).toBe(Code.calm);
+  });
+
+  it("and who has many calls may give all of them up at once", async () => {
+    const site = await openSite();
+    const connection = await HostileClient.open(site);
+    const streams = Array.from({ length: 5000 }, (_, i) => 2 * i + 1);
+    connection.say(...streams.map((stream) => headers(callHeaders(WATCH), 4, stream)));
+    connection.say(...streams.map(reset));
+    await connection.heard();
+    expect(connection.socket.destroyed).toBe(false);
+    connection.socket.destroy();
     await expectWell(site);
   });
 });

@@ -126,7 +126,7 @@ describe("HPACK", () => {
       const headers = Object.fromEntries(
         Array.from({ length: 20 }, (_, i) => [
           `x-${i}`,
-          `${letters.slice(i * 10, i * 10 + 10 + round).join("")}.`,
+          `.${letters.slice(i * 10, i * 10 + 10 + round).join("")}.`,
         ]),
       );
       const request = session.request({

@@ -61,11 +61,10 @@ export class HostileClient {
     if (this.socket.writable) this.socket.write(Buffer.concat(frames));
   }
 
-  /** The code of a goodbye, after which the server has hung up. */
+  /** The code of the last goodbye, after which the server has hung up. */
   async goaway(): Promise<number> {
-    const { payload } = await this.reader.find(({ type }) => type === FRAMES.goaway);
     await this.reader.closed;
-    return payload.readUInt32BE(4);
+    return this.reader.frames.findLast(({ type }) => type === FRAMES.goaway)!.payload.readUInt32BE(4);
   }
 
   async resetOf(stream: number): Promise<number> {

@@ -9,7 +9,7 @@ import {
 } from "@grpc/grpc-js";
 import { onTestFinished } from "vitest";
 import type { Engine, LogLevel } from "../../../../src/core/node/index.ts";
-import { type GrpcOptions, grpcCalls } from "../../../../src/runtimes/node/grpc/calls.ts";
+import { type CallHandler, type GrpcOptions, grpcCalls } from "../../../../src/runtimes/node/grpc/calls.ts";
 import { GRPC_DEFAULTS, type GrpcSettings } from "../../../../src/runtimes/node/grpc/settings.ts";
 import { Listener } from "../../../../src/runtimes/node/listener.ts";
 import { memoryEngine } from "../../http/memory-engine.ts";
@@ -18,6 +18,8 @@ import { definition } from "./definitions.ts";
 
 export interface SiteOptions extends Partial<GrpcOptions> {
   readonly settings?: Partial<GrpcSettings>;
+  /** Takes the calls instead of those who serve the engine. */
+  readonly handle?: CallHandler;
 }
 
 /** A listener that serves an engine over gRPC, and answers HTTP/1.1 with "http/1.1". */
@@ -34,13 +36,15 @@ export interface Site {
 export async function openSite(options: SiteOptions = {}): Promise<Site> {
   const log: { level: LogLevel; message: string }[] = [];
   const engine = options.engine ?? memoryEngine();
-  const handle = grpcCalls({
-    engine,
-    auth: { allowInsecure: true },
-    logger: { log: (level, message) => log.push({ level, message }) },
-    maxMessageBytes: 1 << 20,
-    ...options,
-  });
+  const handle =
+    options.handle ??
+    grpcCalls({
+      engine,
+      auth: { allowInsecure: true },
+      logger: { log: (level, message) => log.push({ level, message }) },
+      maxMessageBytes: 1 << 20,
+      ...options,
+    });
   const [port = 0] = await freePorts(1);
   const listener = await Listener.open({
     url: `http://127.0.0.1:${port}`,

@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { buffer, text } from "node:stream/consumers";
 import { connect, type ConnectionOptions, type TLSSocket } from "node:tls";
 import { afterEach, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import type { Clock } from "../../../../src/core/node/index.ts";
 import type { TlsConfig } from "../../../../src/runtimes/node/config/server-config.ts";
 import { GRPC_DEFAULTS } from "../../../../src/runtimes/node/grpc/settings.ts";
 import { Listener } from "../../../../src/runtimes/node/listener.ts";
@@ -16,6 +17,7 @@ import {
   tlsConfig,
   writeCertificates,
 } from "../certificates.ts";
+import { HandClock } from "../../../core/node/watch/hub-fixture.ts";
 import { freePorts } from "../free-ports.ts";
 import { removeTempDirs, tempDir } from "../temp-dirs.ts";
 
@@ -41,7 +43,7 @@ interface Site {
 }
 
 /** A listener that demands certificates of our authority, and answers with "hello". */
-async function site(settings: Partial<TlsConfig> = {}): Promise<Site> {
+async function site(settings: Partial<TlsConfig> = {}, clock?: Clock): Promise<Site> {
   const [port = 0] = await freePorts(1);
   const files = writeCertificates(await tempDir(), server, ours!.cert);
   const certificates = new Certificates({
@@ -55,6 +57,7 @@ async function site(settings: Partial<TlsConfig> = {}): Promise<Site> {
     tls: certificates,
     handle: (_request, response) => response.end("hello"),
     grpc: { handle: () => undefined, settings: GRPC_DEFAULTS },
+    ...(clock === undefined ? {} : { clock }),
   });
   onTestFinished(async () => {
     certificates.stop();
@@ -215,6 +218,22 @@ describe("a listener with TLS, and hostile connections", () => {
     // Nor does anybody wait for them in the end.
     await listener.close(0);
     await expect.poll(open).toBe(0);
+  });
+
+  it("gives handshakes up that take ten seconds, and none that is done", async () => {
+    const clock = new HandClock();
+    const { port } = await site({}, clock);
+    const kept = await secure(port, client);
+    const [silent, halfway] = [await plain(port), await plain(port)];
+    halfway.write("\x16\x03\x01\x00\xf4\x01", "latin1");
+    await expect.poll(() => clock.pending).toBe(2);
+    clock.advance(9999);
+    expect(await hello(port, client)).toBe("hello");
+    expect([silent.destroyed, halfway.destroyed]).toEqual([false, false]);
+    clock.advance(1);
+    await expect.poll(() => silent.destroyed && halfway.destroyed).toBe(true);
+    expect(kept.destroyed).toBe(false);
+    expect(clock.pending).toBe(0);
   });
 
   it("says over plaintext to who speaks TLS that it does not", async () => {

@@ -76,6 +76,8 @@ export class Http2Call implements Exchange, Sender {
   }
 
   listen(events: CallEvents): void {
+    // Whoever was answered before it listened has nothing to listen to.
+    if (this.#isOver) return events.closed();
     this.#events = events;
     if (this.#receiveEnded) events.ended();
   }

@@ -5,7 +5,8 @@ import { frame } from "./protocol.ts";
 const MAX_UNSENT_BYTES = 4 << 20;
 /** Of one turn; whoever always has more to say shall not fill the memory with it. */
 const MAX_TURN_BYTES = 64 << 10;
-/** How long a client may take to read the last words. */
+/** How long a client may take to let the last words be sent, and then to read them. */
+const LAST_WORDS_MS = 20_000;
 const GOODBYE_MS = 1000;
 
 /** Frames on their way out: those of one turn of the event loop leave together. */
@@ -55,10 +56,15 @@ export class FrameWriter {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#flush();
-    this.#socket.end();
-    // Not hung up on at once: what still comes would make the system throw away what the client has not read.
-    const patience = setTimeout(() => this.#socket.destroy(), GOODBYE_MS);
-    this.#socket.once("close", () => clearTimeout(patience));
+    const socket = this.#socket;
+    let patience = setTimeout(() => socket.destroy(), LAST_WORDS_MS);
+    socket.once("finish", () => {
+      clearTimeout(patience);
+      // Not hung up on at once: what still comes would make the system throw away what the client has not read.
+      if (!socket.destroyed) patience = setTimeout(() => socket.destroy(), GOODBYE_MS);
+    });
+    socket.once("close", () => clearTimeout(patience));
+    socket.end();
   }
 
   #flush(): void {

@@ -11,20 +11,24 @@ const OF_CONNECTIONS = new Set([
 ]);
 /** A token in small letters, and the colon of those that are no header of HTTP. */
 const NAME = /^:?[!#$%&'*+\-.^_`|~0-9a-z]+$/;
-// What ends a line elsewhere shall not get there by us.
+// What ends a line elsewhere shall not get there by us, nor what others would cut off.
 // oxlint-disable-next-line no-control-regex
-const NOT_IN_VALUES = /[\0\r\n]/;
+const NOT_IN_VALUES = /[\0\r\n]|^[ \t]|[ \t]$/;
 
 /** Whether a request's headers are well formed (RFC 9113, section 8.2 and 8.3). An authority may be anything. */
 export function isRequest(headers: HeaderList): boolean {
   const seen = new Set<string>();
   let regular = false;
+  let length: string | null = null;
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i]!;
     const value = headers[i + 1]!;
     if (!isField(name, value)) return false;
     if (!name.startsWith(":")) {
       regular = true;
+      if (name !== "content-length") continue;
+      if (length !== null && length !== value) return false;
+      length = value;
       continue;
     }
     if (regular || seen.has(name) || !PSEUDO.has(name) || value === "") return false;

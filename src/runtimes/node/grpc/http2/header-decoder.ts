@@ -1,5 +1,5 @@
 import { decodeHuffman } from "./huffman.ts";
-import { ErrorCode, Http2Problem } from "./protocol.ts";
+import { DEFAULT_TABLE_BYTES, ErrorCode, Http2Problem } from "./protocol.ts";
 import { STATIC_TABLE } from "./static-table.ts";
 
 /** Names and values in turn. */
@@ -10,18 +10,19 @@ interface Entry {
   readonly value: string;
 }
 
-/** What the other side may have in its dynamic table: the protocol's default, which we never change. */
-const TABLE_BYTES = 4096;
 /** Counted for an entry beside its name and value. */
 const ENTRY_BYTES = 32;
 
-/** Reads HPACK (RFC 7541), whose table lives as long as the connection. */
+/**
+ * Reads HPACK (RFC 7541), whose table lives as long as the connection. It is as large as the protocol has it by default,
+ * which we never change.
+ */
 export class HeaderDecoder {
   readonly #maxListBytes: number;
   /** Newest first. */
   readonly #table: Entry[] = [];
   #tableBytes = 0;
-  #maxTableBytes = TABLE_BYTES;
+  #maxTableBytes = DEFAULT_TABLE_BYTES;
   #bytes: Uint8Array = new Uint8Array(0);
   #at = 0;
 
@@ -80,7 +81,7 @@ export class HeaderDecoder {
   }
 
   #resize(bytes: number): void {
-    if (bytes > TABLE_BYTES) throw problem("the table is larger than allowed");
+    if (bytes > DEFAULT_TABLE_BYTES) throw problem("the table is larger than allowed");
     this.#maxTableBytes = bytes;
     this.#evict();
   }

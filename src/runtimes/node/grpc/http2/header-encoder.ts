@@ -7,6 +7,9 @@ const HEAD = Buffer.concat([
   Buffer.from("application/grpc", "latin1"),
 ]);
 
+/** Nobody reads more of a message, and headers must fit into one frame: a character takes nine bytes at the most. */
+const MAX_MESSAGE_LENGTH = 1500;
+
 /** The head of an answer. */
 export function answerHead(metadata: Metadata | undefined): Uint8Array {
   return metadata === undefined ? HEAD : Buffer.concat([HEAD, ...fields(metadata)]);
@@ -17,7 +20,8 @@ const SUCCESS = literal("grpc-status", "0");
 /** What follows an answer. */
 export function answerTrailers({ code, message }: GrpcStatus): Uint8Array {
   if (code === 0) return SUCCESS;
-  return Buffer.concat(fields({ "grpc-status": String(code), "grpc-message": encodeMessage(message) }));
+  const shown = message.slice(0, MAX_MESSAGE_LENGTH);
+  return Buffer.concat(fields({ "grpc-status": String(code), "grpc-message": encodeMessage(shown) }));
 }
 
 /** An answer that is no more than its status. */

@@ -16,6 +16,7 @@ export const FrameType = {
 export const Flag = { ack: 1, endStream: 1, endHeaders: 4, padded: 8, priority: 0x20 } as const;
 
 export const Setting = {
+  headerTableSize: 1,
   enablePush: 2,
   maxConcurrentStreams: 3,
   initialWindowSize: 4,
@@ -42,6 +43,8 @@ export const FRAME_HEAD_BYTES = 9;
 /** Until the other side says otherwise. */
 export const DEFAULT_WINDOW_BYTES = 65_535;
 export const DEFAULT_FRAME_BYTES = 16_384;
+/** Of headers that the next may refer to. */
+export const DEFAULT_TABLE_BYTES = 4096;
 export const MAX_WINDOW_BYTES = 0x7fffffff;
 
 /** The other side has broken the rules, and the connection ends. */
@@ -53,6 +56,32 @@ export class Http2Problem extends Error {
     super(message);
     this.code = code;
   }
+}
+
+export function broken(message: string): Http2Problem {
+  return new Http2Problem(ErrorCode.protocolError, message);
+}
+
+export function wrongSize(): Http2Problem {
+  return new Http2Problem(ErrorCode.frameSizeError, "a frame of the wrong size");
+}
+
+export function overflow(): Http2Problem {
+  return new Http2Problem(ErrorCode.flowControlError, "a window is too small or too large");
+}
+
+/** What a frame says without what fills it up. @throws Http2Problem */
+export function unpadded({
+  flags,
+  payload,
+}: {
+  readonly flags: number;
+  readonly payload: Uint8Array;
+}): Uint8Array {
+  if ((flags & Flag.padded) === 0) return payload;
+  const padding = payload[0];
+  if (padding === undefined || padding >= payload.length) throw broken("more padding than content");
+  return payload.subarray(1, payload.length - padding);
 }
 
 /** One frame. */
