@@ -211,8 +211,11 @@ class Liveness {
     );
   }
 
+  /** A disk that was slow may have yet to write the terms of many elections. */
   #highestTerm(): number {
-    const terms = this.#host.machines.all().map(({ disk }) => disk.durable.hardState?.term ?? 0);
+    const terms = this.#host.machines
+      .all()
+      .flatMap(({ disk, engine }) => [disk.durable.hardState?.term ?? 0, engine?.status().term ?? 0]);
     return Math.max(0, ...terms);
   }
 
