@@ -1,3 +1,4 @@
+import { TRUSTED } from "../../src/core/kv/index.ts";
 import type { ClusterConfig, NodeId } from "../../src/core/raft/index.ts";
 import type { Cluster } from "../core/node/world/cluster.ts";
 import { CALM } from "../core/node/world/network.ts";
@@ -83,7 +84,7 @@ class Liveness {
       () => this.#host.clients.open === 0,
       this.#host.requestTimeoutMs * 3,
     );
-    const hashes = new Set(this.#members().map(({ engine }) => engine!.status().stateHash()));
+    const hashes = new Set(this.#members().map(({ engine }) => engine!.status({ caller: TRUSTED }).stateHash()));
     if (hashes.size > 1) this.#host.report("L2 logs converge", `the states differ: ${[...hashes].join()}`);
     const terms = this.#highestTerm() - termBefore;
     if (terms > LIVENESS_BOUNDS.terms) this.#host.report("L4 terms", `they rose by ${terms} in peace`);
@@ -171,7 +172,7 @@ class Liveness {
   async #ask(id: NodeId): Promise<boolean> {
     const { cluster, clients } = this.#host;
     const { status } = await clients.request(cluster.node(id), "fresh", async (engine) => {
-      const { header } = await engine.range({ key: Uint8Array.of(1) });
+      const { header } = await engine.range({ key: Uint8Array.of(1) }, { caller: TRUSTED });
       return { revision: header.revision, value: null };
     });
     return status === "ok";
