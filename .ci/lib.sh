@@ -11,6 +11,8 @@
 #   fetch_debian_program PROGRAM PACKAGE
 #                                  puts it on the PATH unless it is there, or ends the suite
 #   start_dynamodb_local           sets $DYNAMODB_ENDPOINT and credentials; fails when it cannot be fetched
+#   install_lambda_runtime         sets $LAMBDA_RUNTIME to what test/blackbox/lambda*.ts take for AWS's runtime and
+#                                  emulator; says so where one cannot be had, and a small one of ours serves instead
 #   free_port                      prints a port of loopback that nobody listens on
 #   wait_until SECONDS COMMAND...  polls until the command succeeds; fails when time runs out
 #
@@ -87,6 +89,52 @@ serve_dynamodb() {
   cd "$WORK_DIR/package/emulator" &&
     exec java -Xmx512m -Djava.library.path=./DynamoDBLocal_lib -jar DynamoDBLocal.jar \
       -inMemory -disableTelemetry -port "$1"
+}
+
+# Kept from one run to the next: the native part of aws-lambda-ric takes a minute or two to compile. The emulator is in
+# the wheel of AWS's SAM CLI, of which nothing else is installed.
+LAMBDA_RIC=aws-lambda-ric-4.0.2
+LAMBDA_WHEEL=aws_sam_cli-1.170.0-py3-none-any.whl
+install_lambda_runtime() {
+  local cache=${XDG_CACHE_HOME:-$HOME/.cache}/d-engine-ci machine
+  machine=$(uname -m)
+  local emulator=$cache/${LAMBDA_WHEEL%-py3*}/aws-lambda-rie-${machine/aarch64/arm64}
+  LAMBDA_RUNTIME=()
+  mkdir -p "$cache"
+  # Of two suites the second waits for the first.
+  if flock "$cache" bash -uo pipefail -c "$(declare -f install_lambda_ric); install_lambda_ric \"\$@\"" - \
+    "$cache/$LAMBDA_RIC" >"$WORK_DIR/ric.log" 2>&1; then
+    LAMBDA_RUNTIME+=("--ric=$cache/$LAMBDA_RIC")
+  else
+    echo "aws-lambda-ric is not built here (it needs cmake, a C++ compiler and node-gyp):"
+    tail -n 3 "$WORK_DIR/ric.log"
+  fi
+  if flock "$cache" bash -uo pipefail -c "$(declare -f install_lambda_emulator); install_lambda_emulator \"\$@\"" - \
+    "$emulator" "$LAMBDA_WHEEL" "$WORK_DIR/wheel" >"$WORK_DIR/emulator.log" 2>&1; then
+    LAMBDA_RUNTIME+=("--emulator=$emulator")
+  else
+    echo "AWS's Runtime Interface Emulator is not to be had here (it needs Python, pip and Linux):"
+    tail -n 3 "$WORK_DIR/emulator.log"
+  fi
+}
+
+install_lambda_ric() { # install_lambda_ric DIR
+  local dir=$1 native=node_modules/aws-lambda-ric/rapid-client.node
+  [[ -f $dir/$native ]] && return
+  command -v cmake >/dev/null && command -v g++ >/dev/null || { echo "there is no cmake, or no g++"; return 1; }
+  rm -rf "$dir" && mkdir -p "$dir" && echo '{"private":true}' >"$dir/package.json" &&
+    timeout 110 npm install --prefix "$dir" --no-audit --no-fund --foreground-scripts "aws-lambda-ric@${dir##*-}" &&
+    [[ -f $dir/$native ]]
+}
+
+install_lambda_emulator() { # install_lambda_emulator FILE WHEEL SCRATCH
+  local file=$1 wheel=$2 scratch=$3 name=${1##*/} version
+  [[ -x $file ]] && return
+  version=${wheel#*-} version=${version%%-*}
+  mkdir -p "$scratch" "${file%/*}" &&
+    timeout 60 python3 -m pip download --quiet --no-deps --only-binary=:all: --dest "$scratch" "aws-sam-cli==$version" &&
+    python3 -m zipfile -e "$scratch/$wheel" "$scratch" &&
+    chmod +x "$scratch/samcli/local/rapid/$name" && mv "$scratch/samcli/local/rapid/$name" "$file"
 }
 
 free_port() {

@@ -1,12 +1,14 @@
 // `npm run build:lambda`: the function as one file, and the zip that is deployed. The same sources give the same bytes.
 //
-// AWS's SDK stays outside: Lambda's Node runtimes have it on board.
+// AWS's SDK stays outside: Lambda's Node runtimes have it on board. Google's they have not: `npm run build:lambda -- --gcs`
+// puts it in, for a log on Google Cloud Storage. It is part of the file, but runs only where that storage is used.
 
 import { build, type Plugin } from "esbuild";
 import { zipSync } from "fflate";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
 import { VERSION } from "../src/runtimes/node/version.ts";
 
 export interface BuiltFunction {
@@ -19,6 +21,9 @@ export interface BuiltFunction {
 
 const ENTRY = fileURLToPath(new URL("index.ts", import.meta.url));
 
+const REQUIRE =
+  'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);';
+
 /** The version is read from package.json, which is not beside a bundle. */
 const withoutPackageFile: Plugin = {
   name: "version",
@@ -29,7 +34,12 @@ const withoutPackageFile: Plugin = {
   },
 };
 
-export async function buildFunction(dir: string): Promise<BuiltFunction> {
+export interface BuildOptions {
+  /** With `@google-cloud/storage`. */
+  readonly gcs?: boolean;
+}
+
+export async function buildFunction(dir: string, { gcs = false }: BuildOptions = {}): Promise<BuiltFunction> {
   const file = join(dir, "index.mjs");
   await mkdir(dir, { recursive: true });
   await build({
@@ -42,7 +52,9 @@ export async function buildFunction(dir: string): Promise<BuiltFunction> {
     platform: "node",
     format: "esm",
     target: "node22",
-    external: ["@aws-sdk/*", "@google-cloud/storage"],
+    external: ["@aws-sdk/*", ...(gcs ? [] : ["@google-cloud/storage"])],
+    // Google's SDK is CommonJS, and asks for Node's own modules by a function that such modules have.
+    ...(gcs ? { banner: { js: REQUIRE } } : {}),
     plugins: [withoutPackageFile],
     logLevel: "warning",
   });
@@ -56,7 +68,8 @@ export async function buildFunction(dir: string): Promise<BuiltFunction> {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
-  const { file, fileBytes, zip, zipBytes } = await buildFunction("dist/lambda");
+  const { values } = parseArgs({ options: { gcs: { type: "boolean", default: false } } });
+  const { file, fileBytes, zip, zipBytes } = await buildFunction("dist/lambda", values);
   const kib = (bytes: number): string => `${(bytes / 1024).toFixed(1)} KiB`;
   console.log(`${file}  ${kib(fileBytes)}\n${zip}  ${kib(zipBytes)}`);
 }

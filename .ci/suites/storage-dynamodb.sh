@@ -12,5 +12,3 @@ check "three members are killed and paused, and nothing acknowledged is lost" \
   node test/blackbox/cluster-kill.ts --seconds=30 "--storage=dynamodb://engine/cluster?endpoint=$DYNAMODB_ENDPOINT"
 check "a member beside the others copies a snapshot by its name, one elsewhere is sent its bytes" \
   node test/blackbox/storage-snapshot-by-name.ts "--storage=dynamodb://engine/by-name?endpoint=$DYNAMODB_ENDPOINT"
-check "a function before a node, both frozen or killed at times, sees every acknowledged write in the store" \
-  node test/blackbox/lambda-front.ts "--storage=dynamodb://engine/lambda?endpoint=$DYNAMODB_ENDPOINT&createTable=true"

@@ -11,5 +11,3 @@ check "three members on versitygw are killed and paused, and nothing acknowledge
   node test/blackbox/cluster-kill.ts --server=versitygw --seconds=20
 check "a member beside the others copies a snapshot by its name, one elsewhere is sent its bytes" \
   node test/blackbox/storage-snapshot-by-name.ts --server=versitygw
-check "a function before a node, both frozen or killed at times, sees every acknowledged write in the store" \
-  node test/blackbox/lambda-front.ts --server=versitygw

@@ -17,7 +17,9 @@ export async function makeGcsClient({ endpoint }: GcsObjectStoreOptions): Promis
     sdk = await import("@google-cloud/storage");
   } catch (cause) {
     throw new EngineError("invalidConfig", {
-      detail: "storage on GCS needs the package @google-cloud/storage: npm install @google-cloud/storage",
+      detail:
+        "storage on GCS needs the package @google-cloud/storage: npm install @google-cloud/storage, " +
+        "and for a function on AWS Lambda: npm run build:lambda -- --gcs",
       cause,
     });
   }

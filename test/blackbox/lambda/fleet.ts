@@ -1,4 +1,5 @@
-import { Environment, type FunctionOptions } from "./environment.ts";
+import { Environment } from "./environment.ts";
+import type { FunctionOptions } from "./function-host.ts";
 
 /**
  * A function with as many environments as there are invocations at the same time, as Lambda has them: a free one is
@@ -51,7 +52,7 @@ export class Fleet {
   async killAll(): Promise<void> {
     const all = this.#environments;
     this.#environments = [];
-    await Promise.all(all.map((environment) => environment.close()));
+    await Promise.all(all.map((environment) => environment.kill()));
   }
 
   async #obtain(): Promise<Environment> {

@@ -15,9 +15,10 @@ import { s3ObjectStore } from "../../../src/adapters/s3/index.ts";
 import { clientToken } from "../../../src/runtimes/lambda/client-token.ts";
 import { frontHandler, type LambdaHandler } from "../../../src/runtimes/lambda/index.ts";
 import type { DoubleRequest } from "../../adapters/object-store/protocol-double.ts";
+import { GCS_DOUBLE_BUCKET, startGcsDouble } from "../../adapters/object-store/gcs-double.ts";
 import { S3_DOUBLE_BUCKET, startS3Double } from "../../adapters/object-store/s3-double.ts";
 import { AWS_ENV, startGroup } from "./group.ts";
-import { invoke, TOKEN } from "./invocation.ts";
+import { invoke, TOKEN, urlEvent } from "./invocation.ts";
 import { parsePlainYaml, type Plain } from "./plain-yaml.ts";
 
 let dir: string;
@@ -46,6 +47,32 @@ describe("the bundled function", () => {
     await rm(elsewhere, { recursive: true });
     // No SDK has come along.
     expect(built.fileBytes).toBeLessThan(1_000_000);
+  });
+
+  it("is larger by Google's SDK when it is to have it, and then needs nothing beside it", async () => {
+    const server = await startGcsDouble();
+    const elsewhere = await mkdtemp(join(tmpdir(), "d-engine-lambda-"));
+    const withSdk = await buildFunction(elsewhere, { gcs: true });
+    expect(withSdk.fileBytes).toBeGreaterThan(built.fileBytes + 100_000);
+    const event = (method: string): string =>
+      JSON.stringify(urlEvent("/kv/a", { method, headers: { authorization: `Bearer ${TOKEN}` } }));
+    const script = `
+      const { node } = await import(${JSON.stringify(pathToFileURL(withSdk.file).href)});
+      const context = { getRemainingTimeInMillis: () => 10000 };
+      const answers = [await node(${event("PUT")}, context), await node(${event("GET")}, context)];
+      console.log(JSON.stringify(answers.map(({ statusCode }) => statusCode)));
+      process.exit(0);`;
+    const env = {
+      D_ENGINE_STORAGE: `gs://${GCS_DOUBLE_BUCKET}/p?endpoint=${server.endpoint}`,
+      D_ENGINE_CLIENT_TOKEN: TOKEN,
+      ETCD_NAME: "n1",
+      ETCD_LOG_LEVEL: "error",
+    };
+    const args = ["--input-type=module", "--eval", script];
+    const { stdout } = await promisify(execFile)(process.execPath, args, { env, cwd: elsewhere });
+    expect(stdout).toContain("[200,200]");
+    await rm(elsewhere, { recursive: true });
+    await server.stop();
   });
 
   it("answers an event in a process of its own, from the store and from a node", async () => {
@@ -79,13 +106,14 @@ describe("the bundled function", () => {
   });
 });
 
-const template = parsePlainYaml(
-  await readFile(new URL("../../../lambda/template.yaml", import.meta.url), "utf8"),
-);
+const templateOf = async (name: string): Promise<Plain> =>
+  parsePlainYaml(await readFile(new URL(`../../../lambda/${name}`, import.meta.url), "utf8"));
+const template = await templateOf("template.yaml");
+const alone = await templateOf("alone.yaml");
 
 /** What stands there, by its path. */
-function at(path: string): Plain {
-  let found: Plain = template;
+function at(path: string, within: Plain = template): Plain {
+  let found: Plain = within;
   for (const key of path.split(".")) {
     found = (found as Readonly<Record<string, Plain>>)[key] ?? "";
   }
@@ -93,8 +121,8 @@ function at(path: string): Plain {
 }
 
 /** Every action that is allowed there, of one service. */
-function actionsIn(path: string, service: string): string[] {
-  const found = JSON.stringify(at(path)).match(new RegExp(`(?<="|,)${service}:[A-Za-z]+(?=")`, "g"));
+function actionsIn(path: string, service: string, within: Plain = template): string[] {
+  const found = JSON.stringify(at(path, within)).match(new RegExp(`(?<="|,)${service}:[A-Za-z]+(?=")`, "g"));
   return [...new Set(found)].toSorted();
 }
 
@@ -110,7 +138,12 @@ describe("the template", () => {
     expect(at("Resources.Front.Properties.Environment.Variables")).toHaveProperty(
       "D_ENGINE_CLIENT_TOKEN_SECRET",
     );
-    expect(JSON.stringify(template)).not.toContain('D_ENGINE_CLIENT_TOKEN"');
+    expect(at("Resources.Node.Properties", alone)).toMatchObject({
+      CodeUri: "../dist/lambda/function.zip",
+      Handler: "index.node",
+      Environment: { Variables: { D_ENGINE_CLIENT_TOKEN_SECRET: { Ref: "TokenSecret" } } },
+    });
+    expect(JSON.stringify([template, alone])).not.toContain('D_ENGINE_CLIENT_TOKEN"');
   });
 
   it("refers to nothing that is not there", () => {
@@ -170,6 +203,7 @@ describe("the template", () => {
     await store.putIfMatch("a", new Uint8Array(1), "v");
     await store.delete(["a"]);
     expect(actions()).toEqual(actionsIn("Resources.NodeTablePolicy", "dynamodb"));
+    expect(actions()).toEqual(actionsIn("Resources.Node", "dynamodb", alone));
   });
 
   it("allows what the token's secret takes", async () => {
@@ -190,7 +224,12 @@ describe("the template", () => {
     const sdk = { SecretsManagerClient, GetSecretValueCommand };
     expect(await clientToken(source, () => Promise.resolve(sdk))).toBe(TOKEN);
     expect(asked).toEqual([new GetSecretValueCommand({ SecretId: "arn:of-a-secret" })]);
-    expect(actionsIn("Resources.Front", "secretsmanager")).toEqual(["secretsmanager:GetSecretValue"]);
+    for (const actions of [
+      actionsIn("Resources.Front", "secretsmanager"),
+      actionsIn("Resources.Node", "secretsmanager", alone),
+    ]) {
+      expect(actions).toEqual(["secretsmanager:GetSecretValue"]);
+    }
   });
 });
 

@@ -53,11 +53,13 @@ export async function invoke(
   invocation: Invocation = {},
 ): Promise<Answer> {
   const given = { headers: { authorization: `Bearer ${TOKEN}` }, ...invocation };
-  const call = handler as (event: object, context: object) => Promise<BufferedResult>;
-  const { statusCode, headers, body, isBase64Encoded } = await call(
-    urlEvent(target, given),
-    contextOf(given),
-  );
+  const call = handler as (event: object, context: object) => Promise<unknown>;
+  return answerOf(await call(urlEvent(target, given), contextOf(given)));
+}
+
+/** Of what a handler returns that answers in one piece. */
+export function answerOf(result: unknown): Answer {
+  const { statusCode, headers, body, isBase64Encoded } = result as BufferedResult;
   return {
     status: statusCode,
     headers: headers ?? {},
