@@ -31,6 +31,7 @@ export type ErrorCode =
   | "invalidSortOption"
   | "badMemberUrls"
   | "requestTooLarge"
+  | "rangeTooLarge"
   | "compacted"
   | "futureRevision"
   | "revisionNotReached"
@@ -122,6 +123,11 @@ export const ERRORS: Readonly<Record<ErrorCode, readonly [GrpcCode, string]>> = 
   invalidSortOption: [3, "etcdserver: invalid sort option"],
   badMemberUrls: [3, "etcdserver: given member URLs are invalid"],
   requestTooLarge: [3, "etcdserver: request is too large"],
+  // etcd leaves it to the client what it can receive; a process of ours that builds too much is lost to everybody.
+  rangeTooLarge: [
+    3,
+    "d-engine: the answer is too large; set a limit and read page by page, or use RangeStream",
+  ],
   compacted: [11, "etcdserver: mvcc: required revision has been compacted"],
   futureRevision: [11, "etcdserver: mvcc: required revision is a future revision"],
   // Of a copy that is brought up to date now and then (ours)

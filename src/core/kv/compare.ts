@@ -2,6 +2,7 @@ import { compareBytes } from "../bytes/index.ts";
 import { assertNever } from "../errors/index.ts";
 import { isSingleKey, keyRange } from "./key.ts";
 import type { Keyspace } from "./keyspace.ts";
+import type { ReadBudget } from "./read-budget.ts";
 import { NO_RECORD } from "./record-heap.ts";
 import type { RecordHandle, RecordHeap } from "./record-heap.ts";
 import type { Compare, CompareResult } from "./types.ts";
@@ -10,8 +11,10 @@ import type { Compare, CompareResult } from "./types.ts";
  * Whether a transaction's condition holds in the present state. With a range it must hold for every key in it. A
  * range without keys, or a missing key, counts as one key whose numbers are all 0 and which has no value, so that
  * every condition on its value is false (etcd: applyCompare).
+ *
+ * @throws what the budget refuses with.
  */
-export function holds(keyspace: Keyspace, compare: Compare): boolean {
+export function holds(keyspace: Keyspace, compare: Compare, budget: ReadBudget): boolean {
   const revision = keyspace.readRevision;
   if (isSingleKey(compare.rangeEnd)) {
     return holdsFor(compare, keyspace.heap, keyspace.get(compare.key, revision));
@@ -20,6 +23,8 @@ export function holds(keyspace: Keyspace, compare: Compare): boolean {
   let all = true;
   keyspace.scan(keyRange(compare.key, compare.rangeEnd!), revision, (handle) => {
     seen = true;
+    const compared = compare.target === "value" ? compare.value.length : 0;
+    budget.lookInto(Math.min(compared, keyspace.heap.valueLength(handle)));
     all = holdsFor(compare, keyspace.heap, handle);
     return all;
   });

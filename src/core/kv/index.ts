@@ -38,7 +38,7 @@ export { KvStore } from "./kv-store.ts";
 export type { KvSnapshot } from "./kv-snapshot.ts";
 export type { KvEntry, KvRestorer } from "./kv-store.ts";
 export type { Lease } from "./lease-table.ts";
-export { MAX_LEASE_TTL_SECONDS } from "./limits.ts";
+export { MAX_LEASE_TTL_SECONDS, MAX_TXN_READ_BYTES, MAX_TXN_READ_KEYS } from "./limits.ts";
 export { fingerprintOf } from "./idempotency.ts";
 export type { PageLimits, RangePage } from "./range.ts";
 export type { StateHasher } from "./state-hash.ts";

@@ -34,6 +34,13 @@ export interface KeyspaceView {
   readonly alarms: readonly Alarm[];
 }
 
+/** A part of a range's count. */
+export interface CountedPart {
+  readonly count: number;
+  /** Null at the end. */
+  readonly next: Uint8Array | null;
+}
+
 /** The version that a reader at `revision` sees of a key, given its newest; NO_RECORD when the key was not there. */
 export function visibleAt(heap: RecordHeap, newest: RecordHandle, revision: Revision): RecordHandle {
   let handle = newest;
@@ -104,22 +111,32 @@ export class Keyspace {
   count(range: KeyRange, revision: Revision): number {
     const present = this.tree.count(range);
     if (revision >= this.readRevision) return present;
-    const since = this.log.find((handle) => this.heap.modRevision(handle) > revision);
+    const since = this.#positionAfter(revision);
     // How many keys there are to look at is found by looking at them.
-    return this.#countByScan(range, revision, this.log.end - since) ?? present - this.#grownBy(range, since);
+    const { count, next } = this.countPart(range, revision, this.log.end - since);
+    return next === null ? count : present - this.#grownBy(range, since);
   }
 
-  /** Null when there are more than `maxKeys` to look at. */
-  #countByScan({ from, to }: KeyRange, revision: Revision, maxKeys: number): number | null {
+  /** Number of changes after a revision that can be read, those of the open transaction included. */
+  changesSince(revision: Revision): number {
+    return this.log.end - this.#positionAfter(revision);
+  }
+
+  #positionAfter(revision: Revision): number {
+    return this.log.find((handle) => this.heap.modRevision(handle) > revision);
+  }
+
+  /** Counts up to `maxKeys` of the range, whether they were there or not; `next` is where the rest begins. */
+  countPart(range: KeyRange, revision: Revision, maxKeys: number): CountedPart {
     const cursor = this.tree.cursor();
     let count = 0;
     let left = maxKeys;
-    for (let more = cursor.seek(from); more; more = cursor.next()) {
-      if (to !== null && this.heap.compareKey(cursor.entry, to) >= 0) break;
-      if (left-- === 0) return null;
+    for (let more = cursor.seek(range.from); more; more = cursor.next()) {
+      if (range.to !== null && this.heap.compareKey(cursor.entry, range.to) >= 0) break;
+      if (left-- === 0) return { count, next: this.heap.keyCopy(cursor.entry) };
       if (visibleAt(this.heap, cursor.entry, revision) !== NO_RECORD) count++;
     }
-    return count;
+    return { count, next: null };
   }
 
   /** How many keys of the range the changes from a position on have brought, those that they took away subtracted. */

@@ -7,7 +7,7 @@ import { Compactor } from "./compaction.ts";
 import { History } from "./history.ts";
 import { nameOf } from "./idempotency.ts";
 import type { KeyRange } from "./key.ts";
-import { Keyspace } from "./keyspace.ts";
+import { type CountedPart, Keyspace } from "./keyspace.ts";
 import { hashAll, KeyspaceSnapshot } from "./kv-snapshot.ts";
 import type { KvSnapshot } from "./kv-snapshot.ts";
 import { executeLeaseExpire, executeLeaseGrant, executeLeaseRevoke, leaseKeys } from "./lease-commands.ts";
@@ -15,6 +15,8 @@ import type { Lease } from "./lease-table.ts";
 import { checkReadRevision, executeRange, readPage } from "./range.ts";
 import type { PageLimits, RangePage } from "./range.ts";
 import { decodeResult } from "./result-codec.ts";
+import { MAX_TXN_READ_KEYS } from "./limits.ts";
+import { ReadBudget, UNLIMITED } from "./read-budget.ts";
 import { SnapshotReader } from "./snapshot-reader.ts";
 import { StateHasher } from "./state-hash.ts";
 import { Refused, executeDeleteRange, executePut, executeTxn } from "./txn.ts";
@@ -57,7 +59,7 @@ const COMPACTED_KEYS_PER_COMMAND = 8;
 /** What is done even where something is corrupt. A lease must end: somebody waits for what it holds. */
 const GO_ON: ReadonlySet<KvCommand["type"]> = new Set(["alarm", "auth", "leaseExpire"]);
 /** What keeps a write from being done now, and not for ever: its name stays free, so that it can be tried again. */
-const PASSING: ReadonlySet<KvErrorCode> = new Set(["noSpace", "corrupt", "tooManyLeases"]);
+const PASSING: ReadonlySet<KvErrorCode> = new Set(["noSpace", "corrupt", "tooManyLeases", "rangeTooLarge"]);
 
 /**
  * etcd's key-value store: multi-version, ordered by key, all in memory. Deterministic: the same commands in the same
@@ -163,11 +165,28 @@ export class KvStore {
   /**
    * Reads the present state, or that of an earlier revision. The request must have passed `validateRange`.
    *
+   * @param maxBytes most that it may be answered, as size.ts counts keys and values.
+   * @throws EngineError `compacted`, `futureRevision`, `rangeTooLarge`.
+   */
+  range(request: RangeRequest, maxBytes: number = Infinity): RangeResponse {
+    this.#requireReadable(request.revision ?? 0);
+    return executeRange(this.#keyspace, request, budgetOfRead(Infinity, maxBytes));
+  }
+
+  /** Number of changes after a revision: what it takes to count as of then. @throws EngineError `compacted`. */
+  changesSince(revision: Revision): number {
+    this.#requireReadable(revision);
+    return this.#keyspace.changesSince(revision);
+  }
+
+  /**
+   * The count of a range as of an earlier revision, in parts. Each looks at `maxKeys` keys at most.
+   *
    * @throws EngineError `compacted`, `futureRevision`.
    */
-  range(request: RangeRequest): RangeResponse {
-    this.#requireReadable(request.revision ?? 0);
-    return executeRange(this.#keyspace, request);
+  countPart(range: KeyRange, revision: Revision, maxKeys: number): CountedPart {
+    this.#requireReadable(revision);
+    return this.#keyspace.countPart(range, revision, maxKeys);
   }
 
   /**
@@ -183,11 +202,12 @@ export class KvStore {
   /**
    * Runs a transaction that only reads on the present state. The request must have passed `validateTxn`.
    *
-   * @throws EngineError `compacted`, `futureRevision`.
+   * @param maxBytes as for `range`.
+   * @throws EngineError `compacted`, `futureRevision`, `rangeTooLarge`.
    */
-  readTxn(request: TxnRequest): TxnResponse {
+  readTxn(request: TxnRequest, maxBytes: number = Infinity): TxnResponse {
     assert(isReadOnly(request), "a transaction that writes is run as a read");
-    return executeTxn(this.#keyspace, request);
+    return executeTxn(this.#keyspace, request, budgetOfRead(MAX_TXN_READ_KEYS, maxBytes));
   }
 
   /**
@@ -267,7 +287,7 @@ export class KvStore {
   #once({ key: given, fingerprint, forgetTo, command }: OnceCommand, caller: Caller): KvResult {
     const { writes } = this.#keyspace;
     // Users have their names each for themselves: nobody learns what another's write gave, or stands in its way.
-    const key = caller.type === "user" ? nameOf(caller.name, given) : given;
+    const key = caller.type === "user" && this.auth.isEnabled ? nameOf(caller.name, given) : given;
     writes.forget(forgetTo);
     const known = writes.find(key, fingerprint);
     if (known === undefined) {
@@ -296,17 +316,17 @@ export class KvStore {
     this.#heedAlarms(command);
     switch (command.type) {
       case "put": {
-        const response = executePut(keyspace, command.request);
+        const response = executePut(keyspace, command.request, UNLIMITED);
         keyspace.commit();
         return { type: "put", response, revision: keyspace.revision };
       }
       case "deleteRange": {
-        const response = executeDeleteRange(keyspace, command.request);
+        const response = executeDeleteRange(keyspace, command.request, budgetOfWrite());
         keyspace.commit();
         return { type: "deleteRange", response, revision: keyspace.revision };
       }
       case "txn": {
-        const response = executeTxn(keyspace, command.request);
+        const response = executeTxn(keyspace, command.request, budgetOfWrite());
         keyspace.commit();
         return { type: "txn", response, revision: keyspace.revision };
       }
@@ -360,6 +380,17 @@ export class KvStore {
   #refusal(code: KvErrorCode): KvResult {
     return { type: "error", code, revision: this.#keyspace.revision };
   }
+}
+
+function budgetOfRead(maxKeys: number, maxBytes: number): ReadBudget {
+  const detail =
+    maxKeys === Infinity ? `${maxBytes} bytes` : `${maxBytes} bytes, or a look at ${maxKeys} keys`;
+  return new ReadBudget(maxKeys, maxBytes, () => new EngineError("rangeTooLarge", { detail }));
+}
+
+/** The same on all members. */
+function budgetOfWrite(): ReadBudget {
+  return ReadBudget.ofTxn(() => new Refused("rangeTooLarge"));
 }
 
 type DirectCommand = Exclude<KvCommand, { readonly type: "once" | "as" }>;

@@ -2,6 +2,7 @@ import { compareBytes } from "../bytes/index.ts";
 import { isSingleKey, keyRange } from "./key.ts";
 import type { KeyRange } from "./key.ts";
 import type { Keyspace } from "./keyspace.ts";
+import type { ReadBudget } from "./read-budget.ts";
 import { NO_RECORD } from "./record-heap.ts";
 import type { RecordHandle, RecordHeap } from "./record-heap.ts";
 import type { KeyValue, RangeRequest, RangeResponse, Revision, SortTarget } from "./types.ts";
@@ -19,12 +20,14 @@ export function checkReadRevision(
 /**
  * etcd's Range, on a revision that was checked before. Filters and sorting come after the scan and the limit after
  * them, except that keys in their natural order are never read beyond the limit (etcd: server/etcdserver/txn/range.go).
+ *
+ * @throws what the budget refuses with, before the answer is built.
  */
-export function executeRange(keyspace: Keyspace, request: RangeRequest): RangeResponse {
+export function executeRange(keyspace: Keyspace, request: RangeRequest, budget: ReadBudget): RangeResponse {
   const revision = (request.revision ?? 0) > 0 ? request.revision! : keyspace.readRevision;
   const limit = Math.max(request.limit ?? 0, 0);
   const keep = request.countOnly ? 0 : limit === 0 || !keepsScanOrder(request) ? Infinity : limit + 1;
-  const { found, count } = collect(keyspace, request, revision, keep);
+  const { found, count } = collect(keyspace, request, revision, keep, budget);
   if (request.countOnly) return { kvs: [], more: false, count };
 
   const { heap } = keyspace;
@@ -34,6 +37,7 @@ export function executeRange(keyspace: Keyspace, request: RangeRequest): RangeRe
   const more = chosen.length > most;
   if (more) chosen.length = most;
   const withValues = request.keysOnly !== true;
+  for (const handle of chosen) budget.answer(heap, handle, withValues);
   return { kvs: chosen.map((handle) => heap.toKeyValue(handle, withValues)), more, count };
 }
 
@@ -90,27 +94,29 @@ function collect(
   request: RangeRequest,
   revision: Revision,
   keep: number,
+  budget: ReadBudget,
 ): { found: RecordHandle[]; count: number } {
   const found: RecordHandle[] = [];
-  let count = 0;
   if (isSingleKey(request.rangeEnd)) {
     const handle = keyspace.get(request.key, revision);
-    if (handle !== NO_RECORD) {
-      count = 1;
-      if (keep > 0) found.push(handle);
-    }
-    return { found, count };
+    if (handle === NO_RECORD) return { found, count: 0 };
+    if (keep > 0) found.push(handle);
+    return { found, count: 1 };
   }
   const range = keyRange(request.key, request.rangeEnd!);
   if (keep > 0) {
     keyspace.scan(range, revision, (handle) => {
+      budget.look(1);
       found.push(handle);
       return found.length < keep;
     });
   }
   // With fewer there are no more.
   const isWhole = found.length < keep || (request.withoutCount === true && keep > 0);
-  return { found, count: isWhole ? found.length : keyspace.count(range, revision) };
+  if (isWhole) return { found, count: found.length };
+  const count = keyspace.count(range, revision);
+  budget.look(Math.min(count, keyspace.changesSince(revision)));
+  return { found, count };
 }
 
 /** Whether the first keys of the scan are those that a limit keeps. */

@@ -4,7 +4,12 @@ import type { RememberedWrite } from "./idempotency.ts";
 import { FINGERPRINT_LENGTH, isFingerprint, isRememberedName } from "./idempotency.ts";
 import type { Lease } from "./lease-table.ts";
 import { MAX_AUTH_NAME_BYTES } from "./auth/types.ts";
-import { MAX_IDEMPOTENCY_KEY_LENGTH, MAX_LEASE_TTL_MS, MAX_REMEMBERED_RESULT_BYTES } from "./limits.ts";
+import {
+  MAX_COUNTER,
+  MAX_IDEMPOTENCY_KEY_LENGTH,
+  MAX_LEASE_TTL_MS,
+  MAX_REMEMBERED_RESULT_BYTES,
+} from "./limits.ts";
 import { decodeResult } from "./result-codec.ts";
 import { NO_RECORD } from "./record-heap.ts";
 import type { NewRecord, RecordHandle, RecordHeap } from "./record-heap.ts";
@@ -87,7 +92,7 @@ export function readRecord(reader: ByteReader): NewRecord {
   const createRevision = reader.uint();
   const version = reader.uint();
   const lease = flags === LEASE ? reader.i64() : 0n;
-  if (createRevision < 2 || createRevision > modRevision || version < 1) {
+  if (createRevision < 2 || createRevision > modRevision || version < 1 || version > MAX_COUNTER) {
     reader.fail("a key's counters contradict each other");
   }
   return { key, value: reader.bytes(), modRevision, createRevision, version, lease, older: NO_RECORD };

@@ -4,6 +4,7 @@ import { readAuthHead, readRole, readUser } from "./auth/auth-codec.ts";
 import type { AuthState } from "./auth/auth-store.ts";
 import type { Role, User } from "./auth/types.ts";
 import { readAlarms } from "./alarm-codec.ts";
+import { MAX_COUNTER } from "./limits.ts";
 import { FIRST_REVISION, Keyspace } from "./keyspace.ts";
 import { NO_RECORD } from "./record-heap.ts";
 import type { NewRecord, RecordHandle } from "./record-heap.ts";
@@ -134,12 +135,13 @@ export class SnapshotReader {
     if (this.#version < VERSION_WITHOUT_LEASES || this.#version > SNAPSHOT_VERSION) {
       reader.fail(`unknown version ${this.#version}`);
     }
-    this.#revision = reader.uint();
+    this.#revision = readCounter(reader);
     const compactRevision = reader.uint();
     if (this.#revision < FIRST_REVISION || compactRevision > this.#revision) {
       reader.fail(`revision ${this.#revision}, compacted ${compactRevision}`);
     }
     if (this.#version > VERSION_WITHOUT_USERS) this.#authHead = readAuthHead(reader);
+    if ((this.#authHead?.revision ?? 0) > MAX_COUNTER) reader.fail("a counter that is about to run out");
     if (this.#version > VERSION_WITHOUT_ALARMS) this.#addAlarms(reader);
     this.#keyspace.compactRevision = compactRevision;
     this.#lastModRevision = Math.max(compactRevision - 1, FIRST_REVISION);
@@ -222,13 +224,13 @@ export class SnapshotReader {
   #readLeaseCounts(reader: ByteReader): void {
     const { leases } = this.#keyspace;
     if (reader.uint() !== leases.size) reader.fail("leases are missing");
-    if (!leases.restoreSerial(reader.uint())) reader.fail("leases contradict each other");
+    if (!leases.restoreSerial(readCounter(reader))) reader.fail("leases contradict each other");
   }
 
   #readWriteCounts(reader: ByteReader): void {
     const { writes } = this.#keyspace;
     if (reader.uint() !== writes.size) reader.fail("named writes are missing");
-    if (!writes.restoreSerial(reader.uint())) reader.fail("named writes contradict each other");
+    if (!writes.restoreSerial(readCounter(reader))) reader.fail("named writes contradict each other");
   }
 
   #readUserCounts(reader: ByteReader): void {
@@ -243,6 +245,13 @@ export class SnapshotReader {
 }
 
 const BEFORE_CHANGES: ReadonlySet<string> = new Set(["leases", "writes", "auth", "base"]);
+
+/** What is counted on from when the state is restored. */
+function readCounter(reader: ByteReader): number {
+  const counter = reader.uint();
+  if (counter > MAX_COUNTER) reader.fail("a counter that is about to run out");
+  return counter;
+}
 
 function addByName<T extends { readonly name: string }>(items: T[], item: T, reader: ByteReader): void {
   const last = items.at(-1);

@@ -3,11 +3,13 @@ import { holds } from "./compare.ts";
 import { isSingleKey, keyRange } from "./key.ts";
 import type { Keyspace } from "./keyspace.ts";
 import { checkReadRevision, executeRange } from "./range.ts";
+import type { ReadBudget } from "./read-budget.ts";
 import { NO_RECORD } from "./record-heap.ts";
 import type { RecordHandle } from "./record-heap.ts";
 import type {
   DeleteRangeRequest,
   DeleteRangeResponse,
+  KeyValue,
   KvErrorCode,
   PutRequest,
   PutResponse,
@@ -42,17 +44,17 @@ type PlannedOp =
  *
  * @throws Refused; the caller rolls back.
  */
-export function executeTxn(keyspace: Keyspace, request: TxnRequest): TxnResponse {
-  const plan = planTxn(keyspace, request);
+export function executeTxn(keyspace: Keyspace, request: TxnRequest, budget: ReadBudget): TxnResponse {
+  const plan = planTxn(keyspace, request, budget);
   checkPlan(keyspace, plan);
-  return runPlan(keyspace, plan);
+  return runPlan(keyspace, plan, budget);
 }
 
-function planTxn(keyspace: Keyspace, request: TxnRequest): TxnPlan {
-  const succeeded = request.compare.every((compare) => holds(keyspace, compare));
+function planTxn(keyspace: Keyspace, request: TxnRequest, budget: ReadBudget): TxnPlan {
+  const succeeded = request.compare.every((compare) => holds(keyspace, compare, budget));
   const branch = succeeded ? request.success : request.failure;
   const steps = branch.map((op): PlannedOp =>
-    op.type === "txn" ? { type: "txn", plan: planTxn(keyspace, op.request) } : op,
+    op.type === "txn" ? { type: "txn", plan: planTxn(keyspace, op.request, budget) } : op,
   );
   return { succeeded, steps };
 }
@@ -74,21 +76,21 @@ function checkSteps(plan: TxnPlan, check: (step: PlannedOp) => void): void {
   }
 }
 
-function runPlan(keyspace: Keyspace, plan: TxnPlan): TxnResponse {
-  const responses = plan.steps.map((step) => runStep(keyspace, step));
+function runPlan(keyspace: Keyspace, plan: TxnPlan, budget: ReadBudget): TxnResponse {
+  const responses = plan.steps.map((step) => runStep(keyspace, step, budget));
   return { succeeded: plan.succeeded, responses, revision: keyspace.readRevision };
 }
 
-function runStep(keyspace: Keyspace, step: PlannedOp): ResponseOp {
+function runStep(keyspace: Keyspace, step: PlannedOp, budget: ReadBudget): ResponseOp {
   switch (step.type) {
     case "range":
-      return { type: "range", response: executeRange(keyspace, step.request) };
+      return { type: "range", response: executeRange(keyspace, step.request, budget) };
     case "put":
-      return { type: "put", response: executePut(keyspace, step.request) };
+      return { type: "put", response: executePut(keyspace, step.request, budget) };
     case "deleteRange":
-      return { type: "deleteRange", response: executeDeleteRange(keyspace, step.request) };
+      return { type: "deleteRange", response: executeDeleteRange(keyspace, step.request, budget) };
     case "txn":
-      return { type: "txn", response: runPlan(keyspace, step.plan) };
+      return { type: "txn", response: runPlan(keyspace, step.plan, budget) };
     default:
       return assertNever(step, "operation");
   }
@@ -123,11 +125,15 @@ function checkLease({ leases }: Keyspace, { lease = 0n, ttlMs = 0 }: PutRequest)
 }
 
 /** @throws Refused before any effect of its own. */
-export function executePut(keyspace: Keyspace, request: PutRequest): PutResponse {
+export function executePut(keyspace: Keyspace, request: PutRequest, budget: ReadBudget): PutResponse {
   const { heap } = keyspace;
   // Again inside a transaction: a deletion that came earlier in it may have taken the key away.
   const previous = checkPut(keyspace, request);
-  const prevKv = request.prevKv && previous !== NO_RECORD ? heap.toKeyValue(previous) : null;
+  let prevKv: KeyValue | null = null;
+  if (request.prevKv && previous !== NO_RECORD) {
+    budget.answer(heap, previous, true);
+    prevKv = heap.toKeyValue(previous);
+  }
   const value = request.ignoreValue ? heap.valueView(previous) : (request.value ?? NOTHING);
   const lease = request.ignoreLease ? heap.lease(previous) : (request.lease ?? 0n);
   if ((request.ttlMs ?? 0) > 0) {
@@ -139,9 +145,15 @@ export function executePut(keyspace: Keyspace, request: PutRequest): PutResponse
   return prevKv === null ? NO_PREVIOUS : { prevKv };
 }
 
-export function executeDeleteRange(keyspace: Keyspace, request: DeleteRangeRequest): DeleteRangeResponse {
+/** @throws what the budget refuses with, before any effect of its own. */
+export function executeDeleteRange(
+  keyspace: Keyspace,
+  request: DeleteRangeRequest,
+  budget: ReadBudget,
+): DeleteRangeResponse {
   const { heap } = keyspace;
   const found = deletedBy(keyspace, request);
+  if (request.prevKv) for (const handle of found) budget.answer(heap, handle, true);
   const prevKvs = request.prevKv ? found.map((handle) => heap.toKeyValue(handle)) : [];
   for (const handle of found) keyspace.delete(heap.keyView(handle));
   return { deleted: found.length, prevKvs };

@@ -241,6 +241,7 @@ export type KvErrorCode =
   | "corrupt"
   | "compacted"
   | "futureRevision"
+  | "rangeTooLarge"
   | "idempotencyKeyReused"
   | "resultNotKept"
   | "malformed"

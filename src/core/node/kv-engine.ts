@@ -44,10 +44,11 @@ import type {
   WithReplay,
   WriteOptions,
 } from "./engine.ts";
+import { countInTurns, readCounted } from "./count-in-turns.ts";
 import { KvStateMachine } from "./kv-state-machine.ts";
 import { LeaseOperations } from "./lease-operations.ts";
 import type { NodeOptions } from "./options.ts";
-import type { SnapshotInfo } from "./ports.ts";
+import type { Clock, SnapshotInfo } from "./ports.ts";
 import { Replica } from "./replica.ts";
 import { StateWalks } from "./state-walks.ts";
 import type { SavedLeases } from "./lessor.ts";
@@ -68,7 +69,7 @@ export class KvEngine implements Engine {
   readonly #walks: StateWalks;
   readonly #access: Access;
   readonly auth: AuthOperations;
-  readonly #wallMs: () => number;
+  readonly #clock: Clock;
 
   /** Recovers the node from its stores and starts it. It may be some time until there is a leader: see `ready`. */
   static async start(options: NodeOptions): Promise<KvEngine> {
@@ -81,7 +82,7 @@ export class KvEngine implements Engine {
     this.#machine = machine;
     const { clock, random, logger } = options;
     this.#walks = new StateWalks(machine.store, clock, () => machine.freeCompacted());
-    this.#wallMs = () => clock.wallMs();
+    this.#clock = clock;
     const write = (command: KvCommand, call: CallOptions): Promise<KvResult> =>
       this.#writes.propose(command, call);
     const barrier = (read: ReadOptions): Promise<void> => replica.barrier(read);
@@ -221,7 +222,7 @@ export class KvEngine implements Engine {
     this.#access.requireRoot(options);
     const origin = (): Origin => {
       const { clusterId, nodeId, groupId } = this.replica.identity;
-      const createdMs = Math.max(0, Math.trunc(this.#wallMs()));
+      const createdMs = Math.max(0, Math.trunc(this.#clock.wallMs()));
       return { clusterId, memberId: nodeId, groupId, term: this.replica.term, createdMs };
     };
     return backupOf(this.#walks, origin, (revision) => this.#header(revision), options);
@@ -232,9 +233,13 @@ export class KvEngine implements Engine {
   async range(request: RangeRequest, options: ReadOptions = {}): Promise<RangeResponse & WithHeader> {
     validateRange(request);
     await this.#barrier(options, request.revision ?? 0);
-    this.#access.requireRead(options, { type: "range", request });
     const { store } = this.#machine;
-    return { ...store.range(request), header: this.#header(store.revision) };
+    const permitted = (): void => this.#access.requireRead(options, { type: "range", request });
+    permitted();
+    const counted = await countInTurns(store, this.#clock, request, options.signal);
+    permitted();
+    const response = readCounted(store, request, counted, this.replica.tuning.maxRangeBytes);
+    return { ...response, header: this.#header(store.revision) };
   }
 
   /** @param revision as of which is read: a replica that has not got there asks before it says that nobody has. */
@@ -275,7 +280,10 @@ export class KvEngine implements Engine {
       await this.#barrier(options, highestRevision(request));
       this.#access.requireRead(options, { type: "txn", request });
       const { store } = this.#machine;
-      return { ...store.readTxn(request), header: this.#header(store.revision) };
+      return {
+        ...store.readTxn(request, this.replica.tuning.maxRangeBytes),
+        header: this.#header(store.revision),
+      };
     }
     const result = await this.#writes.propose({ type: "txn", request }, options);
     assert(result.type === "txn", "a transaction is answered as one");

@@ -76,6 +76,12 @@ export interface NodeTuning {
   readonly maxRequestBytes: number;
   readonly maxTxnOps: number;
   /**
+   * Most that a read is answered at once, as the store counts its bytes (64 for each key besides); Infinity: no bound.
+   * More is refused with `rangeTooLarge` before it is built. etcd leaves that to its clients, but an answer of gigabytes
+   * would keep this process from everything else meanwhile.
+   */
+  readonly maxRangeBytes: number;
+  /**
    * Bytes that the key-value store may take, as `EngineStatus.dbSize` counts them; Infinity: as many as there are. A
    * write that would pass it is refused with `noSpace`, and the alarm of that name raised, until it is disarmed.
    */
@@ -96,6 +102,7 @@ export const NODE_DEFAULTS: NodeTuning = {
   snapshotChunkBytes: 512 << 10,
   maxRequestBytes: 1.5 * (1 << 20),
   maxTxnOps: 128,
+  maxRangeBytes: 128 << 20,
   // etcd has 2 GiB on disk. This is memory, of a process that has other uses for it, too.
   quotaBytes: 1 << 30,
   idempotencyWindowMs: 600_000,

@@ -7,8 +7,10 @@ import {
   type KvResult,
   type KvStore,
 } from "../kv/index.ts";
-import type { Logger } from "./ports.ts";
+import type { CallOptions } from "./engine.ts";
+import type { Clock, Logger } from "./ports.ts";
 import type { Replica } from "./replica.ts";
+import { Waiter } from "./waiter.ts";
 
 export interface QuotaHost {
   readonly sizeBytes: () => number;
@@ -30,10 +32,12 @@ const NOT_RAISED = "the store has outgrown its quota, and the alarm could not be
 export class Quota {
   readonly #quotaBytes: number;
   readonly #host: QuotaHost;
+  readonly #clock: Clock;
   #raising: Promise<unknown> | null = null;
 
   /** @param quotaBytes Infinity: none. */
-  constructor(quotaBytes: number, host: QuotaHost) {
+  constructor(quotaBytes: number, host: QuotaHost, clock: Clock) {
+    this.#clock = clock;
     this.#quotaBytes = quotaBytes;
     this.#host = host;
   }
@@ -48,27 +52,46 @@ export class Quota {
    * is. A named write may have been done before, which is known for certain only where it is applied: it goes its way,
    * and is refused there by the alarm unless it has been.
    *
+   * It waits for that no longer than whoever writes; the alarm may still be raised later.
+   *
    * @throws EngineError `noSpace` for one without a name; `proposalDropped` for a named one where the alarm could not be
-   * raised: whatever becomes of that, the write has not been sent.
+   * raised: whatever becomes of that, the write has not been sent. `canceled`.
    */
-  async exceeded(isNamed: boolean): Promise<void> {
+  async exceeded(isNamed: boolean, call: CallOptions): Promise<void> {
     if (!this.#host.isRaised()) {
       // One for all who come meanwhile: refused writes must not fill the log.
       this.#raising ??= this.#host.raise().finally(() => (this.#raising = null));
       // Without a quorum there is no alarm, and no room either.
-      await this.#raising.catch((cause: unknown) => {
+      await this.#waitFor(this.#raising, call).catch((cause: unknown) => {
+        if (cause instanceof EngineError && cause.code === "canceled") throw cause;
         if (isNamed) throw new EngineError("proposalDropped", { detail: NOT_RAISED, cause });
       });
     }
     if (!isNamed) throw new EngineError("noSpace");
   }
+
+  /** @throws EngineError `timeout`, `canceled`; what `raising` fails with. */
+  async #waitFor(raising: Promise<unknown>, { timeoutMs, signal }: CallOptions): Promise<void> {
+    const waiter = new Waiter<void>(Infinity, signal);
+    raising.then(
+      () => waiter.resolve(),
+      (error: unknown) => waiter.reject(error),
+    );
+    const expire = (): void => waiter.fail("timeout");
+    const cancel = timeoutMs === undefined ? null : this.#clock.setTimer(timeoutMs, expire);
+    await waiter.promise.finally(() => cancel?.());
+  }
 }
 
 /** The quota of a member, which raises its alarm on nobody's behalf but its own. */
-export function quotaOf(replica: Replica<KvResult>, store: KvStore, logger: Logger): Quota {
+export function quotaOf(
+  replica: Replica<KvResult>,
+  store: KvStore,
+  { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
+): Quota {
   const { quotaBytes } = replica.tuning;
   const own: Alarm = { type: "noSpace", memberId: replica.nodeId };
-  return new Quota(quotaBytes, {
+  const host: QuotaHost = {
     sizeBytes: () => store.sizeBytes,
     isRaised: () => store.alarms.some(({ type, memberId }) => type === own.type && memberId === own.memberId),
     raise: async () => {
@@ -78,5 +101,6 @@ export function quotaOf(replica: Replica<KvResult>, store: KvStore, logger: Logg
       const command: KvCommand = { type: "as", request: { caller: { type: "trusted" }, command: alarm } };
       await replica.propose(encodeCommand(command));
     },
-  });
+  };
+  return new Quota(quotaBytes, host, clock);
 }

@@ -1,12 +1,15 @@
-import { EngineError } from "../errors/index.ts";
+import { EngineError, type ErrorDetails } from "../errors/index.ts";
 import {
   ANONYMOUS,
   type Caller,
   encodeCommand,
   fingerprintOf,
   type KvCommand,
+  type KvErrorCode,
   type KvResult,
   type KvStore,
+  MAX_TXN_READ_BYTES,
+  MAX_TXN_READ_KEYS,
   requestSize,
   validateCommand,
   validateIdempotencyKey,
@@ -35,7 +38,7 @@ export class Writes {
   constructor(options: WritesOptions) {
     this.#options = options;
     this.#window = new IdempotencyWindow(options.clock, options.replica.tuning.idempotencyWindowMs);
-    this.#quota = quotaOf(options.replica, options.store, options.logger);
+    this.#quota = quotaOf(options.replica, options.store, options);
   }
 
   /** @throws EngineError why it was not done; see `EngineError.maybeApplied`. */
@@ -48,11 +51,11 @@ export class Writes {
     if (requestSize(command) > maxRequestBytes) throw new EngineError("requestTooLarge");
     const complete = withOwnLeases(command, drawLeaseId);
     if (!this.#quota.hasRoomFor(complete) && this.#isPermitted(caller, complete)) {
-      await this.#quota.exceeded(key !== undefined);
+      await this.#quota.exceeded(key !== undefined, call);
     }
     const named = key === undefined ? complete : this.#once(key, complete);
     const result = await replica.propose(encodeCommand(onBehalf(caller, named)), call);
-    if (result.type === "error") throw new EngineError(result.code);
+    if (result.type === "error") throw new EngineError(result.code, whyRefused(result.code));
     return result;
   }
 
@@ -78,6 +81,15 @@ export class Writes {
         throw notNameable("this command");
     }
   }
+}
+
+/** What is bounded for all members alike says here by how much. */
+function whyRefused(code: KvErrorCode): ErrorDetails {
+  return code === "rangeTooLarge"
+    ? {
+        detail: `a write is answered ${MAX_TXN_READ_BYTES} bytes and looks at ${MAX_TXN_READ_KEYS} keys at most`,
+      }
+    : {};
 }
 
 export function notNameable(what: string): EngineError {

@@ -171,11 +171,15 @@ function reaches({ state }: Copy, revision: number): boolean {
 }
 
 function answerRange(copy: Copy, request: RangeRequest): Awaited<ReturnType<Engine["range"]>> {
-  return { ...copy.state.store.range(request), header: headerOf(copy), age: copy.age };
+  return {
+    ...copy.state.store.range(request, NODE_DEFAULTS.maxRangeBytes),
+    header: headerOf(copy),
+    age: copy.age,
+  };
 }
 
 function answerTxn(copy: Copy, request: TxnRequest): Awaited<ReturnType<Engine["txn"]>> {
-  return { ...copy.state.store.readTxn(request), header: headerOf(copy) };
+  return { ...copy.state.store.readTxn(request, NODE_DEFAULTS.maxRangeBytes), header: headerOf(copy) };
 }
 
 function headerOf({ state }: Copy): ResponseHeader {

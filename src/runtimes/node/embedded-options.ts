@@ -47,6 +47,8 @@ export interface EmbeddedOptions {
   readonly snapshotCount?: number;
   readonly maxRequestBytes?: number;
   readonly maxTxnOps?: number;
+  /** Most that a read is answered, in bytes; 0: no bound. Default: 128 MiB. */
+  readonly maxRangeBytes?: number;
   /** gRPC calls under way on one connection. */
   readonly maxConcurrentStreams?: number;
   /** gRPC clients that ping more often are sent away: a time like `5s`. */

@@ -266,6 +266,7 @@ function engineSettings(config: ServerConfig): Pick<NodeOptions, "raft" | "tunin
       snapshotEntries: config.snapshotEntries,
       maxRequestBytes: config.maxRequestBytes,
       maxTxnOps: config.maxTxnOps,
+      maxRangeBytes: config.maxRangeBytes,
       quotaBytes: config.quotaBytes,
     },
     ...(autoCompaction === null ? {} : { autoCompaction }),

@@ -36,6 +36,12 @@ function header(
   return writer.finish();
 }
 
+/** Of version 4, with the revision of users and roles. */
+function authHeader(authRevision: number): Uint8Array {
+  const writer = new ByteWriter().u8(1).u32(0x564b4544).u8(4).uint(1).uint(0);
+  return writer.uint(authRevision).bool(false).finish();
+}
+
 /** Without roles, and with no password. */
 function user(name: string, since = 2): Uint8Array {
   return new ByteWriter().string(name).bool(false).uint(since).uint(0).finish();
@@ -201,6 +207,17 @@ describe("a snapshot", () => {
     expect(restored(chunks).hash()).toBe(hash);
   });
 
+  it("of a revision as far as any may be goes on counting, and can be taken again", () => {
+    const far = 2 ** 52;
+    const record = { mod: far, create: 2, version: far };
+    const store = restored([frames(header(far, far), changes(record), end(0, 1))]);
+    put(store, "a", "again");
+    expect(counters(store, "a")).toContain(String(far + 1));
+    compact(store, far + 1);
+    expect(counters(store, "a")).toContain(String(far + 1));
+    expect(snapshotOf(store).length).toBeGreaterThan(0);
+  });
+
   it("has a hash of its own, in steps", () => {
     const store = exampleStore();
     const snapshot = store.snapshot();
@@ -275,6 +292,8 @@ describe("a damaged snapshot", () => {
 });
 
 describe("a snapshot that contradicts itself", () => {
+  const FAR = 2 ** 52;
+  const MOST = Number.MAX_SAFE_INTEGER;
   const putAt = (mod: number, create = mod, version = 1): RecordFields => ({ mod, create, version });
   const gone = (mod: number): RecordFields => ({ mod });
 
@@ -297,6 +316,7 @@ describe("a snapshot that contradicts itself", () => {
       ],
     ],
     ["version 5", [header(1, 0, 5, [1, 7], [0, 7], [0, 8]), end(0, 0, 0, 0, 0, 0, 0, 0)]],
+    ["a revision that is far", [header(FAR, FAR), changes(putAt(FAR, 3, FAR)), end(0, 1)]],
     ["empty frames", [header(2, 0), base(), base(), changes(), changes(putAt(2)), end(0, 1)]],
   ])("no contradiction: %s", (_name, payloads) => {
     expect(restore(frames(...payloads))).toBe("no error");
@@ -375,6 +395,11 @@ describe("a snapshot that contradicts itself", () => {
       [header(9, 9), base({ ...putAt(5), key: "b" }, putAt(6)), changes(putAt(9, 6, 2)), end(2, 1)],
     ],
     ["a key twice", [header(9, 9), base(putAt(5), putAt(6)), changes(putAt(9, 6, 2)), end(2, 1)]],
+    ["a revision that is about to run out", [header(MOST, MOST), changes(putAt(MOST)), end(0, 1)]],
+    ["a version that is about to run out", [header(9, 9), changes(putAt(9, 4, MOST)), end(0, 1)]],
+    ["leases whose serials are about to run out", [header(1, 0, 2), end(0, 0, 0, MOST)]],
+    ["named writes whose serials are about to run out", [header(1, 0, 3), end(0, 0, 0, 0, 0, MOST)]],
+    ["users whose revision is about to run out", [authHeader(MOST), end(0, 0, 0, 0, 0, 0, 0, 0)]],
     ["an empty key", [header(2, 0), changes({ ...putAt(2), key: "" }), end(0, 1)]],
     ["a record that breaks off", [header(2, 0), changes(putAt(2)).slice(0, -1), end(0, 1)]],
     [

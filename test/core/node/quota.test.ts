@@ -91,6 +91,27 @@ describe("a store that outgrows its quota", () => {
     expect(leader.status().alarms).toEqual([{ type: "noSpace", memberId: follower.nodeId }]);
   });
 
+  it("has nobody wait for the alarm longer than for the write", async () => {
+    const cluster = await started();
+    const leader = cluster.leader()!;
+    await fill(cluster, leader);
+    await disarm(cluster, leader);
+    const { world } = cluster;
+    const gone = new AbortController();
+    cluster.network.partition([leader.nodeId], cluster.others(leader.nodeId));
+    const value = "x".repeat(1000);
+    const startedMs = world.nowMs;
+    const leaving = later(put(leader, "a", value, { signal: gone.signal }));
+    expect((await errorOf(cluster, put(leader, "a", value, { timeoutMs: 20 }))).code).toBe("noSpace");
+    const named = put(leader, "a", value, { ...NAMED, timeoutMs: 20 });
+    expect((await errorOf(cluster, named)).code).toBe("proposalDropped");
+    expect(world.nowMs - startedMs).toBeLessThan(1000);
+    gone.abort();
+    expect((await errorOf(cluster, leaving)).code).toBe("canceled");
+    cluster.network.heal();
+    expect((await errorOf(cluster, put(leader, "a", "x".repeat(1000)))).code).toBe("noSpace");
+  });
+
   it("does not fill the log with alarms, however many writes are refused", async () => {
     const cluster = await started(1);
     const leader = cluster.leader()!;

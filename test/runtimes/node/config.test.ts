@@ -41,6 +41,7 @@ describe("defaults", () => {
       electionTimeoutMs: 1000,
       maxRequestBytes: 1572864,
       maxTxnOps: 128,
+      maxRangeBytes: 2 ** 27,
       quotaBytes: 2 ** 30,
       autoCompaction: null,
       defaultConsistency: "linearizable",

@@ -63,6 +63,12 @@ it.each(["is cut short", "is replaced by another"])(
   },
 );
 
+it("is refused where what it says of itself is no date", async () => {
+  const options = await place();
+  await writeFile(options.file, await backup(Number.MAX_SAFE_INTEGER));
+  await expect(restoreBackup(options)).rejects.toMatchObject({ code: "malformed" });
+});
+
 it("does not take a directory in which there is anything", async () => {
   const options = await place();
   await restoreBackup(options);

@@ -24,6 +24,10 @@ export const PREFACE_BYTES: number = MAGIC.length + 1 + 4;
 /** The head has numbers and the name of a group. */
 const MAX_HEAD_BYTES = 4096;
 const ALIGNMENT = 512;
+/** Of what JavaScript calls a date. */
+const MAX_DATE_MS = 8.64e15;
+/** More than fits anywhere, with room for sums. */
+const MAX_CONTENT_BYTES: number = 2 ** 48;
 
 /** Whose state a backup is, and of when. */
 export interface BackupHead {
@@ -72,6 +76,8 @@ export function decodeHead(bytes: Uint8Array): BackupHead {
     contentBytes: reader.uint(),
   };
   reader.end();
+  if (head.createdMs > MAX_DATE_MS) reader.fail("it is from beyond the end of the calendar");
+  if (head.contentBytes > MAX_CONTENT_BYTES) reader.fail(`a content of ${head.contentBytes} bytes`);
   return head;
 }
 

@@ -80,7 +80,7 @@ export class LambdaEngine implements Engine {
   range(request: RangeRequest, options: ReadOptions = {}): Promise<RangeResponse & WithHeader> {
     validateRange(request);
     const peek = ({ store, header }: Followed): RangeResponse & WithHeader => ({
-      ...store.range(request),
+      ...store.range(request, NODE_DEFAULTS.maxRangeBytes),
       header,
     });
     return this.#read(
@@ -282,7 +282,7 @@ function txnWithoutWrites(
   validateTxn(request, NODE_DEFAULTS.maxTxnOps);
   const otherwise = isReadOnly(request) ? request : { ...request, success: [] };
   if (!isReadOnly(otherwise)) return null;
-  const response = store.readTxn(otherwise);
+  const response = store.readTxn(otherwise, NODE_DEFAULTS.maxRangeBytes);
   return response.succeeded && otherwise !== request ? null : { ...response, header };
 }
 

@@ -49,6 +49,8 @@ export interface ServerConfig extends ClusterAddresses {
   readonly snapshotEntries: number;
   readonly maxRequestBytes: number;
   readonly maxTxnOps: number;
+  /** Infinity: no bound. */
+  readonly maxRangeBytes: number;
   readonly grpc: GrpcSettings;
   readonly quotaBytes: number;
   readonly autoCompaction: AutoCompaction | null;
@@ -110,6 +112,7 @@ export function serverConfig(settings: RawSettings, profile: Profile): ServerCon
       { min: 1, max: 10_000, unit: "operations" },
       NODE_DEFAULTS.maxTxnOps,
     ),
+    maxRangeBytes: reader.number("max-range-bytes", RANGE_LIMITS, NODE_DEFAULTS.maxRangeBytes) || Infinity,
     grpc: grpcSettings(reader),
     // As etcd reads 0.
     quotaBytes: reader.number("quota-backend-bytes", QUOTA_LIMITS, 0) || NODE_DEFAULTS.quotaBytes,
@@ -159,6 +162,7 @@ function timing(
 }
 
 /** Up to what a record heap can address. */
+const RANGE_LIMITS = { min: 0, max: 2 ** 35, unit: "bytes" } as const;
 const QUOTA_LIMITS = { min: 0, max: 2 ** 35, unit: "bytes" } as const;
 const MODES: readonly AutoCompaction["mode"][] = ["periodic", "revision"];
 

@@ -106,6 +106,12 @@ const OURS: Readonly<Partial<Record<Setting["section"], readonly Row[]>>> = {
       "reads that name no policy: linearizable, lease or eventual",
       "linearizable",
     ],
+    [
+      "max-range-bytes",
+      "number",
+      "largest answer to a read, keys and values and 64 bytes for each key; 0: no limit",
+      "134217728",
+    ],
     ["request-timeout", "number", "milliseconds until a request is given up", "5000"],
   ],
   Logging: [["log-format", "text", "text or json", "text on a terminal, else json"]],
