@@ -1,5 +1,6 @@
 import { EngineError } from "../../src/core/errors/index.ts";
-import type { KvEngine } from "../../src/core/node/index.ts";
+import { TRUSTED } from "../../src/core/kv/index.ts";
+import { actAs, type Engine } from "../../src/core/node/index.ts";
 import { isAmbiguous } from "../core/node/world/history.ts";
 import type { SimNode } from "../core/node/world/sim-node.ts";
 import type { World } from "../core/node/world/world.ts";
@@ -26,14 +27,17 @@ export class Clients {
   readonly counts: { ok: number; failed: number; unknown: number } = { ok: 0, failed: 0, unknown: 0 };
   readonly problems: Problem[] = [];
   readonly #world: World;
+  readonly #areTrusted: boolean;
   readonly #open: Set<Open> = new Set();
   #sequence = 0;
   /** The highest revision of an answered write or fresh read. */
   #floor = 0;
   #repliesLostUntilMs = 0;
 
-  constructor(world: World) {
+  /** @param areTrusted whoever does not say who asks is asked no further: for runs with users. */
+  constructor(world: World, areTrusted: boolean) {
     this.#world = world;
+    this.#areTrusted = areTrusted;
   }
 
   get open(): number {
@@ -72,7 +76,7 @@ export class Clients {
   request<T>(
     node: SimNode,
     kind: RequestKind,
-    call: (engine: KvEngine) => Promise<{ readonly revision: number; readonly value: T }>,
+    call: (engine: Engine) => Promise<{ readonly revision: number; readonly value: T }>,
   ): Promise<Ending<T>> {
     const callAt = ++this.#sequence;
     const { engine, life } = node;
@@ -97,7 +101,7 @@ export class Clients {
         end: () => end({ callAt, status: kind === "write" ? "unknown" : "failed" }),
       };
       this.#open.add(open);
-      call(engine).then(
+      call(this.#areTrusted ? actAs(engine, TRUSTED) : engine).then(
         ({ revision, value }) => {
           // An answer that the dead give reaches nobody.
           if (!life.isAlive || ended) return;

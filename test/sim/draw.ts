@@ -1,6 +1,7 @@
 import type { Verdict as DiskVerdict } from "../core/node/world/disk.ts";
 import { Prng } from "../core/raft/harness/prng.ts";
-import type { Action, ClientAction, Fault, Scenario, ScenarioOptions, Target } from "./scenario.ts";
+import type { Action, ClientAction, Fault, OpSpec, Scenario, ScenarioOptions, Target } from "./scenario.ts";
+import { drawAuth } from "./workloads/auth.ts";
 import { WORKLOADS } from "./workloads/index.ts";
 import { drawSpace } from "./workloads/space.ts";
 
@@ -31,7 +32,7 @@ export function drawScenario(seed: number, overrides: Partial<ScenarioOptions> =
   const faults = drawFaults(random.fork(), options);
   const requests = drawRequests(random.fork(), options);
   const actions = [...faults, ...requests].sort((a, b) => a.at - b.at);
-  return withQuota({ seed, options, actions });
+  return withSomeUsers(withQuota({ seed, options, actions }));
 }
 
 /**
@@ -43,14 +44,44 @@ function withQuota(scenario: Scenario): Scenario {
   const random = new Prng(seed ^ 0x5bace);
   if (!random.chance(1 / 6)) return scenario;
   const meanMs = random.pick([50, 200]);
+  const all = [...actions, ...drawMore(random, scenario, "space", meanMs, drawSpace)];
+  all.sort((a, b) => a.at - b.at);
+  return { seed, options: { ...options, quotaBytes: random.pick([20_000, 60_000]) }, actions: all };
+}
+
+/** One run in eight has users, drawn apart for the same reason. */
+function withSomeUsers(scenario: Scenario): Scenario {
+  const random = new Prng(scenario.seed ^ 0xa0711);
+  return random.chance(1 / 8) ? withUsers(scenario, random) : scenario;
+}
+
+/** As every other short and hard run, but that there are users for certain. */
+export function usersScenario(seed: number): Scenario {
+  const scenario = drawScenario(seed);
+  return scenario.options.users === true ? scenario : withUsers(scenario, new Prng(seed ^ 0xa0712));
+}
+
+function withUsers(scenario: Scenario, random: Prng): Scenario {
+  const { seed, options, actions } = scenario;
+  const meanMs = random.pick([50, 100]);
+  const all = [...actions, ...drawMore(random, scenario, "auth", meanMs, drawAuth)];
+  return { seed, options: { ...options, users: true }, actions: all.sort((a, b) => a.at - b.at) };
+}
+
+function drawMore(
+  random: Prng,
+  { options, actions }: Scenario,
+  work: string,
+  meanMs: number,
+  draw: (random: Prng) => OpSpec,
+): Action[] {
   let id = actions.reduce((last, action) => (action.do === "op" ? Math.max(last, action.id) : last), 0);
-  const filling: Action[] = [];
+  const more: Action[] = [];
   for (let at = between(random, meanMs); at < options.durationMs; at += between(random, meanMs)) {
     const node: Target = random.chance(0.5) ? "leader" : 1 + random.int(options.founders);
-    filling.push({ at: Math.floor(at), do: "op", work: "space", id: ++id, node, op: drawSpace(random) });
+    more.push({ at: Math.floor(at), do: "op", work, id: ++id, node, op: draw(random) });
   }
-  const all = [...actions, ...filling].sort((a, b) => a.at - b.at);
-  return { seed, options: { ...options, quotaBytes: random.pick([20_000, 60_000]) }, actions: all };
+  return more;
 }
 
 /** Most seeds are short and hard, and one in ten is long and calm: what takes long to build up shows only there. */

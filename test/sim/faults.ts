@@ -1,4 +1,5 @@
 import { EngineError } from "../../src/core/errors/index.ts";
+import { TRUSTED } from "../../src/core/kv/index.ts";
 import type { NodeId } from "../../src/core/raft/index.ts";
 import type { Cluster } from "../core/node/world/cluster.ts";
 import type { SimNode } from "../core/node/world/sim-node.ts";
@@ -13,6 +14,9 @@ export interface FaultsHost {
   /** Code threw what is no proper error. */
   crashed(error: unknown): void;
 }
+
+/** Who changes the members, whoever the users are. */
+const OPERATOR = { caller: TRUSTED };
 
 /** Carries out what goes wrong, and what operators do meanwhile. */
 export class Faults {
@@ -185,7 +189,7 @@ export class Faults {
   async #addMember(node: SimNode, isLearner: boolean): Promise<void> {
     if (this.#cluster.nodes.size >= 9) return;
     const peerUrls = [`http://x${++this.#joiners}:2380`];
-    const { member } = await node.engine!.memberAdd({ peerUrls, isLearner });
+    const { member } = await node.engine!.memberAdd({ peerUrls, isLearner }, OPERATOR);
     this.provide(member.id);
   }
 
@@ -198,29 +202,29 @@ export class Faults {
   }
 
   async #promote(node: SimNode): Promise<void> {
-    const { members } = await node.engine!.memberList();
+    const { members } = await node.engine!.memberList(OPERATOR);
     const learner = members.find(
       ({ isLearner, id }) => isLearner && this.#cluster.nodes.get(id)?.isUp === true,
     );
-    if (learner !== undefined && node.isUp) await node.engine!.memberPromote(learner.id);
+    if (learner !== undefined && node.isUp) await node.engine!.memberPromote(learner.id, OPERATOR);
   }
 
   #transfer(to: NodeId, isUnheard: boolean): void {
     this.#ask((node) => {
       if (isUnheard) this.#cluster.network.cut(to, node.id);
-      return node.engine!.transferLeadership(to);
+      return node.engine!.transferLeadership(to, OPERATOR);
     });
   }
 
   async #remove(node: SimNode, target: Target | "learner"): Promise<void> {
-    const { members } = await node.engine!.memberList();
+    const { members } = await node.engine!.memberList(OPERATOR);
     const learner = members.find(({ isLearner }) => isLearner);
     if (target === "learner" && learner === undefined) return;
     const id = target === "learner" ? learner!.id : this.#machines.at(target).id;
     const voters = members.filter(({ isLearner }) => !isLearner);
     const isVoter = voters.some((voter) => voter.id === id);
     if ((isVoter && voters.length <= 2) || !node.isUp) return;
-    await node.engine!.memberRemove(id);
+    await node.engine!.memberRemove(id, OPERATOR);
     this.#machines.gone.add(id);
   }
 }

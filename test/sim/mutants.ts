@@ -1,3 +1,4 @@
+import { AUTH_MUTANTS } from "./auth-mutants.ts";
 import { DURABILITY_MUTANTS } from "./durability-mutants.ts";
 import { LEASE_MUTANTS } from "./lease-mutants.ts";
 import { ONCE_MUTANTS } from "./once-mutants.ts";
@@ -14,7 +15,7 @@ export interface Mutant {
   /** Found in a few runs: part of the quick subset. */
   readonly quick?: true;
   /** Where it is looked for, if not in the short and hard runs. */
-  readonly draw?: "objects";
+  readonly draw?: "objects" | "users";
 }
 
 const RAFT = "src/core/raft";
@@ -299,6 +300,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...LEASE_MUTANTS,
   ...SPACE_MUTANTS,
   ...ONCE_MUTANTS,
+  ...AUTH_MUTANTS,
   ...WATCH_MUTANTS,
   ...SLEEP_MUTANTS,
 ];

@@ -17,7 +17,7 @@ export interface WorkerTask {
   /** Run it twice. */
   readonly repeat: boolean;
   /** Which scenarios the seed draws from: the short and hard ones, the long and calm ones, or whichever it comes to. */
-  readonly draw: "hard" | "calm" | "objects" | "any" | "crashPoint";
+  readonly draw: "hard" | "calm" | "objects" | "users" | "any" | "crashPoint";
   readonly crashPoint?: { readonly effect: number; readonly side: "before" | "after" };
 }
 

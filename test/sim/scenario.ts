@@ -28,6 +28,8 @@ export interface ScenarioOptions {
   readonly sharedSnapshots?: boolean;
   /** Of the store, which is then filled on purpose. Absent: that of every day, which no run comes near. */
   readonly quotaBytes?: number;
+  /** Authentication is switched on and off: users work under it, and everybody else is trusted. */
+  readonly users?: boolean;
   /** The machines are Durable Objects, which lose their memory in their sleep. */
   readonly objects?: boolean;
 }

@@ -1,3 +1,4 @@
+import { ANONYMOUS } from "../../src/core/kv/index.ts";
 import { simpleConfig } from "../../src/core/raft/index.ts";
 import { Cluster } from "../core/node/world/cluster.ts";
 import type { SharedSnapshots } from "../core/node/world/shared-snapshots.ts";
@@ -63,7 +64,7 @@ class Simulation {
     this.#options = options;
     const random = new Prng(seed ^ 0x51a);
     this.#cluster = clusterOf(seed, options);
-    this.#clients = new Clients(this.#cluster.world);
+    this.#clients = new Clients(this.#cluster.world, options.users === true);
     const report = (rule: string, detail: string): void => this.#report("safety", rule, detail);
     const areObjects = options.objects === true;
     this.#machines = new Machines(this.#cluster, random.fork(), this.#clients, areObjects, { report });
@@ -78,7 +79,9 @@ class Simulation {
         clockMs: (id) => this.#machines.clock(cluster.node(id)).nowMs(),
         hasTameClocks: !options.wildClocks,
         applied: (command, result) => {
-          for (const workload of this.#workloads.values()) workload.applied?.(command, result);
+          const [asked, caller] =
+            command.type === "as" ? [command.request.command, command.request.caller] : [command, ANONYMOUS];
+          for (const workload of this.#workloads.values()) workload.applied?.(asked, result, caller);
         },
       },
       simpleConfig([...cluster.nodes.keys()]),
@@ -95,7 +98,7 @@ class Simulation {
       eventualAsLinearizable: false,
       ...run.checks,
     };
-    this.#workloads = makeWorkloads(this.#clients, checks);
+    this.#workloads = makeWorkloads(this.#clients, checks, options.users === true);
   }
 
   #report(kind: ProblemKind, rule: string, detail: string): void {

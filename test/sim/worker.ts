@@ -10,7 +10,7 @@ rewriteSources([...(marks ? markRewrites() : []), ...(mutant === null ? [] : mut
 const counts = countMarks();
 
 // Only now: these load the sources that are rewritten.
-const { calmScenario, drawScenario, objectsScenario, scenarioOf } = await import("./draw.ts");
+const { calmScenario, drawScenario, objectsScenario, scenarioOf, usersScenario } = await import("./draw.ts");
 const { runScenario } = await import("./simulation.ts");
 const { crashPointScenario } = await import("./crash-points.ts");
 
@@ -18,6 +18,7 @@ const DRAWS = {
   hard: drawScenario,
   calm: calmScenario,
   objects: objectsScenario,
+  users: usersScenario,
   any: scenarioOf,
   crashPoint: crashPointScenario,
 };

@@ -1,3 +1,4 @@
+import { AuthWorkload } from "./auth.ts";
 import { AppendWorkload, drawAppend } from "./append.ts";
 import { BankWorkload, drawBank } from "./bank.ts";
 import { drawLease, LeaseWorkload } from "./lease.ts";
@@ -27,9 +28,17 @@ export const WORKLOADS: Readonly<Record<string, WorkloadKind>> = {
   watch: { draw: drawWatch, make: (clients) => new WatchWorkload(clients) },
 };
 
-/** Every kind of client. Who fills the store is only in runs that have a quota, and makes room before others end. */
-export function makeWorkloads(clients: Clients, options: CheckOptions): Map<string, Workload> {
+/**
+ * Every kind of client. Who fills the store is only in runs that have a quota, and makes room before others end. Users
+ * are only in runs with authentication.
+ */
+export function makeWorkloads(
+  clients: Clients,
+  options: CheckOptions,
+  hasUsers: boolean,
+): Map<string, Workload> {
   const workloads = new Map<string, Workload>([["space", new SpaceWorkload(clients)]]);
+  if (hasUsers) workloads.set("auth", new AuthWorkload(clients));
   for (const [name, { make }] of Object.entries(WORKLOADS)) workloads.set(name, make(clients, options));
   return workloads;
 }

@@ -1,5 +1,5 @@
 import type { Compare, KvCommand, KvResult } from "../../../src/core/kv/index.ts";
-import { type KvEngine, lock, type LockResponse, unlock } from "../../../src/core/node/index.ts";
+import { type Engine, lock, type LockResponse, unlock } from "../../../src/core/node/index.ts";
 import type { SimNode } from "../../core/node/world/sim-node.ts";
 import type { Prng } from "../../core/raft/harness/prng.ts";
 import type { Clients } from "../clients.ts";
@@ -36,7 +36,7 @@ export class LockWorkload implements Workload {
     });
   }
 
-  async #hold(engine: KvEngine, name: string, op: OpSpec): Promise<number> {
+  async #hold(engine: Engine, name: string, op: OpSpec): Promise<number> {
     const { id: lease } = await engine.leaseGrant({ ttlMs: Number(op["ttlMs"]) });
     const held = await lock(engine, { name: bytesOf(name), lease, tryLock: true });
     await this.#clients.sleep(Number(op["workMs"]));
@@ -51,7 +51,7 @@ export class LockWorkload implements Workload {
     return header.revision;
   }
 
-  async #holdAgain(engine: KvEngine, name: string, before: LockResponse): Promise<void> {
+  async #holdAgain(engine: Engine, name: string, before: LockResponse): Promise<void> {
     const { lease } = before;
     const witness = bytesOf(WITNESS + lease);
     await engine.put({ key: witness, value: bytesOf(name), lease });

@@ -1,5 +1,5 @@
 import type { KvCommand, KvResult, PutRequest, RequestOp, ResponseOp } from "../../../src/core/kv/index.ts";
-import type { Consistency, KvEngine } from "../../../src/core/node/index.ts";
+import type { Consistency, Engine } from "../../../src/core/node/index.ts";
 import type { SimNode } from "../../core/node/world/sim-node.ts";
 import type { Prng } from "../../core/raft/harness/prng.ts";
 import { type KvExpectation, type KvInput, kvModel, type KvOutput } from "../checkers/kv-model.ts";
@@ -186,7 +186,7 @@ interface Changed {
 }
 
 /** @param mark written beside a deletion, so that the log tells whose it was. */
-async function change(engine: KvEngine, input: KvInput, mark: string): Promise<Changed> {
+async function change(engine: Engine, input: KvInput, mark: string): Promise<Changed> {
   switch (input.type) {
     case "put": {
       const { header } = await engine.put({ key: bytesOf(input.key), value: bytesOf(input.value) });

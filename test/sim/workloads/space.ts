@@ -1,5 +1,5 @@
 import type { KvCommand, KvResult, RequestOp } from "../../../src/core/kv/index.ts";
-import type { KvEngine } from "../../../src/core/node/index.ts";
+import type { Engine } from "../../../src/core/node/index.ts";
 import type { SimNode } from "../../core/node/world/sim-node.ts";
 import type { Prng } from "../../core/raft/harness/prng.ts";
 import type { Clients } from "../clients.ts";
@@ -78,7 +78,6 @@ export class SpaceWorkload implements Workload {
   }
 
   applied(command: KvCommand, result: KvResult): void {
-    if (command.type === "as") return this.applied(command.request.command, result);
     if (command.type === "alarm" && result.type === "alarm")
       return this.#alarm(command.request.action, result);
     if (!grows(command) || ("replayed" in result && result.replayed === true)) return;
@@ -130,7 +129,7 @@ function puts(op: RequestOp): boolean {
 }
 
 /** Deletes, compacts and disarms; gives the revision of the last. */
-async function makeRoom(engine: KvEngine): Promise<number> {
+async function makeRoom(engine: Engine): Promise<number> {
   const { header } = await engine.deleteRange(prefix("space/"));
   // Compacted before, perhaps, by somebody else.
   await engine.compact({ revision: header.revision }).catch(() => {});

@@ -1,4 +1,4 @@
-import type { KvCommand, KvResult } from "../../../src/core/kv/index.ts";
+import type { Caller, KvCommand, KvResult } from "../../../src/core/kv/index.ts";
 import type { SimNode } from "../../core/node/world/sim-node.ts";
 import type { Prng } from "../../core/raft/harness/prng.ts";
 import type { Clients } from "../clients.ts";
@@ -23,8 +23,8 @@ export interface Workload {
   prelude?(node: SimNode): Promise<void>;
   /** Makes the request; settles when it has ended. */
   run(node: SimNode, id: number, op: OpSpec): Promise<void>;
-  /** A command took effect, whatever its client was told; each is shown once. */
-  applied?(command: KvCommand, result: KvResult): void;
+  /** A command took effect, whatever its client was told; each is shown once, and on whose behalf it was. */
+  applied?(command: KvCommand, result: KvResult, caller: Caller): void;
   /** The last requests, in peace, that pin down what everything before left open. */
   finish(node: SimNode): Promise<void>;
   check(): Problem[];

@@ -47,8 +47,8 @@ export class AuthOperations implements AuthEngine {
   }
 
   async status(options: CallOptions = {}): ReturnType<AuthEngine["status"]> {
-    const { store, access, header } = this.#options;
-    await access.requireRootOfGroup(options);
+    const { store, header } = this.#options;
+    await this.#requireRootOfGroup(options);
     const { isEnabled, revision } = store.auth;
     return { enabled: isEnabled, authRevision: revision, header: header() };
   }
@@ -69,8 +69,8 @@ export class AuthOperations implements AuthEngine {
   }
 
   async users(options: CallOptions = {}): ReturnType<AuthEngine["users"]> {
-    const { store, access, header } = this.#options;
-    await access.requireRootOfGroup(options);
+    const { store, header } = this.#options;
+    await this.#requireRootOfGroup(options);
     return { names: store.auth.state().users.map(({ name }) => name), header: header() };
   }
 
@@ -85,13 +85,20 @@ export class AuthOperations implements AuthEngine {
   }
 
   async roles(options: CallOptions = {}): ReturnType<AuthEngine["roles"]> {
-    const { store, access, header } = this.#options;
-    await access.requireRootOfGroup(options);
+    const { store, header } = this.#options;
+    await this.#requireRootOfGroup(options);
     return { names: store.auth.state().roles.map(({ name }) => name), header: header() };
   }
 
   requireRoot(options: Pick<CallOptions, "caller"> = {}): void {
     this.#options.access.requireRoot(options);
+  }
+
+  /** Root, or whoever is trusted: who is told what the group has decided, too, and not what this member knows of it. */
+  async #requireRootOfGroup(options: CallOptions): Promise<void> {
+    const { access, barrier } = this.#options;
+    await barrier({ ...options, consistency: "linearizable" });
+    access.requireRoot(options);
   }
 
   /** A caller who is somebody, by what the group has decided. */
