@@ -1,10 +1,24 @@
 import type { Random } from "../../core/node/index.ts";
 
-const PRECISION_BITS = 48;
+/**
+ * For `next`, fetched many at a time: a fetch is a call into the system (1.8 µs, and 40 on a busy machine), and a
+ * follower draws for every message of its leader's. Ids are fetched one by one, lest a copy of the process repeat them.
+ */
+const drawn = new Uint32Array(256);
+let left = 0;
 
 /** Randomness of the platform, by Web Crypto, which every runtime has. */
 export const webRandom: Random = {
-  next: () => Number(randomU64() >> BigInt(64 - PRECISION_BITS)) / 2 ** PRECISION_BITS,
+  next() {
+    if (left === 0) {
+      crypto.getRandomValues(drawn);
+      left = drawn.length;
+    }
+    const high = drawn[--left]!;
+    const low = drawn[--left]!;
+    // As many bits as a number between 0 and 1 can tell apart, near enough.
+    return (high * 2 ** 16 + (low >>> 16)) / 2 ** 48;
+  },
   id() {
     for (;;) {
       const id = randomU64();
