@@ -237,7 +237,9 @@ export class PeerLink {
     let problem: string | null = null;
     let overloaded = false;
     try {
-      const batch = await this.#sealed(frames);
+      const sealed = this.#sealed(frames);
+      // Before anything else that this turn began, where the MAC allows it: the peer's disk is to be busy, too.
+      const batch = sealed instanceof Promise ? await sealed : sealed;
       const url = this.#urls[this.#urlIndex % this.#urls.length];
       if (url === undefined) throw new Error("it has no peer URL");
       const reply = await poster.post(url, batch);
@@ -255,10 +257,10 @@ export class PeerLink {
     this.#flush();
   }
 
-  async #sealed(frames: readonly Uint8Array[]): Promise<Uint8Array> {
+  #sealed(frames: readonly Uint8Array[]): Uint8Array | Promise<Uint8Array> {
     const { clusterId, groupId, self, peer, mac } = this.#options;
     const header = { clusterId, groupId, from: self, to: peer, session: this.#session };
-    return await seal(encodeBatch({ ...header, sequence: ++this.#sequence }, frames), mac);
+    return seal(encodeBatch({ ...header, sequence: ++this.#sequence }, frames), mac);
   }
 
   #delivered(frames: readonly Uint8Array[], bytes: number, startedMs: number): void {

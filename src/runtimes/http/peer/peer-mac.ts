@@ -46,11 +46,15 @@ export async function webPeerMac(secret: Uint8Array, purpose: PeerKeyPurpose): P
   };
 }
 
-/** Fills in the MAC at the end of an envelope. */
-export async function seal(envelope: Uint8Array, mac: PeerMac): Promise<Uint8Array> {
+/** Fills in the MAC at the end of an envelope, at once if the MAC is made at once. */
+export function seal(envelope: Uint8Array, mac: PeerMac): Uint8Array | Promise<Uint8Array> {
   const end = envelope.length - MAC_BYTES;
-  envelope.set(await mac.sign(envelope.subarray(0, end)), end);
-  return envelope;
+  const fill = (code: Uint8Array): Uint8Array => {
+    envelope.set(code, end);
+    return envelope;
+  };
+  const code = mac.sign(envelope.subarray(0, end));
+  return code instanceof Promise ? code.then(fill) : fill(code);
 }
 
 /** Whether the MAC at the end of an envelope is right. */

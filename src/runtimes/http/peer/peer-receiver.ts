@@ -87,7 +87,8 @@ export class PeerReceiver {
     // Before the MAC, whose key is bound to cluster and group: the sender is to learn which setting is wrong.
     const misdirected = this.#misdirected(batch);
     if (misdirected !== null) return this.#refuse(421, misdirected);
-    if (!(await isSealed(body, this.#options.batchMac))) return this.#refuse(401, WRONG_SECRET);
+    const sealed = isSealed(body, this.#options.batchMac);
+    if (!(sealed instanceof Promise ? await sealed : sealed)) return this.#refuse(401, WRONG_SECRET);
     const { from, session, sequence } = batch.header;
     if (!this.#replays.accept(from, session, sequence)) {
       return this.#refuse(409, "this batch was received before");

@@ -95,6 +95,16 @@ describe("PeerLink", () => {
   const frame = (n: number, size = 1) => new Uint8Array(size).fill(n);
   const sent = (post: Post | undefined) => post?.batch.frames.map((bytes) => bytes[0]);
 
+  it("sends before anything else that the turn began, where the MAC is made at once", async () => {
+    const link = makeLink();
+    let sentBefore: number | null = null;
+    link.send(frame(1));
+    // As a store does that gathers what the turn writes.
+    queueMicrotask(() => (sentBefore = posts.length));
+    await settle();
+    expect(sentBefore).toBe(1);
+  });
+
   it("sends what one turn queued as one batch, and what queued meanwhile as the next", async () => {
     const link = makeLink();
     link.send(frame(1));
