@@ -60,6 +60,17 @@ describe("an answer", () => {
     expect(connection.data(1).length).toBe(5 + connection.data(1).readUInt32BE(1));
   });
 
+  it("stops while its window is below nothing, also when it waits for the connection's", async () => {
+    const connection = await HostileClient.open(await siteWith(LARGE), windowSetting(1_000_000));
+    connection.say(ask(1));
+    await connection.reader.find(() => connection.data(1).length === 65_535);
+    connection.say(windowSetting(10), widen(0, 1_000_000));
+    await connection.heard();
+    expect(connection.data(1)).toHaveLength(65_535);
+    connection.say(windowSetting(65_536));
+    await connection.reader.find(() => connection.data(1).length === 65_536);
+  });
+
   it("does not hold up the others on its connection", async () => {
     const site = await siteWith(LARGE);
     const connection = await HostileClient.open(site, windowSetting(2 * LARGE));

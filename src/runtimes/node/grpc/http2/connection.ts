@@ -308,9 +308,10 @@ export class Http2Connection implements CallWire {
     settings.read(payload);
     this.#settingsSeen = true;
     clearTimeout(this.#greeting);
+    // Said first: with more room the last call may end, and the connection with it.
+    this.#writer.frame(FrameType.settings, Flag.ack, 0, new Uint8Array(0));
     this.outbox.maxFrameBytes = settings.maxFrameBytes;
     this.#widenAll(settings.callWindowBytes - before);
-    this.#writer.frame(FrameType.settings, Flag.ack, 0, new Uint8Array(0));
   }
 
   #widenAll(bytes: number): void {

@@ -9,7 +9,7 @@ const MAX_TURN_BYTES = 64 << 10;
 const LAST_WORDS_MS = 20_000;
 const GOODBYE_MS = 1000;
 
-/** Frames on their way out: those of one turn of the event loop leave together. */
+/** Frames on their way out: those that one event brings about leave together, as soon as all of them are there. */
 export class FrameWriter {
   readonly #socket: Socket;
   readonly #writable: () => void;
@@ -18,6 +18,7 @@ export class FrameWriter {
   #parts: Uint8Array[] = [];
   #bytes = 0;
   #flushing = false;
+  #makesRoom = false;
   #hasEnded = false;
 
   /** @param writable called when the client has made room. */
@@ -45,10 +46,13 @@ export class FrameWriter {
     this.#bytes += bytes.length;
     if (this.#flushing) return;
     this.#flushing = true;
-    setImmediate(() => {
+    const flush = (): void => {
       this.#flushing = false;
       this.#flush();
-    });
+    };
+    // What is sent because there is room again waits for a turn: others have something to say as well.
+    if (this.#makesRoom) setImmediate(flush);
+    else process.nextTick(flush);
   }
 
   /** Says goodbye: nothing is sent after what is on its way. */
@@ -83,6 +87,8 @@ export class FrameWriter {
   #unblock(): void {
     if (!this.#isBlocked || this.#socket.writableNeedDrain) return;
     this.#isBlocked = false;
+    this.#makesRoom = true;
     this.#writable();
+    this.#makesRoom = false;
   }
 }

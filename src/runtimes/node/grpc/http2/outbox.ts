@@ -121,6 +121,8 @@ export class Outbox {
     for (const sender of this.#ready) {
       if (this.#window <= 0 || !this.#isWritable()) return;
       this.#ready.delete(sender);
+      // The client may have taken its window away meanwhile, and then it comes again with the next.
+      if (!sender.isReady) continue;
       sender.sendPart();
       if (sender.isReady) this.#ready.add(sender);
     }
