@@ -15,7 +15,7 @@ export async function bundleStorage(main: StorageEngine, meta: StorageEngine): P
     await Promise.all(owners.map(async (store) => store.confirmOwner?.()));
   };
   return {
-    log: takenOver(main.log, meta.log),
+    log: takenOver(main.log, meta),
     snapshots: main.snapshots,
     meta: {
       load: () => meta.meta.load(),
@@ -34,13 +34,17 @@ export async function bundleStorage(main: StorageEngine, meta: StorageEngine): P
   };
 }
 
-/** The log of which `open` opens the other one first: as it would by itself, for what is written beside it. */
-function takenOver(log: LogStore, beside: LogStore): LogStore {
+/** The log of which `open` takes over both stores, as one that were a single store would. */
+function takenOver(log: LogStore, beside: StorageEngine): LogStore {
   return {
     open: async () => {
       // Or the process before could go on voting while this one acknowledges entries of an earlier term.
-      await beside.open();
-      return await log.open();
+      await beside.log.open();
+      const bounds = await log.open();
+      // Another may have taken both between the two, and vote: it lost the log to this one, but not the votes. Whoever
+      // takes the votes after this goes on to the log, and is not open before this process is fenced there.
+      await beside.confirmOwner?.();
+      return bounds;
     },
     append: (entries) => log.append(entries),
     read: (from, to, maxBytes) => log.read(from, to, maxBytes),

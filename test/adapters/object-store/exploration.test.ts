@@ -1,11 +1,13 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
+import { runBundle } from "./exploration/bundle.ts";
 import { enumerate } from "./exploration/enumerate.ts";
-import { PLANTED } from "./exploration/planted.ts";
+import { PLANTED, PLANTED_IN_BUNDLES } from "./exploration/planted.ts";
 import { run } from "./exploration/run.ts";
 
 const SEEDS = 300;
+const BUNDLE_SEEDS = 100;
 /** After how many steps the second owner comes: while the first opens, writes, compacts. */
 const STARTS = [4, 14, 22];
 /** Found within a few seeds; `npm run sim:object-store:planted` hunts them all. */
@@ -51,6 +53,27 @@ describe("exploration of the log and snapshots in an object store", () => {
   it.each(QUICK)("finds the planted bug %s", { timeout: 120_000 }, async (name) => {
     expect(PLANTED.map((planted) => planted.name)).toContain(name);
     const main = new URL("./exploration/main.ts", import.meta.url).pathname;
+    const hunt = promisify(execFile)(process.execPath, [main, "--plant", name, "--seeds", "500"]);
+    await expect(hunt).rejects.toMatchObject({ stdout: expect.stringMatching(/^seed \d+: Violation: /) });
+  });
+});
+
+describe("exploration of a log in one store and votes in another", () => {
+  it("finds no vote that an older process goes behind", { timeout: 120_000 }, async () => {
+    let votes = 0;
+    let acknowledged = 0;
+    for (let seed = 1; seed <= BUNDLE_SEEDS; seed++) {
+      const result = await runBundle(seed);
+      expect(result.problem, `seed ${seed}`).toBeNull();
+      votes += result.votes;
+      acknowledged += result.acknowledged;
+    }
+    expect(votes).toBeGreaterThan(2 * BUNDLE_SEEDS);
+    expect(acknowledged).toBeGreaterThan(2 * BUNDLE_SEEDS);
+  });
+
+  it.each(PLANTED_IN_BUNDLES)("finds the planted bug $name", { timeout: 120_000 }, async ({ name }) => {
+    const main = new URL("./exploration/bundle-main.ts", import.meta.url).pathname;
     const hunt = promisify(execFile)(process.execPath, [main, "--plant", name, "--seeds", "500"]);
     await expect(hunt).rejects.toMatchObject({ stdout: expect.stringMatching(/^seed \d+: Violation: /) });
   });

@@ -203,3 +203,34 @@ export const PLANTED: readonly Planted[] = [
     "",
   ),
 ];
+
+/** In what puts two stores together; hunted by bundle-main.ts. */
+export const PLANTED_IN_BUNDLES: readonly Planted[] = [
+  {
+    name: "votes-not-confirmed",
+    about: "who has taken over votes and log does not ask whether the votes are still its own by then",
+    rewrites: [
+      {
+        file: "src/core/node/bundle.ts",
+        find: "      await beside.confirmOwner?.();\n",
+        replace: "",
+      },
+    ],
+  },
+  {
+    name: "votes-not-taken-over",
+    about: "the log is taken over without the votes",
+    rewrites: [
+      {
+        file: "src/core/node/bundle.ts",
+        find: "      await beside.log.open();\n",
+        replace: "",
+      },
+      {
+        file: "src/core/node/bundle.ts",
+        find: "      await beside.confirmOwner?.();\n",
+        replace: "",
+      },
+    ],
+  },
+];
