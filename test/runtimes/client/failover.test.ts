@@ -146,12 +146,17 @@ describe("a group of three", () => {
       for (const gate of gates) await gate.listen();
     }
     for (const gate of gates) gate.shut();
-    // What is left of the old connections is found to be broken by a read; a write would be in doubt.
-    expect(await errorOf(client.get("k", { timeoutMs: 300 }))).toMatchObject({ retryable: true });
-    expect(await errorOf(client.put("k", "never", { timeoutMs: 300 }))).toMatchObject({
-      code: "unreachable",
-      maybeApplied: false,
-    });
+    // Once it is known that the old connections are broken; until then a write is in doubt.
+    await vi.waitFor(
+      async () => {
+        expect(await errorOf(client.get("k", { timeoutMs: 300 }))).toMatchObject({ retryable: true });
+        expect(await errorOf(client.put("k", "never", { timeoutMs: 300 }))).toMatchObject({
+          code: "unreachable",
+          maybeApplied: false,
+        });
+      },
+      { timeout: 15_000 },
+    );
     expect(await members[0]!.client().getText("k")).toBe("4");
   });
 

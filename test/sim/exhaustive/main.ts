@@ -17,7 +17,7 @@ const USAGE = `Options:
   --depth N          no deeper than this
   --max-states N     no more than these (default 1000000)
   --mutant NAME      with this bug planted, in the space that shows it unless --profile names one;
-                     "all" for a table of all of them
+                     "all", or several names with commas between them, for a table
   --ignore PREFIX    an invariant not to count, e.g. S8; may be repeated
   --quiet            no line for every depth
 Bounds, instead of those of the space: --terms N --timeouts N --proposals N --changes N
@@ -138,10 +138,10 @@ async function exploreOne(given: Options, name: string, base: Bounds, mutant?: M
   return EXIT.violation;
 }
 
-async function hunt(given: Options): Promise<number> {
+async function hunt(given: Options, mutants: readonly Mutant[]): Promise<number> {
   let exit: number = EXIT.clean;
   console.log("| bug | what it is | broken | steps | states | CPU s |\n|---|---|---|---|---|---|");
-  for (const mutant of MUTANTS) {
+  for (const mutant of mutants) {
     const bounds = boundsFrom(given, { ...QUIET_BOUNDS, ...mutant.bounds });
     const { report, seconds } = await search({ ...given, quiet: true }, bounds, mutant);
     const broken = report.violation?.broken[0]?.split(":")[0] ?? "NOT FOUND";
@@ -153,20 +153,24 @@ async function hunt(given: Options): Promise<number> {
   return exit;
 }
 
+function mutantNamed(text: string): Mutant {
+  const found = MUTANTS.find(({ name }) => name === text);
+  if (found === undefined)
+    throw new UsageError(`${text} is none of ${MUTANTS.map(({ name }) => name).join(", ")}`);
+  return found;
+}
+
 async function main(): Promise<number> {
   const given = options();
-  if (given.mutant === "all") return await hunt(given);
   const names = ["all", ...Object.keys(PROFILES)];
   if (given.mutant !== undefined) {
-    const name = chosen(
-      given.mutant,
-      MUTANTS.map((mutant) => mutant.name),
-      "",
-    );
-    const mutant = MUTANTS.find((candidate) => candidate.name === name)!;
+    if (given.mutant === "all") return await hunt(given, MUTANTS);
+    const mutants = given.mutant.split(",").map(mutantNamed);
+    const [mutant] = mutants;
+    if (mutants.length > 1 || mutant === undefined) return await hunt(given, mutants);
     const own = { ...QUIET_BOUNDS, ...mutant.bounds };
     const base = given.profile === undefined ? own : PROFILES[chosen(given.profile, names.slice(1), "")]!;
-    return await exploreOne(given, name, base, mutant);
+    return await exploreOne(given, mutant.name, base, mutant);
   }
   const profile = chosen(given.profile, names, "all");
   if (profile !== "all") return await exploreOne(given, profile, PROFILES[profile]!);
