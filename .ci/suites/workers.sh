@@ -19,5 +19,6 @@ put_and_get() {
 }
 check "npm run dev:workers" put_and_get
 
-check "a cluster of objects: membership, sleep, hibernating watches, leases" \
-  env TEST_SERVERS=1 npx vitest run test/servers/workers-cluster.test.ts test/servers/workers-hibernation.test.ts
+check "a cluster of objects: membership, sleep, hibernating watches, leases, users" \
+  env TEST_SERVERS=1 npx vitest run test/servers/workers-cluster.test.ts test/servers/workers-hibernation.test.ts \
+  test/servers/workers-auth.test.ts

@@ -36,9 +36,15 @@ export class SocketClient {
     });
   }
 
-  static async open(cluster: LocalCluster, path: string = "/v3/watch"): Promise<SocketClient> {
+  /** @param userToken of whom it is, where that is asked. */
+  static async open(
+    cluster: LocalCluster,
+    path: string = "/v3/watch",
+    userToken?: string,
+  ): Promise<SocketClient> {
     const url = cluster.url.replace("http", "ws") + path;
-    const socket = new WebSocket(url, ["bearer", CLIENT_TOKEN]);
+    const user = userToken === undefined ? [] : ["user", userToken];
+    const socket = new WebSocket(url, ["bearer", CLIENT_TOKEN, ...user]);
     const client = new SocketClient(socket);
     await new Promise<void>((resolve, reject) => {
       socket.addEventListener("open", () => resolve());
