@@ -11,6 +11,7 @@ import {
   members,
   type Message,
   type NodeId,
+  type Outcome,
   type Raft,
   type RaftEvent,
   type Ready,
@@ -21,6 +22,7 @@ import type { Cluster } from "../core/node/world/cluster.ts";
 import type { DiskImage } from "../core/node/world/disk-image.ts";
 import type { Life } from "../core/node/world/life.ts";
 import type { SimNode } from "../core/node/world/sim-node.ts";
+import { CommitNews } from "../core/raft/harness/commit-news.ts";
 import { Applications } from "./applications.ts";
 import { LogView } from "./log-view.ts";
 import { Oracle } from "./oracle.ts";
@@ -41,6 +43,7 @@ interface Tracked {
   readonly node: SimNode;
   readonly life: Life;
   readonly view: LogView;
+  readonly news: CommitNews;
   role: Role;
   term: Term;
   commitIndex: LogIndex;
@@ -141,6 +144,7 @@ export class Invariants implements Watcher {
       node,
       life,
       view,
+      news: new CommitNews(raft.options.commitNewsDelayMs),
       role,
       term: begunIn,
       commitIndex,
@@ -151,13 +155,16 @@ export class Invariants implements Watcher {
     };
   }
 
-  stepped(raft: Raft, event: RaftEvent): void {
+  stepped(raft: Raft, event: RaftEvent, outcome: Outcome): void {
     const tracked = this.#of(raft);
     if (tracked === null) return;
     this.steps++;
     tracked.steps++;
     const { node } = tracked;
     const { role, term, commitIndex } = raft;
+    if (event.type === "propose" && outcome.ok) {
+      tracked.news.proposed(event, raft.status().lastIndex, term);
+    }
     this.#check(term >= tracked.term, "S7 term", node.id, () => `from ${tracked.term} to ${term}`);
     this.#check(
       commitIndex >= tracked.commitIndex,
@@ -312,9 +319,14 @@ export class Invariants implements Watcher {
 
   // Readys
 
-  collected(raft: Raft, ready: Ready | null): void {
+  collected(raft: Raft, ready: Ready | null, nowMs: number): void {
     const tracked = this.#of(raft);
     if (tracked === null) return;
+    // It asks for the whole status each time, which the other runs can do without.
+    if (raft.options.commitNewsDelayMs > 0 && raft.role === "leader") {
+      const problem = tracked.news.collected(ready, raft.status(), nowMs);
+      this.#check(problem === null, "S20 commit news", tracked.node.id, () => problem ?? "");
+    }
     const { node, view } = tracked;
     const leads = raft.role === "leader";
     if (ready !== null) {

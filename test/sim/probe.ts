@@ -5,14 +5,21 @@ import { PeerPort } from "../../src/core/node/peer-port.ts";
 import { RaftNode } from "../../src/core/node/raft-node.ts";
 import type { AppliedCommand, StateMachine } from "../../src/core/node/state-machine.ts";
 import type { KvResult } from "../../src/core/kv/index.ts";
-import { type Message, type NodeId, Raft, type RaftEvent, type Ready } from "../../src/core/raft/index.ts";
+import {
+  type Message,
+  type NodeId,
+  type Outcome,
+  Raft,
+  type RaftEvent,
+  type Ready,
+} from "../../src/core/raft/index.ts";
 
 /** Shown everything that the cores and drivers of a run do, as they do it. */
 export interface Watcher {
   /** A core was given an event and has dealt with it. */
-  stepped(raft: Raft, event: RaftEvent): void;
-  /** A core was asked what there is to do. */
-  collected(raft: Raft, ready: Ready | null): void;
+  stepped(raft: Raft, event: RaftEvent, outcome: Outcome): void;
+  /** A core was asked what there is to do; `nowMs` is the last time that it was told. */
+  collected(raft: Raft, ready: Ready | null, nowMs: number): void;
   /** A message is about to be sent. */
   sending(message: Message): void;
   /** Commands are about to be applied; `apply` applies some of them, in order. */
@@ -41,15 +48,25 @@ export function watch(next: Watcher | null): void {
 
 const step = Reflect.get(Raft.prototype, "step") as Raft["step"];
 const ready = Reflect.get(Raft.prototype, "ready") as Raft["ready"];
+const leaseReadIndex = Reflect.get(Raft.prototype, "leaseReadIndex") as Raft["leaseReadIndex"];
+const toldMs: WeakMap<Raft, number> = new WeakMap();
+function tell(raft: Raft, nowMs: number): void {
+  toldMs.set(raft, Math.max(toldMs.get(raft) ?? nowMs, nowMs));
+}
 Raft.prototype.step = function (this: Raft, event, nowMs) {
   const outcome = step.call(this, event, nowMs);
-  watcher?.stepped(this, event);
+  tell(this, nowMs);
+  watcher?.stepped(this, event, outcome);
   return outcome;
 };
 Raft.prototype.ready = function (this: Raft) {
   const collected = ready.call(this);
-  watcher?.collected(this, collected);
+  watcher?.collected(this, collected, toldMs.get(this) ?? 0);
   return collected;
+};
+Raft.prototype.leaseReadIndex = function (this: Raft, nowMs) {
+  tell(this, nowMs);
+  return leaseReadIndex.call(this, nowMs);
 };
 
 const send = Reflect.get(PeerPort.prototype, "send") as PeerPort["send"];

@@ -30,6 +30,8 @@ export interface ScenarioOptions {
   readonly quotaBytes?: number;
   /** Authentication is switched on and off: users work under it, and everybody else is trusted. */
   readonly users?: boolean;
+  /** How long followers may have to wait for news of a commit. Absent: not at all. */
+  readonly commitNewsDelayMs?: number;
   /** The machines are Durable Objects, which lose their memory in their sleep. */
   readonly objects?: boolean;
 }

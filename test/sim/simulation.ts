@@ -262,6 +262,7 @@ function clusterOf(seed: number, options: ScenarioOptions): Cluster {
       maxInflightMessages,
       maxUncommittedBytes,
       quiesceAfterMs,
+      commitNewsDelayMs: options.commitNewsDelayMs ?? 0,
     },
     tuning: {
       requestTimeoutMs,

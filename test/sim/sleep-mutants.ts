@@ -10,6 +10,27 @@ function asleep(name: string, about: string, file: string, find: string, replace
 /** Bugs in what a node may believe that lost its memory, in its sleep or not. */
 export const SLEEP_MUTANTS: readonly Mutant[] = [
   asleep(
+    "commit-news-never-sent",
+    "the news that entries are committed is held back for ever, unless something takes it along",
+    `${RAFT}/replication.ts`,
+    "progress.newsDueMs ??= nowMs + options.commitNewsDelayMs;",
+    "progress.newsDueMs ??= Number.POSITIVE_INFINITY;",
+  ),
+  asleep(
+    "commit-news-kept-from-readers",
+    "a follower is told where it may read, and not that it is committed",
+    `${RAFT}/leader.ts`,
+    "if (index !== null) this.replication.awaitCommit(index, from);",
+    "",
+  ),
+  asleep(
+    "commit-news-kept-from-the-removed",
+    "who is removed is sent nothing any more before it could hear of its removal",
+    `${RAFT}/leader.ts`,
+    "this.replication.awaitCommit(index);",
+    "",
+  ),
+  asleep(
     "rested-although-promised",
     "an object that was awake starts as if it had slept, and had promised nothing",
     WATCHDOG,

@@ -98,8 +98,12 @@ export class ProposalRouter<R> {
     });
   }
 
-  /** Appends to this node's log, commands together, as many as may wait to be committed. */
-  #appendAll(batch: readonly Offered[], nowMs: number): Refusal[] {
+  /**
+   * Appends to this node's log, commands together, as many as may wait to be committed.
+   *
+   * @param awaitedBy the members from which they came.
+   */
+  #appendAll(batch: readonly Offered[], nowMs: number, awaitedBy: readonly NodeId[] = []): Refusal[] {
     const refusals: Refusal[] = [];
     const timeMs = this.#clock.wallMs();
     const { maxUncommittedBytes } = this.#raft.options;
@@ -107,7 +111,7 @@ export class ProposalRouter<R> {
     let runBytes = 0;
     const flushRun = (): void => {
       if (run.length === 0) return;
-      const outcome = this.#raft.step({ type: "propose", commands: run }, nowMs);
+      const outcome = this.#raft.step({ type: "propose", commands: run, awaitedBy }, nowMs);
       const rejection = outcome.ok ? null : outcome.rejection;
       if (rejection?.reason === "backPressure") this.#meter.record("rejectedProposals", run.length);
       refusals.push(...run.map(() => rejection));
@@ -204,6 +208,7 @@ export class ProposalRouter<R> {
     const refusals = this.#appendAll(
       current.map(({ forward: { id, payload } }) => ({ id, payload })),
       nowMs,
+      [...new Set(current.map(({ from }) => from))],
     );
     current.forEach(({ from, forward }, i) => {
       const refusal = refusals[i]!;

@@ -34,6 +34,11 @@ export interface RaftOptions {
   readonly maxPendingReads: number;
   /** A learner is caught up, and may be promoted, when it is at most this many entries behind. */
   readonly promotionMaxLag: number;
+  /**
+   * How long the news that entries are committed may wait for an append or a heartbeat that takes it along, before it
+   * is sent by itself. Where somebody waits for it at the member, it goes at once. 0 = it always does.
+   */
+  readonly commitNewsDelayMs: number;
   /** Put the group to sleep after this long with nothing to do and every live follower caught up; 0 = never. */
   readonly quiesceAfterMs: number;
 }
@@ -51,6 +56,7 @@ export const RAFT_DEFAULTS: Omit<RaftOptions, "nodeId"> = {
   tailBytes: 32 << 20,
   maxPendingReads: 65536,
   promotionMaxLag: 1000,
+  commitNewsDelayMs: 0,
   quiesceAfterMs: 0,
 };
 

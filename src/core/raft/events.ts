@@ -8,8 +8,15 @@ import type { ClusterConfig, ConfChange, Entry, LogIndex, NodeId, SnapshotMeta, 
 export type RaftEvent =
   /** A message from a peer, authenticated and decoded. */
   | { readonly type: "message"; readonly message: Message }
-  /** Append commands (leader only). All or none are accepted; they take consecutive indexes. */
-  | { readonly type: "propose"; readonly commands: readonly Uint8Array[] }
+  /**
+   * Append commands (leader only). All or none are accepted; they take consecutive indexes. At the members named as
+   * `awaitedBy` somebody waits until they have been applied there.
+   */
+  | {
+      readonly type: "propose";
+      readonly commands: readonly Uint8Array[];
+      readonly awaitedBy?: readonly NodeId[];
+    }
   /** Append a membership change (leader only). */
   | { readonly type: "proposeConfChange"; readonly change: ConfChange }
   /**

@@ -43,6 +43,8 @@ export class Leader implements RoleBehaviour {
     }
     this.#noopIndex = core.log.lastIndex + 1;
     this.#append({ kind: "noop", index: this.#noopIndex, term: core.term });
+    // With it whatever was inherited is committed, and others may wait for that.
+    this.replication.awaitCommit(this.#noopIndex);
     this.#heartbeatDueMs = core.nowMs;
     this.#lastActivityMs = core.nowMs;
   }
@@ -65,8 +67,9 @@ export class Leader implements RoleBehaviour {
     if (this.#core.asleep) return null;
     const transferMs = this.#transfer.deadlineMs;
     if (!this.replication.hasPeers()) return transferMs;
-    const dueMs = Math.min(this.#heartbeatDueMs, this.#quorumDeadline());
-    return transferMs === null ? dueMs : Math.min(dueMs, transferMs);
+    const never = Number.POSITIVE_INFINITY;
+    const newsMs = this.replication.newsDueMs() ?? never;
+    return Math.min(this.#heartbeatDueMs, this.#quorumDeadline(), newsMs, transferMs ?? never);
   }
 
   onDeadline(): void {
@@ -74,7 +77,7 @@ export class Leader implements RoleBehaviour {
     // CheckQuorum (thesis §6.2): a leader that a majority no longer hears steps down, so that clients move on.
     if (core.nowMs >= this.#quorumDeadline()) return core.become.follow(core.term, null);
     this.#transfer.onDeadline();
-    if (core.nowMs < this.#heartbeatDueMs) return;
+    if (core.nowMs < this.#heartbeatDueMs) return this.replication.onDeadline();
     if (this.#mayQuiesce()) this.#quiesce();
     else this.#beginRound(false);
   }
@@ -103,6 +106,7 @@ export class Leader implements RoleBehaviour {
       // And nobody sleeps who lacks something: from the commit index alone it could not tell.
       const caughtUp = progress.match === core.log.lastIndex;
       core.send({ type: "Heartbeat", to, leaderCommit, round, quiesce: quiesce && caughtUp });
+      this.replication.onHeartbeat(progress, leaderCommit);
       this.#departure.onHeartbeat(to, round, leaderCommit);
     }
     // A quorum of one needs no answer, and may never get any.
@@ -140,7 +144,8 @@ export class Leader implements RoleBehaviour {
 
   // Proposals
 
-  propose(commands: readonly Uint8Array[]): Outcome {
+  /** @param awaitedBy members at which somebody waits until the commands have been applied there. */
+  propose(commands: readonly Uint8Array[], awaitedBy: readonly NodeId[]): Outcome {
     const core = this.#core;
     const refusal = this.#refusal();
     if (refusal !== null) return { ok: false, rejection: refusal };
@@ -151,6 +156,7 @@ export class Leader implements RoleBehaviour {
     }
     const index = core.log.lastIndex + 1;
     commands.forEach((data, i) => this.#append({ kind: "command", index: index + i, term: core.term, data }));
+    for (const node of awaitedBy) this.replication.awaitCommit(core.log.lastIndex, node);
     return { ok: true, index };
   }
 
@@ -168,8 +174,7 @@ export class Leader implements RoleBehaviour {
     const refusal = this.#refusal() ?? this.#confChangeRefusal(change);
     if (refusal !== null) return { ok: false, rejection: refusal };
     const index = core.log.lastIndex + 1;
-    this.#append({ kind: "confChange", index, term: core.term, change });
-    this.#pendingConfIndex = index;
+    this.#appendConfChange(index, change);
     return { ok: true, index };
   }
 
@@ -265,8 +270,12 @@ export class Leader implements RoleBehaviour {
   }
 
   #answer({ readId, from }: PendingRead, index: LogIndex | null): void {
-    if (from === null) this.#core.readStates.push({ readId, index });
-    else this.#core.send({ type: "ReadIndexResult", to: from, readId, index });
+    if (from === null) {
+      this.#core.readStates.push({ readId, index });
+      return;
+    }
+    this.#core.send({ type: "ReadIndexResult", to: from, readId, index });
+    if (index !== null) this.replication.awaitCommit(index, from);
   }
 
   // Input
@@ -341,8 +350,14 @@ export class Leader implements RoleBehaviour {
     if (!isJoint(config) || !config.autoLeave || log.appliedIndex < this.#pendingConfIndex) return;
     const index = log.lastIndex + 1;
     const change: ConfChange = { steps: [], transition: "auto", context: new Uint8Array(0) };
+    this.#appendConfChange(index, change);
+  }
+
+  #appendConfChange(index: LogIndex, change: ConfChange): void {
     this.#append({ kind: "confChange", index, term: this.#core.term, change });
     this.#pendingConfIndex = index;
+    // Who is removed is sent nothing any more once this node has applied it, and must have heard of it by then.
+    this.replication.awaitCommit(index);
   }
 
   onConfig(): void {

@@ -25,6 +25,10 @@ export class Progress {
   pendingLogRead: LogIndex = 0;
   /** The commit index most recently sent. */
   sentCommit: LogIndex = 0;
+  /** When a newer one is sent by itself, unless something takes it along before; null: nothing is held back. */
+  newsDueMs: number | null = null;
+  /** Somebody at this member waits for this index to be committed: the news is not held back. */
+  awaitedCommit: LogIndex = 0;
   /** Send an AppendEntries even if it is empty: something may have been lost. */
   resend = false;
   /** When anything came from this member in this term. */

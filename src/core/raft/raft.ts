@@ -107,7 +107,7 @@ export class Raft {
         this.#onMessage(event.message);
         return OK;
       case "propose":
-        return this.#asLeader((leader) => leader.propose(event.commands));
+        return this.#asLeader((leader) => leader.propose(event.commands, event.awaitedBy ?? []));
       case "proposeConfChange":
         return this.#asLeader((leader) => leader.proposeConfChange(event.change));
       case "transferLeadership":

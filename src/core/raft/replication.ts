@@ -10,6 +10,8 @@ import type { Entry, LogIndex, NodeId, Term } from "./types.ts";
 export class Replication {
   readonly #core: Core;
   readonly #progress: Map<NodeId, Progress> = new Map();
+  /** News that this index is committed is held back from nobody. */
+  #awaitedByAll: LogIndex = 0;
 
   constructor(core: Core) {
     this.#core = core;
@@ -64,14 +66,63 @@ export class Replication {
     while (!progress.isPaused() && progress.next <= log.lastIndex) {
       if (!this.#sendNext(to, progress)) return;
     }
-    // News of the commit index is not worth reading the log for: behind a full window it goes with what comes next.
-    const newsOfCommit =
-      progress.state === "replicate" &&
-      progress.sentCommit < log.commitIndex &&
-      log.term(progress.next - 1) !== undefined;
-    if ((progress.resend || newsOfCommit) && progress.state !== "snapshot" && progress.pendingLogRead === 0) {
+    const newsIsDue = this.#newsIsDue(progress);
+    if ((progress.resend || newsIsDue) && progress.state !== "snapshot" && progress.pendingLogRead === 0) {
       if (progress.state === "replicate" || !progress.probeSent) this.#sendEmpty(to, progress);
     }
+  }
+
+  /** Whether there is a newer commit index to be told, now and by itself; what can wait is given a time. */
+  #newsIsDue(progress: Progress): boolean {
+    const { log, nowMs, options } = this.#core;
+    // It is not worth reading the log for: behind a full window it goes with what comes next.
+    const canBeTold =
+      progress.state === "replicate" &&
+      progress.pendingLogRead === 0 &&
+      log.term(progress.next - 1) !== undefined;
+    if (!canBeTold || progress.sentCommit >= log.commitIndex) {
+      progress.newsDueMs = null;
+      return false;
+    }
+    progress.newsDueMs ??= nowMs + options.commitNewsDelayMs;
+    const awaited = Math.max(progress.awaitedCommit, this.#awaitedByAll);
+    return progress.sentCommit < awaited || nowMs >= progress.newsDueMs;
+  }
+
+  /** When news of the commit index has been held back for long enough; null: none is. */
+  newsDueMs(): number | null {
+    let dueMs: number | null = null;
+    for (const [, progress] of this.peers()) {
+      if (progress.newsDueMs !== null) dueMs = Math.min(dueMs ?? progress.newsDueMs, progress.newsDueMs);
+    }
+    return dueMs;
+  }
+
+  /** Sends the news that has been held back for long enough. */
+  onDeadline(): void {
+    const { nowMs } = this.#core;
+    for (const [to, progress] of this.peers()) {
+      if (progress.newsDueMs !== null && nowMs >= progress.newsDueMs) this.#flushTo(to, progress);
+    }
+  }
+
+  /** Somebody waits for this index to be committed: at that member, or at every one. */
+  awaitCommit(index: LogIndex, node?: NodeId): void {
+    // Otherwise nothing is held back in the first place.
+    if (this.#core.options.commitNewsDelayMs === 0) return;
+    if (node === undefined) {
+      this.#awaitedByAll = index;
+      return;
+    }
+    const progress = this.#progress.get(node);
+    if (progress !== undefined) progress.awaitedCommit = Math.max(progress.awaitedCommit, index);
+  }
+
+  /** A heartbeat goes to the member, and takes the news along. Should it be lost, the next one does. */
+  onHeartbeat(progress: Progress, leaderCommit: LogIndex): void {
+    if (progress.newsDueMs === null || leaderCommit < this.#core.log.commitIndex) return;
+    progress.sentCommit = leaderCommit;
+    progress.newsDueMs = null;
   }
 
   /** One AppendEntries with entries, or what has to come before it. False if nothing more can be sent now. */
@@ -99,6 +150,7 @@ export class Replication {
       leaderCommit: log.commitIndex,
     });
     progress.sentCommit = log.commitIndex;
+    progress.newsDueMs = null;
     progress.resend = false;
     if (progress.state === "probe") {
       progress.probeSent = true;
@@ -117,6 +169,7 @@ export class Replication {
   /** What the member needs is not in memory: the LogStore has it, or only a snapshot does. */
   #reachBack(to: NodeId, progress: Progress): void {
     const { log, options } = this.#core;
+    progress.newsDueMs = null;
     if (progress.next - 1 >= log.compacted.index) {
       progress.pendingLogRead = progress.next;
       this.#core.logReads.push({ to, from: progress.next, maxBytes: options.maxAppendBytes });

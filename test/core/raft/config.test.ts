@@ -13,7 +13,13 @@ function complaint(options: Partial<RaftOptions>): string {
 }
 
 const NUMBERS = Object.keys(RAFT_DEFAULTS) as (keyof typeof RAFT_DEFAULTS)[];
-const MAY_BE_ZERO = ["clockDriftBoundMs", "tailBytes", "promotionMaxLag", "quiesceAfterMs"];
+const MAY_BE_ZERO = [
+  "clockDriftBoundMs",
+  "tailBytes",
+  "promotionMaxLag",
+  "commitNewsDelayMs",
+  "quiesceAfterMs",
+];
 
 describe("raftOptions", () => {
   it("fills in defaults that pass its own checks, and keeps what is given", () => {

@@ -32,6 +32,39 @@ describe("Rounds", () => {
   });
 });
 
+describe("News of a commit that is held back", () => {
+  const options = { heartbeatIntervalMs: 100, commitNewsDelayMs: 40 };
+
+  it("is not put off by a heartbeat that could not take it along", () => {
+    const node = new OneNode({ options }).lead();
+    for (const from of [2n, 3n]) node.ack(from);
+    node.advance(80);
+    node.propose("a");
+    node.ack(2n);
+    node.sent = [];
+    // Member 3 is not known to hold the entry: the heartbeat must not say that it is committed.
+    node.advance(39);
+    const told = node.take("Heartbeat").map(({ to, leaderCommit }) => [to, leaderCommit]);
+    expect(told).toContainEqual([3n, 2]);
+    expect(node.take("AppendEntries")).toEqual([]);
+    node.advance(1);
+    const appends = node.take("AppendEntries").filter(({ to }) => to === 3n);
+    expect(appends.map(({ entries, leaderCommit }) => [entries.length, leaderCommit])).toEqual([[0, 3]]);
+  });
+
+  it("is forgotten where the log would have to be read for it, and wakes nobody", () => {
+    const node = new OneNode({ options: { ...options, tailBytes: 0 } }).lead();
+    for (const from of [2n, 3n]) node.ack(from);
+    node.propose("a");
+    node.ack(2n);
+    // What member 3 lacks, by what it says, has left the memory.
+    node.refuse(3n, 3, 1, 1);
+    expect(node.logReads.at(-1)).toMatchObject({ to: 3n });
+    node.advance(90);
+    expect(node.raft.nextDeadlineMs()!).toBeGreaterThan(node.nowMs);
+  });
+});
+
 describe("Reading older entries for a member", () => {
   /** A leader whose tail in memory is nearly empty, and a member in replication that needs entry 2. */
   function leaderReading(): OneNode {

@@ -122,8 +122,14 @@ export class Cluster implements World {
   }
 
   propose(id: NodeId | number, ...commands: readonly string[]): Outcome {
+    return this.proposeFor([], id, ...commands);
+  }
+
+  /** Somebody at the members named first waits for it. */
+  proposeFor(awaitedBy: readonly NodeId[], id: NodeId | number, ...texts: readonly string[]): Outcome {
     const encoder = new TextEncoder();
-    return this.step(id, { type: "propose", commands: commands.map((text) => encoder.encode(text)) });
+    const commands = texts.map((text) => encoder.encode(text));
+    return this.step(id, { type: "propose", commands, awaitedBy });
   }
 
   proposeConfChange(

@@ -171,12 +171,13 @@ const COMMANDS: Record<string, Command> = {
   // elect: time passes until there is a leader
   elect: (run) => void run.cluster.elect(),
 
-  // propose 1 a b c, or propose 1 count=3 bytes=100
+  // propose 1 a b c, or propose 1 count=3 bytes=100; for=2: somebody at 2 waits for it
   propose: (run, words) => {
     const id = words.id();
     const count = words.number("count") ?? 0;
     const filled = Array.from({ length: count }, (_, i) => `${i}`.padEnd(words.number("bytes") ?? 1, "."));
-    run.cluster.propose(id, ...words.rest(), ...filled);
+    const awaitedBy = words.option("for") === undefined ? [] : [BigInt(words.option("for")!)];
+    run.cluster.proposeFor(awaitedBy, id, ...words.rest(), ...filled);
   },
   // change 1 voter+4 learner+3 -2 [implicit|explicit]
   change: (run, words) => {

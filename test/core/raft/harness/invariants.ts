@@ -5,6 +5,8 @@ import type {
   LogIndex,
   Message,
   NodeId,
+  Outcome,
+  RaftEvent,
   RaftOptions,
   RaftStatus,
   Ready,
@@ -12,6 +14,7 @@ import type {
   SnapshotMeta,
   Term,
 } from "../../../../src/core/raft/index.ts";
+import { CommitNews } from "./commit-news.ts";
 import { Oracle } from "./oracle.ts";
 import type { SimEvent } from "./sim-event.ts";
 import type { SimNode } from "./sim-node.ts";
@@ -44,7 +47,8 @@ export class InvariantError extends Error {
  * - S7 terms only grow and a vote is kept, over restarts too; S8 no promise leaves before it is durable;
  * - S9 what is committed is durable on a quorum, of both halves while joint; S10 one membership change at a time,
  *   and no campaign while one is committed and not applied; S11 learners are never counted;
- * - S12, S13 a read sees all that was committed before it began; S18 limits on bytes and messages are kept.
+ * - S12, S13 a read sees all that was committed before it began; S18 limits on bytes and messages are kept;
+ * - S20 members hear of what is committed in time, and at once where somebody waits for it.
  *
  * A step changes one node, so only that one is looked at again; what the rest must agree on is in the oracle.
  */
@@ -54,6 +58,7 @@ export class Invariants {
   readonly #options: Omit<RaftOptions, "nodeId">;
   readonly #clocksWithinBound: boolean;
   readonly #before: Map<NodeId, Before> = new Map();
+  readonly #news: Map<NodeId, CommitNews> = new Map();
   /**
    * Messages that a node wrote in this step. An answer to the heartbeat that put it to sleep, late or repeated,
    * does not count.
@@ -82,7 +87,10 @@ export class Invariants {
         return this.#onStarted(event.node);
       case "crashed":
         this.#before.delete(event.node.id);
+        this.#news.delete(event.node.id);
         return;
+      case "stepped":
+        return this.#onStepped(event.node, event.event, event.outcome);
       case "ready":
         return this.#onReady(event.node, event.ready);
       case "sent":
@@ -164,6 +172,22 @@ export class Invariants {
       previous = entry.term;
     }
     this.#checkNoCommittedLoss(node, ready);
+    this.#checkNews(node, ready);
+  }
+
+  #newsOf(node: SimNode): CommitNews {
+    const news = this.#news.get(node.id) ?? new CommitNews(this.#options.commitNewsDelayMs);
+    this.#news.set(node.id, news);
+    return news;
+  }
+
+  #onStepped(node: SimNode, event: RaftEvent, outcome: Outcome): void {
+    if (outcome.ok) this.#newsOf(node).proposed(event, node.status.lastIndex, node.status.term);
+  }
+
+  #checkNews(node: SimNode, ready: Ready | null): void {
+    const problem = this.#newsOf(node).collected(ready, node.status, node.nowMs);
+    this.#check(problem === null, "S20 commit news", node, () => problem ?? "");
   }
 
   /** A committed entry is never overwritten, by entries or by a snapshot. */
@@ -289,6 +313,7 @@ export class Invariants {
     this.#checkCommit(node, status, before);
     this.#checkMembership(node, status);
     this.#checkTime(node, status, wasWake, before);
+    this.#checkNews(node, null);
     const { role, term, commitIndex, appliedIndex, lastIndex, asleep } = status;
     this.#before.set(node.id, { role, term, commitIndex, appliedIndex, lastIndex, asleep });
     this.#written = 0;

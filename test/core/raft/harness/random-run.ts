@@ -49,6 +49,8 @@ export class RandomRun {
   readonly cluster: Cluster;
   readonly #seed: number;
   readonly #random: Prng;
+  /** Apart, so that what has to do with news of commits does not shift the rest. */
+  readonly #newsRandom: Prng;
   readonly #actions: readonly Action[];
   readonly #totalWeight: number;
   readonly #marks: Map<string, number> = new Map();
@@ -59,11 +61,12 @@ export class RandomRun {
   constructor(seed: number, observers: readonly Observer[] = []) {
     this.#seed = seed;
     this.#random = new Prng(seed);
+    this.#newsRandom = new Prng(seed ^ 0x2e35);
     const founders = this.#random.pick([1, 2, 3, 3, 3, 3, 4, 5, 5]);
     this.cluster = new Cluster({
       voters: founders,
       learners: this.#random.chance(0.2) ? [BigInt(founders + 1)] : [],
-      raft: randomOptions(this.#random),
+      raft: { ...randomOptions(this.#random), commitNewsDelayMs: this.#newsRandom.pick([0, 0, 1, 30, 90]) },
       seed,
       observers: [...observers, (event) => this.#countMarks(event)],
     });
@@ -266,7 +269,14 @@ export class RandomRun {
       return this.#onNode((node) => void this.cluster.propose(node.id, this.#command()));
     }
     const count = this.#random.chance(0.2) ? this.#random.int(12) : 1;
-    this.cluster.propose(leader.id, ...Array.from({ length: count }, () => this.#command()));
+    const commands = Array.from({ length: count }, () => this.#command());
+    this.cluster.proposeFor(this.#waiting(), leader.id, ...commands);
+  }
+
+  /** Members at which somebody waits for what is proposed. */
+  #waiting(): NodeId[] {
+    const random = this.#newsRandom;
+    return random.chance(0.3) ? [random.pick([...this.cluster.nodes.keys()])] : [];
   }
 
   #command(): string {
