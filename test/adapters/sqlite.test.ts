@@ -45,3 +45,31 @@ it("opens in a script that was given on the command line", () => {
   const args = ["--no-warnings", "--input-type=module", "--eval", script, dir];
   expect(execFileSync(process.execPath, args, { encoding: "utf8" })).toBe("0\n");
 });
+
+it("answers whatever comes, while its thread is at work, falling asleep or asleep", async () => {
+  const place = await site();
+  const storage = await place.open();
+  onTestFinished(() => place.remove());
+  await storage.log.open();
+  await storage.log.append([command(1, 1)]);
+  for (let round = 0; round < 3000; round++) {
+    // One turn's questions travel together, and a microtask later there is another message behind them.
+    const asked = Array.from({ length: 1 + (round % 3) }, () => storage.log.term(1));
+    await Promise.resolve();
+    asked.push(storage.log.term(1));
+    expect(new Set(await Promise.all(asked))).toEqual(new Set([1]));
+    if (round % 5 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  await storage.close();
+});
+
+it("lets the process end that forgets to close it", () => {
+  const dir = mkdtempSync(join(tmpdir(), "d-engine-sqlite-"));
+  onTestFinished(() => rmSync(dir, { recursive: true }));
+  const module = new URL("../../src/adapters/sqlite/index.ts", import.meta.url).href;
+  const script = `const { openSqliteStorage } = await import("${module}");
+    const storage = await openSqliteStorage({ dir: process.argv[1] });
+    console.log((await storage.log.open()).lastIndex);`;
+  const args = ["--no-warnings", "--input-type=module", "--eval", script, dir];
+  expect(execFileSync(process.execPath, args, { encoding: "utf8" })).toBe("0\n");
+});

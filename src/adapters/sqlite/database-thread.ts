@@ -1,7 +1,14 @@
 import { Worker, type Transferable } from "node:worker_threads";
 import { EngineError } from "../../core/errors/index.ts";
 import type { DatabaseOptions } from "./database.ts";
-import { OPENING_ID, type Answer, type NumberedRequest, type Request, type Results } from "./requests.ts";
+import {
+  OPENING_ID,
+  type Answer,
+  type NumberedRequest,
+  type Request,
+  type Results,
+  type WorkerData,
+} from "./requests.ts";
 
 /** Sources run as they are and compiled: the worker is the neighbour with the same ending. */
 const WORKER_URL: URL = new URL(
@@ -20,14 +27,18 @@ interface Waiter {
  */
 export class DatabaseThread {
   readonly #worker: Worker;
+  readonly #bell: Int32Array = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   readonly #waiters = new Map<number, Waiter>();
+  /** What this turn has asked, which leaves as one message. */
+  #asked: NumberedRequest[] = [];
+  #transfer: Transferable[] = [];
   #nextId: number = OPENING_ID;
   /** Why no request can be answered any more. */
   #gone: string | null = null;
 
   private constructor(options: DatabaseOptions) {
     this.#worker = new Worker(WORKER_URL, {
-      workerData: options,
+      workerData: { ...options, bell: this.#bell } satisfies WorkerData,
       name: "d-engine sqlite",
       // About a script on the command line, and refused where there is none.
       execArgv: process.execArgv.filter((option) => !option.startsWith("--input-type")),
@@ -51,10 +62,11 @@ export class DatabaseThread {
     if (this.#gone !== null) {
       return Promise.reject(new EngineError("storageFailed", { detail: this.#gone }));
     }
-    const message: NumberedRequest = { id: this.#nextId, request };
-    const answered = this.#wait<Results[T]>();
-    this.#worker.postMessage(message, transfer ?? []);
-    return answered;
+    this.#asked.push({ id: this.#nextId, request });
+    if (transfer !== undefined) this.#transfer.push(...transfer);
+    // After what the turn has to say to other members: their disks are further away.
+    if (this.#asked.length === 1) queueMicrotask(() => this.#post());
+    return this.#wait<Results[T]>();
   }
 
   /** Waits for what was asked before, then closes the database and gives the directory free. */
@@ -67,6 +79,16 @@ export class DatabaseThread {
     // Whoever waits for this must not find the process gone for want of work.
     this.#worker.ref();
     await exited;
+  }
+
+  #post(): void {
+    const asked = this.#asked;
+    const transfer = this.#transfer;
+    this.#asked = [];
+    this.#transfer = [];
+    this.#worker.postMessage(asked, transfer);
+    Atomics.add(this.#bell, 0, 1);
+    Atomics.notify(this.#bell, 0);
   }
 
   #wait<T>(): Promise<T> {

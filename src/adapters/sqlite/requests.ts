@@ -40,4 +40,8 @@ export type Answer =
 /** How the worker reports that the database is open, or why it is not. */
 export const OPENING_ID = 0;
 
-export type WorkerData = DatabaseOptions;
+/**
+ * What the worker is started with. `bell` counts the messages that were posted: the worker sleeps on it instead of in an
+ * event loop, out of which a message would need four calls into the system to get to it.
+ */
+export type WorkerData = DatabaseOptions & { readonly bell: Int32Array };
