@@ -1,5 +1,5 @@
 # A function that is the node, as it is deployed: the bundle, AWS's own runtime client and emulator, and processes that
-# are stopped between their invocations. And more schedules of the simulator than npm test plays.
+# are stopped between their invocations.
 
 install_lambda_runtime
 
@@ -25,9 +25,3 @@ if command -v java >/dev/null; then
 else
   skip_check "no DynamoDB Local: it needs Java"
 fi
-
-check "schedules of a function that is the node are clean" \
-  node test/runtimes/lambda/node/exploration/main.ts --from 7001 --seeds 300 --seconds 30
-check "planted bugs are found" \
-  node test/runtimes/lambda/node/exploration/planted-main.ts --seeds 600 --only \
-  read-not-confirmed,leader-lease-after-thaw,ambiguous-is-failed,ambiguous-is-repeated,half-followed,not-fenced

@@ -137,6 +137,8 @@ export class LambdaNode {
             await this.#endDueLeases(reign.engine, deadlineMs);
             const answer = await request.ask(reign.engine, { timeoutMs: this.#leftMs(deadlineMs) });
             this.#losses = 0;
+            // Their time runs from the first answer of a new owner on, also if it is frozen before it comes to that.
+            reign.engine.ringLeases();
             return answer;
           }
         } catch (error) {

@@ -8,6 +8,8 @@ import type { Prng } from "../../../../core/raft/harness/prng.ts";
 import type { Operation } from "../../../../sim/checkers/history.ts";
 import type { KvInput, KvOutput, SeenValue } from "../../../../sim/checkers/kv-model.ts";
 import { bytesOf, putOp, textOf } from "../../../../sim/workloads/kv-requests.ts";
+import { callLease, look } from "./lease-calls.ts";
+import type { LeaseLedger } from "./lease-ledger.ts";
 
 /** What clients saw, in the order of the calls. */
 export type History = Operation<KvInput, KvOutput>[];
@@ -22,7 +24,12 @@ export interface EnvironmentOptions {
   /** How likely it is frozen after an invocation, and for how many of the world's steps at most. */
   readonly freeze: number;
   readonly freezeSteps: number;
+  /** Null: no client asks for leases. Reads then need no owner. */
+  readonly leases: LeaseLedger | null;
 }
+
+/** How many of the requests are about leases, where there are any. */
+const LEASE_SHARE = 0.5;
 
 /**
  * One execution environment: a process with a LambdaNode in its memory, invoked again and again, which runs only while
@@ -41,6 +48,8 @@ export class Environment {
     readonly call: Pick<History[number], "client" | "callAt">;
     readonly input: KvInput;
   }> = new Set();
+  /** Requests about leases. */
+  #leaseCalls = 0;
   failure: Error | null = null;
   answered = 0;
   lastError: unknown = null;
@@ -69,20 +78,31 @@ export class Environment {
   }
 
   get running(): number {
-    return this.#open.size;
+    return this.#open.size + this.#leaseCalls;
   }
 
   get isFree(): boolean {
     return (
       this.process.alive &&
       this.process.stalledUntil <= this.#world.step &&
-      this.#open.size < this.#options.concurrency
+      this.running < this.#options.concurrency
     );
   }
 
   /** An invocation with one request of a client. */
   invoke(client: number): void {
-    this.#invoke(client, this.#draw(client)).catch((error: Error) => (this.failure ??= error));
+    const { leases } = this.#options;
+    const invocation =
+      leases !== null && this.#prng.chance(LEASE_SHARE)
+        ? this.#invokeLease(leases, (engine) => callLease({ ...this.#leaseSite(leases), engine }, this.#prng))
+        : this.#invoke(client, this.#draw(client));
+    invocation.catch((error: Error) => (this.failure ??= error));
+  }
+
+  /** A look at a lease, for the end. */
+  lookAtLease(leases: LeaseLedger, id: bigint): void {
+    const act = (engine: LambdaEngine): Promise<void> => look({ ...this.#leaseSite(leases), engine }, id);
+    this.#invokeLease(leases, act).catch((error: Error) => (this.failure ??= error));
   }
 
   /** A read of a key, for the end. */
@@ -94,6 +114,7 @@ export class Environment {
   died(): void {
     for (const { call, input } of this.#open) this.#history.push({ ...call, input, status: "unknown" });
     this.#open.clear();
+    this.#leaseCalls = 0;
   }
 
   #draw(client: number): KvInput {
@@ -142,8 +163,33 @@ export class Environment {
     // A read that failed says nothing.
     if (ending.status !== "unknown" || input.type !== "get")
       this.#history.push({ ...call, input, ...ending });
+    await this.#end(deadlineMs);
+  }
+
+  #leaseSite(ledger: LeaseLedger): { readonly ledger: LeaseLedger; readonly nowMs: () => number } {
+    return { ledger, nowMs: () => this.#world.nowMs };
+  }
+
+  async #invokeLease(leases: LeaseLedger, act: (engine: LambdaEngine) => Promise<void>): Promise<void> {
+    this.#leaseCalls++;
+    const deadlineMs = this.node.clock.nowMs() + this.#options.timeoutMs;
+    try {
+      await act(new LambdaEngine(this.node, this.#random, deadlineMs));
+      this.#world.tell(() => `${this.process.id}: a request about a lease is answered`);
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error;
+      this.lastError = error;
+      this.#world.tell(() => `${this.process.id}: a request about a lease ends: ${error.message}`);
+    }
+    if (leases.problem !== null) throw new Error(leases.problem);
+    // Unless it died meanwhile, when nobody waits for it any more.
+    this.#leaseCalls = Math.max(0, this.#leaseCalls - 1);
+    await this.#end(deadlineMs);
+  }
+
+  async #end(deadlineMs: number): Promise<void> {
     await this.node.rest(deadlineMs);
-    if (this.#open.size === 0 && this.#prng.chance(this.#options.freeze)) this.#freeze();
+    if (this.running === 0 && this.#prng.chance(this.#options.freeze)) this.#freeze();
   }
 
   #freeze(): void {

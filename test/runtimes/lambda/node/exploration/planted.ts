@@ -99,4 +99,63 @@ export const PLANTED: readonly Planted[] = [
     "const occupant = await createObject(store, patience, slotName(journal, slot.seq), encodeSlot(slot));",
     'const occupant = { type: "mine", body: store } as { type: string };',
   ),
+  planted(
+    "lease-ends-with-its-owner",
+    "who takes the log over ends all leases, whose renewals it has not seen",
+    "core/node/lessor.ts",
+    "if (!this.#stopped) for (const lease of this.#host.leases()) this.#begin(lease);",
+    "if (this.#leads) for (const lease of this.#host.leases()) this.#hold(lease, this.#clock.nowMs());",
+  ),
+  planted(
+    "renewal-does-not-count",
+    "a lease ends as if it had never been renewed: after a thaw, early",
+    "core/node/lessor.ts",
+    "held.deadlineMs = this.#clock.nowMs() + this.#lifeMs(state.lease);",
+    "held.deadlineMs = Math.max(held.deadlineMs, this.#clock.nowMs() + 1);",
+  ),
+  planted(
+    "lease-of-a-former-owner",
+    "an environment that was frozen answers questions about leases from its memory, and renews what has ended",
+    "core/node/lease-operations.ts",
+    "    await this.#barrier();\n    // By what",
+    "    if (this.#replica.leadingTerm === null) await this.#barrier();\n    // By what",
+  ),
+  {
+    name: "end-acknowledged-before-stored",
+    about:
+      "a lease is said to be over by an owner whose entry for that is not stored, and which may be fenced before",
+    rewrites: [
+      {
+        file: "src/core/node/lessor.ts",
+        find: 'if (held.ending) return { type: "ending" };',
+        replace: 'if (held.ending) return { type: "gone" };',
+      },
+      {
+        file: `src/${NODE}/lambda-node.ts`,
+        find: "if (!isDue() && engine.status().pendingProposals === 0) return;",
+        replace: "if (!isDue()) return;",
+      },
+    ],
+  },
+  planted(
+    "lease-kept-for-ever",
+    "a lease that is due is taken off the list, and not ended",
+    "core/node/lessor.ts",
+    "if (ended.length > 0) this.#end(ended);",
+    "",
+  ),
+  planted(
+    "due-leases-left-to-their-timer",
+    "the first invocation after a thaw is answered before the timer of leases that are due, which is late",
+    `${NODE}/lambda-node.ts`,
+    "            await this.#endDueLeases(reign.engine, deadlineMs);\n",
+    "",
+  ),
+  planted(
+    "lease-time-begins-at-the-thaw",
+    "an owner that is frozen after its first answer gives leases their whole time from its thaw on",
+    `${NODE}/lambda-node.ts`,
+    "            reign.engine.ringLeases();\n",
+    "",
+  ),
 ];

@@ -4,6 +4,7 @@ import { Prng } from "../../../../core/raft/harness/prng.ts";
 import { kvModel } from "../../../../sim/checkers/kv-model.ts";
 import { checkLinearizability } from "../../../../sim/checkers/linearizability.ts";
 import { Environment, type EnvironmentOptions, type History } from "./environment.ts";
+import { LeaseLedger } from "./lease-ledger.ts";
 import { promptDigests } from "./prompt-digest.ts";
 
 export interface RunResult {
@@ -30,12 +31,16 @@ const MAX_HEALING_STEPS = 6000;
 const LONGEST_PAUSE_MS = 600_000;
 const CHECKER_STEPS = 2_000_000;
 
+/** So often a lease that is due is looked at by an environment that has just taken the log over. */
+const MAX_LEASE_ROUNDS = 3;
+
 /** One schedule: invocations in rival environments under faults, then one environment in peace, which reads all. */
 export async function run(seed: number, tell = false): Promise<RunResult> {
   const prng = new Prng(seed);
   const plan = drawPlan(prng);
   const world = new World(new RandomFate(prng.fork(), plan.hazards), plan.limits, tell);
-  world.tell(() => JSON.stringify(plan));
+  const ttlMs = plan.options.leases?.ttlMs ?? null;
+  world.tell(() => JSON.stringify({ ...plan, options: { ...plan.options, leases: ttlMs } }));
   const history: History = [];
   const environments: Environment[] = [];
   let problem: string | null = null;
@@ -110,6 +115,33 @@ async function inPeace(
   }
   // What others were doing meanwhile ends, or is given up by them.
   for (const environment of environments) environment.died();
+  if (plan.options.leases !== null) await endLeases(world, environments, plan.options.leases);
+}
+
+/**
+ * Nobody renews a lease any more: at the first invocation after its time it is over, unless the log has a new owner, who
+ * gives it its whole time.
+ */
+async function endLeases(world: World, environments: Environment[], leases: LeaseLedger): Promise<void> {
+  const last = environments.pop()!;
+  for (const { process } of environments) world.kill(process);
+  for (let round = 1; leases.living.length > 0; round++) {
+    if (round > MAX_LEASE_ROUNDS) throw new Error("leases have a new owner each time");
+    const before = last.node.engine;
+    world.pass(2 * leases.ttlMs);
+    for (const id of leases.living) {
+      last.process.stalledUntil = 0;
+      last.lookAtLease(leases, id);
+      for (let step = 0; last.running > 0; step++) {
+        if (step > MAX_HEALING_STEPS) throw new Error("a look at a lease hangs");
+        await advance(world, [last]);
+      }
+    }
+    const left = leases.living;
+    if (left.length > 0 && last.node.engine === before) {
+      throw new Error(`leases ${left.join(", ")} outlive their time: ${String(last.lastError)}`);
+    }
+  }
 }
 
 async function advance(world: World, environments: readonly Environment[]): Promise<void> {
@@ -151,6 +183,7 @@ function drawPlan(prng: Prng): Plan {
       timeoutMs: prng.pick([1000, 10_000]),
       freeze: some(0.8),
       freezeSteps: prng.pick([50, 500]),
+      leases: prng.chance(0.4) ? new LeaseLedger(prng.pick([500, 5000, 100_000])) : null,
     },
   };
 }
