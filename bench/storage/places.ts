@@ -1,6 +1,6 @@
 // The servers to measure on: those whose programs are on the PATH, or that somebody has started.
 
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { S3Client } from "@aws-sdk/client-s3";
 import { dynamoDbObjectStore } from "../../src/adapters/dynamodb/index.ts";
@@ -25,6 +25,8 @@ const BUCKET = "engine";
 /** A server that runs. */
 export interface Place {
   open(prefix: string): Promise<ObjectStore>;
+  /** Seconds that the server has computed; null when that is not known. */
+  cpuSeconds(): number | null;
   stop(): Promise<void>;
 }
 
@@ -60,7 +62,7 @@ async function startS3(program: typeof VERSITYGW): Promise<Place> {
   const server = await startObjectServer(program);
   const client = localS3Client(server.endpoint);
   await createS3Bucket(client, BUCKET);
-  return s3Place(client, BUCKET, () => server.stop());
+  return s3Place(client, BUCKET, server);
 }
 
 async function startR2(): Promise<Place> {
@@ -68,15 +70,16 @@ async function startR2(): Promise<Place> {
   const credentials = R2_CREDENTIALS;
   const { endpoint } = server;
   const client = new S3Client({ endpoint, region: "auto", forcePathStyle: true, credentials });
-  return s3Place(client, R2_BUCKET, () => server.stop());
+  return s3Place(client, R2_BUCKET, server);
 }
 
-function s3Place(client: S3Client, bucket: string, stop: () => Promise<void>): Place {
+function s3Place(client: S3Client, bucket: string, server: RunningServer): Place {
   return {
     open: (prefix) => s3ObjectStore({ bucket, prefix, client }),
+    cpuSeconds: () => cpuSecondsOf(server.pid),
     stop: async () => {
       client.destroy();
-      await stop();
+      await server.stop();
     },
   };
 }
@@ -87,6 +90,7 @@ async function startGcs(): Promise<Place> {
   await createGcsBucket(endpoint, BUCKET);
   return {
     open: (prefix) => gcsObjectStore({ bucket: BUCKET, prefix, endpoint }),
+    cpuSeconds: () => cpuSecondsOf(server.pid),
     stop: () => server.stop(),
   };
 }
@@ -96,8 +100,24 @@ async function openDynamoDb(endpoint: string): Promise<Place> {
   const table = `engine-bench-${process.pid}`;
   return {
     open: (prefix) => dynamoDbObjectStore({ table, prefix, client, createTable: true }),
+    cpuSeconds: () => null,
     stop: async () => client.destroy(),
   };
+}
+
+interface RunningServer {
+  readonly pid?: number | undefined;
+  stop(): Promise<void>;
+}
+
+/** As Linux counts it, in hundredths of a second. */
+function cpuSecondsOf(pid: number | undefined): number | null {
+  if (pid === undefined || process.platform !== "linux") return null;
+  // Behind the program's name, which may have blanks and parentheses of its own.
+  const fields = readFileSync(`/proc/${pid}/stat`, "latin1")
+    .replace(/^.*\) /s, "")
+    .split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
 function missing(program: string): string | null {

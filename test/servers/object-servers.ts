@@ -13,6 +13,7 @@ import { freePorts } from "../runtimes/node/free-ports.ts";
 export interface ObjectServer {
   readonly name: string;
   readonly endpoint: string;
+  readonly pid: number | undefined;
   stop(): Promise<void>;
 }
 
@@ -95,7 +96,7 @@ export async function startObjectServer({ name, args, env, readyPath }: Program)
     await stop();
     throw error;
   }
-  return { name, endpoint, stop };
+  return { name, endpoint, pid: child.pid, stop };
 }
 
 async function end(child: ChildProcess): Promise<void> {

@@ -25,6 +25,9 @@ export class GcsCredentialsError extends Error {
 
 const RATE_LIMITS: ReadonlySet<string> = new Set(["rateLimitExceeded", "userRateLimitExceeded", "SlowDown"]);
 
+/** https://cloud.google.com/storage/docs/bucket-lock and https://cloud.google.com/storage/docs/object-holds */
+const RETAINED: ReadonlySet<string> = new Set(["retentionPolicyNotMet", "objectUnderActiveHold"]);
+
 /** What a failure of a request means. */
 export function explainGcsError(error: unknown, bucket: string): RequestFailure {
   if (error instanceof GcsCredentialsError) return explainCredentials(error);
@@ -38,6 +41,11 @@ export function explainGcsError(error: unknown, bucket: string): RequestFailure 
   if (status === 412) return { type: "conditionFailed" };
   if (status === 429 || RATE_LIMITS.has(reason)) return { type: "busy" };
   if (status === 401) return rejected("the credentials are not valid, or there are none: renew them");
+  if (status === 403 && RETAINED.has(reason)) {
+    return rejected(
+      "the bucket keeps objects as they are, and the manifest must change: take the retention policy or hold away",
+    );
+  }
   if (status === 403) {
     return rejected(
       `access is denied: grant the role Storage Object User (roles/storage.objectUser) on the bucket ${bucket}`,

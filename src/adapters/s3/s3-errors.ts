@@ -92,6 +92,9 @@ function howToMend(
   if (code === "NotImplemented" || status === 501) {
     return "the server lacks something that is needed, most likely conditional writes (If-Match, If-None-Match)";
   }
+  if (code === "InvalidObjectState") {
+    return `a rule of the bucket moved the object to an archive: restore it, and take the rule away from ${prefix}*`;
+  }
   if (code === "AccessDenied" || status === 403) {
     return (
       `access is denied: allow s3:ListBucket on the bucket ${bucket}, and s3:GetObject, s3:PutObject and ` +

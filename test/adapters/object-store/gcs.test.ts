@@ -131,6 +131,14 @@ objectStoreFaultConformance("GCS", {
         gcsError(403, "forbidden", "x does not have storage.objects.create access"),
         /roles\/storage.objectUser/,
       ],
+      [
+        gcsError(
+          403,
+          "retentionPolicyNotMet",
+          "Object 'engine/log-manifest' is subject to bucket's retention policy",
+        ),
+        /retention policy or hold/,
+      ],
       [gcsError(401, "required", "Anonymous caller does not have access"), /credentials/],
       [{ status: 404, body: "<html>404 Not Found</html>" }, /correct the endpoint|no bucket/],
       [gcsError(400, "invalid", "Something else"), /Something else/],

@@ -1,6 +1,15 @@
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { ObjectListing, ObjectStore, PutOutcome } from "../../../src/adapters/object-store/index.ts";
-import { expectBytes, patternBytes, rejection } from "../storage-helpers.ts";
+import {
+  type ObjectListing,
+  type ObjectStorage,
+  type ObjectStore,
+  openObjectStorage,
+  type PutOutcome,
+} from "../../../src/adapters/object-store/index.ts";
+import type { SnapshotInfo } from "../../../src/core/node/index.ts";
+import { webRandom } from "../../../src/runtimes/http/web-random.ts";
+import { nodeClock } from "../../../src/runtimes/node/node-clock.ts";
+import { collect, expectBytes, patternBytes, rejection } from "../storage-helpers.ts";
 
 export interface ObjectStoreSite {
   /** Opens the store of this prefix in a bucket that is there. */
@@ -238,6 +247,22 @@ export function objectStoreConformance(name: string, { site }: PortConformanceOp
       expect((await store.list("a/")).objects.map((object) => object.name)).toEqual([longest]);
     });
 
+    it("takes the rest of a snapshot where its upload broke off", { timeout: 60_000 }, async () => {
+      const prefix = `conformance/${process.pid}-${prefixes++}`;
+      const whole = patternBytes(10 * CHUNK_BYTES - 1, 3);
+      const dying = dyingAfter(await open(prefix), 6);
+      const cutShort = writeSnapshot(await openStorage(dying.store), whole);
+      cutShort.catch(() => {});
+      await dying.dead;
+      const next = dyingAfter(await open(prefix), Number.MAX_SAFE_INTEGER);
+      const storage = await openStorage(next.store);
+      expect(await storage.snapshots.list()).toEqual([]);
+      const info = await writeSnapshot(storage, whole);
+      expect(next.chunks).toHaveLength(4);
+      expect(await storage.snapshots.list()).toEqual([info]);
+      expectBytes(await collect(storage.snapshots.read(info)), whole);
+    });
+
     it("gives up when told to", async () => {
       const store = await open();
       const signal = AbortSignal.abort();
@@ -262,4 +287,42 @@ export function objectStoreConformance(name: string, { site }: PortConformanceOp
       expect(store.location).toMatch(/^[a-z0-9]+:\/\/[a-z0-9-]+\/where\/it\/is\/$/);
     });
   });
+}
+
+const CHUNK_BYTES = 3000;
+
+/** The same store, whose process is gone once so many chunks of snapshots are there: nothing is answered any more. */
+function dyingAfter(
+  store: ObjectStore,
+  chunks: number,
+): { readonly store: ObjectStore; readonly chunks: readonly string[]; readonly dead: Promise<void> } {
+  const { promise: dead, resolve: die } = Promise.withResolvers<void>();
+  const asked: string[] = [];
+  const dying: ObjectStore = {
+    maxObjectBytes: CHUNK_BYTES,
+    location: store.location,
+    get: (...args) => store.get(...args),
+    list: (...args) => store.list(...args),
+    delete: (...args) => store.delete(...args),
+    putIfMatch: (...args) => store.putIfMatch(...args),
+    putIfAbsent: async (name, body) => {
+      if (!name.startsWith("chunks/")) return await store.putIfAbsent(name, body);
+      if (!asked.includes(name)) asked.push(name);
+      if (asked.indexOf(name) < chunks) return await store.putIfAbsent(name, body);
+      die();
+      return await new Promise(() => {});
+    },
+    close: () => store.close(),
+  };
+  return { store: dying, chunks: asked, dead };
+}
+
+const openStorage = (store: ObjectStore): Promise<ObjectStorage> =>
+  openObjectStorage({ store, clock: nodeClock, random: webRandom });
+
+async function writeSnapshot(storage: ObjectStorage, content: Uint8Array): Promise<SnapshotInfo> {
+  const config = { voters: [1n], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
+  const writer = await storage.snapshots.create({ index: 5, term: 1, config }, Uint8Array.of(5));
+  await writer.write(content);
+  return await writer.commit();
 }

@@ -202,6 +202,10 @@ objectStoreFaultConformance("S3", {
       [s3Error(404, "NoSuchBucket", "The specified bucket does not exist"), /no bucket engine.*create it/],
       [s3Error(404, "NoSuchUser", "There is no such user"), /no such user/],
       [s3Error(403, "AccessDenied", "Access Denied"), /s3:ListBucket.*s3:PutObject.*engine\/faulty\/\*/],
+      [
+        s3Error(403, "InvalidObjectState", "The operation is not valid for the object's storage class"),
+        /archive.*faulty/,
+      ],
       [s3Error(403, "InvalidAccessKeyId", "The key does not exist"), /credentials are not valid/],
       [s3Error(400, "ExpiredToken", "The provided token has expired."), /renew/],
       [s3Error(403, "RequestTimeTooSkewed", "The difference is too large"), /clock/],

@@ -78,7 +78,7 @@ export async function runBundle(seed: number, tell = false): Promise<BundleResul
     tell,
   );
   const promises = new Promises();
-  const failures: unknown[] = [];
+  const failures: Error[] = [];
   let started = 0;
   let problem: string | null = null;
   try {
@@ -88,11 +88,11 @@ export async function runBundle(seed: number, tell = false): Promise<BundleResul
         const process = world.spawn();
         live(world, process, promises, prng.fork()).catch((error: unknown) => {
           world.tell(() => `${process.id}: ends: ${String(error)}`);
-          if (process.alive && !isExpected(error)) failures.push(error);
+          if (process.alive && !isExpected(error)) failures.push(error as Error);
         });
       }
       if (!(await world.advance()) && started === PROCESSES) break;
-      if (failures.length > 0) throw new Violation(String(failures[0]));
+      for (const failure of failures) throw failure;
     }
   } catch (error) {
     problem = String(error);
