@@ -22,6 +22,8 @@ interface Follower {
   isBusy: boolean;
   /** Everything up to here has been told. */
   told: number;
+  /** Of a response whose last fragment has yet to come: whoever loses the stream before it asks for all of it again. */
+  fragments: WatchEvent[];
   /** The revisions that were told without a gap, since the last time that compaction made one. */
   covered: { from: number; to: number; readonly heard: Told[] }[];
 }
@@ -76,7 +78,7 @@ export class WatchWorkload implements Workload {
   #of(name: string): Follower {
     let follower = this.#followers.get(name);
     if (follower === undefined) {
-      follower = { isBusy: false, told: 0, covered: [{ from: 1, to: 0, heard: [] }] };
+      follower = { isBusy: false, told: 0, fragments: [], covered: [{ from: 1, to: 0, heard: [] }] };
       this.#followers.set(name, follower);
     }
     return follower;
@@ -86,6 +88,7 @@ export class WatchWorkload implements Workload {
     const follower = this.#of(name);
     if (follower.isBusy) return;
     follower.isBusy = true;
+    follower.fragments = [];
     const { life } = node;
     await this.#clients.request(node, "stale", async (engine) => {
       const stream = engine.watch();
@@ -117,15 +120,16 @@ export class WatchWorkload implements Workload {
       follower.covered.push({ from: compactRevision, to: compactRevision - 1, heard: [] });
       return;
     }
+    follower.fragments.push(...events);
+    if (fragment) return;
     const covered = follower.covered.at(-1)!;
-    for (const event of events) {
+    for (const event of follower.fragments.splice(0)) {
       const told = toldOf(event);
       if (told.revision <= follower.told)
         this.#report(`${shown(told)}, though ${follower.told} was complete`);
       covered.heard.push(told);
       this.#checkPrevious(event);
     }
-    if (fragment) return;
     covered.to = Math.max(covered.to, header.revision);
     follower.told = Math.max(follower.told, header.revision);
   }
