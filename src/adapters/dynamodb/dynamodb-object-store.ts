@@ -114,13 +114,20 @@ async function getItem(site: Site, key: Item, { signal }: ObjectCallOptions = {}
   }, signal);
 }
 
+const NOT_SET_UP = ": not set up";
+
+/** Whether a store that was opened `readOnly` was refused because nobody has begun it. */
+export function isNotSetUp(error: unknown): boolean {
+  return error instanceof EngineError && error.detail?.endsWith(NOT_SET_UP) === true;
+}
+
 /** Writes down how many shards the prefix has, or finds it written. */
 async function agreeOnShards(site: Site, wanted: number | undefined, readOnly: boolean): Promise<number> {
   const { connection, requests, table, prefix } = site;
   const { sdk, client } = connection;
   const read = (): Promise<Item | null> => getItem(site, shapeKey(prefix));
   const notSetUp = (): EngineError =>
-    new EngineError("storageUnavailable", { detail: `dynamodb://${table}/${prefix}: not set up` });
+    new EngineError("storageUnavailable", { detail: `dynamodb://${table}/${prefix}${NOT_SET_UP}` });
   let item = await read();
   if (item === null) {
     if (readOnly) throw notSetUp();

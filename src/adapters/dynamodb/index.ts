@@ -1,3 +1,3 @@
-export { dynamoDbObjectStore } from "./dynamodb-object-store.ts";
+export { dynamoDbObjectStore, isNotSetUp } from "./dynamodb-object-store.ts";
 export type { DynamoDbObjectStoreOptions } from "./dynamodb-object-store.ts";
 export { createDynamoDbTable, dynamoDbTable } from "./table.ts";

@@ -15,7 +15,7 @@ import type { Lease } from "./lease-table.ts";
 import { checkReadRevision, executeRange, readPage } from "./range.ts";
 import type { PageLimits, RangePage } from "./range.ts";
 import { decodeResult } from "./result-codec.ts";
-import { MAX_TXN_READ_KEYS } from "./limits.ts";
+import { MAX_COUNTER, MAX_TXN_READ_KEYS } from "./limits.ts";
 import { ReadBudget, UNLIMITED } from "./read-budget.ts";
 import { SnapshotReader } from "./snapshot-reader.ts";
 import { StateHasher } from "./state-hash.ts";
@@ -245,6 +245,21 @@ export class KvStore {
   /** Captures the state now, at next to no cost. */
   snapshot(): KvSnapshot {
     return new KeyspaceSnapshot(this.#keyspace);
+  }
+
+  /**
+   * Goes on counting so many revisions later, as if there had been others, with all of history compacted: nobody who has
+   * read later revisions of what this is a copy of finds anything that seems older. For what no log stands behind.
+   *
+   * @throws EngineError `invalidArgument`.
+   */
+  raiseRevisions(by: number): void {
+    const keyspace = this.#keyspace;
+    if (!Number.isInteger(by) || by < 1 || by > MAX_COUNTER - keyspace.revision) {
+      throw new EngineError("invalidArgument", { detail: `${by} revisions more` });
+    }
+    keyspace.revision += by;
+    keyspace.compactRevision = keyspace.revision;
   }
 
   /** A way to replace the state. Until it has finished, the store keeps the old one. */

@@ -25,7 +25,8 @@ import type { NewRecord, RecordHandle, RecordHeap } from "./record-heap.ts";
  *   users    (user) each, by name
  *   roles    (role) each, by name
  *   base     records, by key: what a reader at compactRevision sees, except what changed at that very revision
- *   changes  records, in the order they were made: every change since, from that revision on
+ *   changes  records, in the order they were made: every change since, from that revision on. At the compacted revision
+ *            there is one, unless revisions were raised to it (KvStore.raiseRevisions)
  *   end      number of base records, number of change records, number of leases, last lease serial,
  *            number of named writes, last serial of one, number of users, number of roles
  *   record   flags u8, key, modRevision, and but for a tombstone createRevision, version, [lease i64], value

@@ -188,7 +188,9 @@ export class SnapshotReader {
     const { heap, tree } = this.#keyspace;
     const step = record.modRevision - this.#lastModRevision;
     const first = this.#changeCount === 0;
-    if (step < (first ? 1 : 0) || step > 1 || record.modRevision > this.#revision) {
+    // Revisions that were raised have no change at the compacted one.
+    const most = first && this.#keyspace.compactRevision > 0 ? 2 : 1;
+    if (step < (first ? 1 : 0) || step > most || record.modRevision > this.#revision) {
       reader.fail("changes are not in the order of their revisions");
     }
     const older = tree.get(record.key) ?? NO_RECORD;
@@ -212,7 +214,8 @@ export class SnapshotReader {
   #readEnd(reader: ByteReader): void {
     if (reader.uint() !== this.#baseCount || reader.uint() !== this.#changeCount)
       reader.fail("records are missing");
-    if (this.#lastModRevision !== this.#revision) reader.fail("the last changes are missing");
+    const isRaised = this.#changeCount === 0 && this.#keyspace.compactRevision === this.#revision;
+    if (this.#lastModRevision !== this.#revision && !isRaised) reader.fail("the last changes are missing");
     if (this.#version !== VERSION_WITHOUT_LEASES) this.#readLeaseCounts(reader);
     if (this.#version > VERSION_WITHOUT_WRITES) this.#readWriteCounts(reader);
     if (this.#version > VERSION_WITHOUT_USERS) this.#readUserCounts(reader);

@@ -1,7 +1,7 @@
 import { EngineError } from "../../core/errors/index.ts";
 import type { Logger, Member, Random, StorageEngine, StoreIdentity } from "../../core/node/index.ts";
 import type { NodeId } from "../../core/raft/index.ts";
-import { tokenInForce } from "./backup/restored-token.ts";
+import { tokenOfRestored } from "./backup/restored-token.ts";
 import { invalid } from "./config/raw-settings.ts";
 import type { ServerConfig } from "./config/server-config.ts";
 import {
@@ -120,7 +120,7 @@ async function restart(context: IdentityContext, stored: StoreIdentity): Promise
   }
   // etcd ignores the initial cluster of a restarted member; but given for another node it betrays a mixed-up directory.
   if (config.initialClusterGiven && config.initialClusterState === "new") {
-    const founding = await foundCluster(config.initialCluster, await tokenInForce(config));
+    const founding = await foundingOf(config, stored);
     const nodeId = founderId(founding, config.name);
     if (founding.clusterId !== stored.clusterId || nodeId !== stored.nodeId) {
       const described = describeIdentity({ ...stored, clusterId: founding.clusterId, nodeId });
@@ -133,6 +133,15 @@ async function restart(context: IdentityContext, stored: StoreIdentity): Promise
     }
   }
   return { identity: stored, founders: null, contacts: await rememberContacts(context, stored) };
+}
+
+/** The cluster that the configuration describes; where that is not the stored one, the one that was restored for it. */
+async function foundingOf(config: ServerConfig, stored: StoreIdentity): Promise<Founding> {
+  const { initialCluster, initialClusterToken } = config;
+  const founding = await foundCluster(initialCluster, initialClusterToken);
+  if (founding.clusterId === stored.clusterId) return founding;
+  const token = await tokenOfRestored(config);
+  return token === null ? founding : await foundCluster(initialCluster, token);
 }
 
 /** A node that stopped before the group had told it about the members needs to be told again where they are. */

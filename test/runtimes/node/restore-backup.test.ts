@@ -29,13 +29,16 @@ async function backup(createdMs: number): Promise<Uint8Array> {
   return Buffer.concat(pieces);
 }
 
-async function place(): Promise<RestoreOptions> {
+async function place(): Promise<RestoreOptions & { readonly storage: { readonly dir: string } }> {
   const dir = await tempDir();
   const file = join(dir, "backup.snap");
   await writeFile(file, await backup(1));
   return {
     file,
-    dataDir: join(dir, "data"),
+    storage: { type: "sqlite", dir: join(dir, "data") },
+    storageMeta: null,
+    bumpRevision: 0,
+    logger: { log: () => {} },
     name: "n1",
     initialCluster: [{ name: "n1", peerUrls: ["http://127.0.0.1:1"] }],
     initialClusterToken: "token",
@@ -59,7 +62,7 @@ it.each(["is cut short", "is replaced by another"])(
     };
     const problem = what === "is cut short" ? "it breaks off after" : "changed while it was being read";
     await expect(restoreBackup({ ...options, onProgress })).rejects.toThrow(problem);
-    expect(await readdir(join(options.dataDir, ".."))).toEqual(["backup.snap"]);
+    expect(await readdir(join(options.storage.dir, ".."))).toEqual(["backup.snap"]);
   },
 );
 
@@ -72,8 +75,8 @@ it("is refused where what it says of itself is no date", async () => {
 it("does not take a directory in which there is anything", async () => {
   const options = await place();
   await restoreBackup(options);
-  const before = await readdir(options.dataDir);
+  const before = await readdir(options.storage.dir);
   await truncate(options.file, 10);
   await expect(restoreBackup(options)).rejects.toThrow("is not empty");
-  expect(await readdir(options.dataDir)).toEqual(before);
+  expect(await readdir(options.storage.dir)).toEqual(before);
 });

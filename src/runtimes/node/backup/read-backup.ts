@@ -19,7 +19,10 @@ export type OnProgress = (bytes: number) => void;
  *
  * @throws EngineError `malformed`, `storageCorrupt`; what the file system has to say.
  */
-export async function checkBackup(path: string, onProgress: OnProgress): Promise<CheckedBackup> {
+export async function loadBackup(
+  path: string,
+  onProgress: OnProgress,
+): Promise<{ readonly backup: CheckedBackup; readonly store: KvStore }> {
   const store = new KvStore();
   const restorer = store.restorer();
   const reader = new BackupReader((content) => restorer.push(content));
@@ -31,7 +34,12 @@ export async function checkBackup(path: string, onProgress: OnProgress): Promise
   restorer.finish();
   const { count } = store.range({ key: EVERYTHING, rangeEnd: EVERYTHING, countOnly: true });
   const { compactRevision, leaseCount: leases } = store;
-  return { ...summary, keys: count, compactRevision, leases };
+  return { backup: { ...summary, keys: count, compactRevision, leases }, store };
+}
+
+/** What is in a backup. @throws EngineError as `loadBackup`. */
+export async function checkBackup(path: string, onProgress: OnProgress): Promise<CheckedBackup> {
+  return (await loadBackup(path, onProgress)).backup;
 }
 
 const EVERYTHING: Uint8Array = Uint8Array.of(0);

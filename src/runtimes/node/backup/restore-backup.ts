@@ -1,21 +1,26 @@
-import { mkdir, mkdtemp, open, readdir, rename, rm, rmdir, writeFile } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
-import { openSqliteStorage } from "../../../adapters/sqlite/index.ts";
 import { EngineError } from "../../../core/errors/index.ts";
-import { type BackupSummary, foundFrom, type StoreIdentity } from "../../../core/node/index.ts";
+import type { KvStore } from "../../../core/kv/index.ts";
+import { type BackupSummary, foundFrom, type Logger, type StoreIdentity } from "../../../core/node/index.ts";
 import { foundCluster, founderId, type InitialMember } from "../../http/peer/index.ts";
 import { invalid } from "../config/raw-settings.ts";
-import { type CheckedBackup, checkBackup, contentOf, type OnProgress } from "./read-backup.ts";
-import { restoredFile, restoredToken } from "./restored-token.ts";
+import type { StorageConfig } from "../storage/describe-storage.ts";
+import { openStorage } from "../storage/open-storage.ts";
+import { type CheckedBackup, contentOf, loadBackup, type OnProgress } from "./read-backup.ts";
+import { type RestoreTarget, unusedPlace } from "./restore-target.ts";
+import { restoredOrigin, restoredToken } from "./restored-token.ts";
 
-export interface RestoreOptions {
+export interface RestoreOptions extends StorageConfig {
   readonly file: string;
-  /** Must not be there, or be empty. */
-  readonly dataDir: string;
-  readonly name: string;
+  /** For messages: which settings named `storage` and `storageMeta`. */
+  readonly settings?: readonly [main: string, meta: string];
   readonly initialCluster: readonly InitialMember[];
-  readonly initialClusterToken: string;
-  readonly groupId: string;
+  /**
+   * By how much revisions are raised, with all history before compacted, so that no client that has seen later ones of
+   * the old cluster takes anything it knows for news (as etcd's `--bump-revision` with `--mark-compacted`). 0: they go
+   * on where the backup ends.
+   */
+  readonly bumpRevision: number;
+  readonly logger: Logger;
   /** The file is read twice. */
   readonly onProgress: OnProgress;
 }
@@ -23,60 +28,78 @@ export interface RestoreOptions {
 export interface Restored {
   readonly identity: StoreIdentity;
   readonly backup: CheckedBackup;
+  /** At which the new cluster begins. */
+  readonly revision: number;
 }
 
 /**
- * Makes the data directory of one member of a new cluster that begins with the state in a backup. The directory appears
- * when it is complete; until then, and if anything fails, there is none.
+ * Makes the stores of one member of a new cluster that begins with the state in a backup. On a disk they appear when
+ * they are complete, and if anything fails there are none; elsewhere nothing is a member's until the end.
  *
- * @throws EngineError `malformed` or `storageCorrupt` for the file, `invalidConfig` for the directory.
+ * @throws EngineError `malformed` or `storageCorrupt` for the file, `invalidConfig` for a place that is in use (then
+ * nothing was written), and what the stores fail with.
  */
 export async function restoreBackup(options: RestoreOptions): Promise<Restored> {
-  const { file, name, groupId, onProgress } = options;
-  const dataDir = resolve(options.dataDir);
-  await requireUnused(dataDir);
-  const backup = await checkBackup(file, onProgress);
-  const digest = Buffer.from(backup.digest).toString("hex");
-  const founding = await foundCluster(
-    options.initialCluster,
-    restoredToken(options.initialClusterToken, digest),
-  );
-  const nodeId = founderId(founding, name);
-  const identity = { clusterId: founding.clusterId, groupId, nodeId };
+  const { file, storage, storageMeta, bumpRevision, onProgress } = options;
+  const [ofMain, ofMeta] = options.settings ?? ["--storage", "--storage-meta"];
+  const main = await unusedPlace(storage, options, ofMain);
+  const meta = storageMeta === null ? null : await unusedPlace(storageMeta, options, ofMeta);
+  const { backup, store } = await loadBackup(file, onProgress);
+  if (bumpRevision > 0) raiseRevisions(store, bumpRevision);
+  const { revision } = store;
+  const origin = restoredOrigin(Buffer.from(backup.digest).toString("hex"), bumpRevision);
+  const token = restoredToken(options.initialClusterToken, origin);
+  const founding = await foundCluster(options.initialCluster, token);
+  const nodeId = founderId(founding, options.name);
+  const identity = { clusterId: founding.clusterId, groupId: options.groupId, nodeId };
   // Each member tells its name itself, when it first starts.
   const founders = founding.founders.map((founder) => ({ ...founder, name: "" }));
+  const content = bumpRevision > 0 ? contentOfStore(store, onProgress) : unchanged(file, backup, onProgress);
 
-  await mkdir(dirname(dataDir), { recursive: true });
-  const unfinished = await mkdtemp(join(dirname(dataDir), `.${basename(dataDir)}.restoring-`));
+  const targets: RestoreTarget[] = [];
   try {
-    const storage = await openSqliteStorage({ dir: unfinished });
+    targets.push(await main(origin));
+    if (meta !== null) targets.push(await meta(null));
+    const [first, second] = targets;
+    const places = { storage: first!.location, storageMeta: second?.location ?? null };
+    const stores = await openStorage({ ...options, ...places }, options.logger);
     try {
-      await foundFrom(storage, identity, founders, unchanged(file, backup, onProgress));
+      await foundFrom(stores, identity, founders, content);
     } finally {
-      await storage.close();
+      await stores.close();
     }
-    await writeFile(restoredFile(unfinished), `${digest}\n`, { flush: true });
-    await sync(unfinished);
-    // Not every system replaces an empty directory.
-    await rmdir(dataDir).catch(ignoreMissing);
-    await rename(unfinished, dataDir);
-    await sync(dirname(dataDir));
+    for (const target of targets) await target.complete();
   } catch (error) {
-    await rm(unfinished, { recursive: true, force: true });
-    throw error;
+    let reason: unknown = error;
+    for (const target of targets) reason = await target.abandon(reason);
+    throw reason;
   }
-  return { identity, backup };
+  return { identity, backup, revision };
 }
 
-async function requireUnused(dataDir: string): Promise<void> {
-  let names: readonly string[];
+function raiseRevisions(store: KvStore, by: number): void {
   try {
-    names = await readdir(dataDir);
+    store.raiseRevisions(by);
   } catch (error) {
-    return ignoreMissing(error);
+    if (!(error instanceof EngineError)) throw error;
+    throw invalid(`--bump-revision: from ${store.revision}, there is no room for ${by} revisions more`);
   }
-  if (names.length > 0)
-    throw invalid(`--data-dir: ${dataDir} is not empty, and nothing in it will be overwritten`);
+}
+
+function* chunksOf(store: KvStore): Generator<Uint8Array, void, undefined> {
+  const snapshot = store.snapshot();
+  yield* snapshot.chunks();
+  snapshot.release();
+}
+
+async function* contentOfStore(
+  store: KvStore,
+  onProgress: OnProgress,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for (const chunk of chunksOf(store)) {
+    yield chunk;
+    onProgress(chunk.length);
+  }
 }
 
 /** The content of a file that has been checked, which must not have changed since. */
@@ -88,18 +111,5 @@ async function* unchanged(
   const summary = yield* contentOf(file, onProgress);
   if (!Buffer.from(summary.digest).equals(digest)) {
     throw new EngineError("malformed", { detail: `snapshot file: ${file} changed while it was being read` });
-  }
-}
-
-function ignoreMissing(error: unknown): void {
-  if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-}
-
-async function sync(dir: string): Promise<void> {
-  const handle = await open(dir, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }

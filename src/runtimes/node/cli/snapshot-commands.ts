@@ -7,8 +7,10 @@ import { restoreBackup } from "../backup/restore-backup.ts";
 import type { OptionTable } from "../config/arguments.ts";
 import { foundingMembers } from "../config/cluster-addresses.ts";
 import { invalid, type RawValue } from "../config/raw-settings.ts";
-import { groupId, initialClusterToken } from "../config/server-config.ts";
+import { groupId, initialClusterToken, storageLocations } from "../config/server-config.ts";
 import { SettingReader } from "../config/setting-reader.ts";
+import { nodeLogger } from "../node-logger.ts";
+import { describeStorage } from "../storage/describe-storage.ts";
 import { StreamEnd } from "./api-client.ts";
 import type { ClientContext } from "./client-options.ts";
 import { CliError, ExitCode } from "./exit-codes.ts";
@@ -20,32 +22,48 @@ import { table } from "./terminal.ts";
 const RESTORE_SETTINGS = [
   "name",
   "data-dir",
+  "storage",
+  "storage-meta",
   "initial-cluster",
   "initial-cluster-token",
   "initial-advertise-peer-urls",
   "group",
+  "bump-revision",
 ] as const;
+const MARK_COMPACTED = "mark-compacted";
 
-export const SNAPSHOT_OPTIONS: OptionTable = new Map(RESTORE_SETTINGS.map((name) => [name, "value"]));
+export const SNAPSHOT_OPTIONS: OptionTable = new Map<string, "value" | "switch">([
+  ...RESTORE_SETTINGS.map((name) => [name, "value"] as const),
+  [MARK_COMPACTED, "switch"],
+]);
 
 export const SNAPSHOT_HELP = `d-engine snapshot save <file>
 d-engine snapshot status <file>
-d-engine snapshot restore <file> --name=<name> --initial-cluster=<members> [--data-dir=<dir>]
+d-engine snapshot restore <file> --name=<name> --initial-cluster=<members> [--data-dir=<dir> | --storage=<url>]
 
 save writes the state of one member to a file, while it goes on working: every write that was acknowledged when it
 began is in it, if that member had heard of it. The file appears when it is complete and its SHA-256 has been checked.
-status reads a file to its end and says what is in it. restore makes the data directory of one member of a new cluster
-that begins with what is in the file: run it for each of them, on its own machine, with the same file. The new cluster
-has other ids than the old one, whose members it refuses. The format is d-engine's own: etcd's files cannot be restored
-here, nor ours there.
+status reads a file to its end and says what is in it. restore makes the data directory, or the objects, of one member
+of a new cluster that begins with what is in the file: run it for each of them, with the same file, and with the settings
+that the member will be started with. The new cluster has other ids than the old one, whose members it refuses. The
+format is d-engine's own: etcd's files cannot be restored here, nor ours there.
+
+Clients that have seen later revisions of the old cluster than the file has would take what comes for what they know.
+Where there are any, give --bump-revision more than may have been written since, with --mark-compacted: watches that go on
+from the old cluster then end as compacted, and whoever keeps a copy of the state reads it anew.
 
 Options of restore
   --name <name>                         the member's name (default default)
   --data-dir <dir>                      must not be there, or be empty (default <name>.d-engine)
+  --storage <url>                       as for serve, instead: sqlite:DIR, s3://..., gs://..., r2://..., dynamodb://...;
+                                        there must be nothing of this member yet
+  --storage-meta <url>                  as for serve
   --initial-cluster <members>           name=peer-url,name=peer-url,... (default this member alone)
   --initial-cluster-token <text>        (default d-engine-cluster)
   --initial-advertise-peer-urls <urls>  where other members reach this one (default as in --initial-cluster)
   --group <id>                          (default default)
+  --bump-revision <n>                   go on counting so many revisions later; the same for all members
+  --mark-compacted                      with all history before that compacted; belongs to --bump-revision
 `;
 
 export async function snapshot(context: ClientContext): Promise<ExitCode> {
@@ -57,7 +75,8 @@ export async function snapshot(context: ClientContext): Promise<ExitCode> {
     );
   }
   if (action !== "restore") {
-    const stray = RESTORE_SETTINGS.find((name) => context.option(name) !== undefined);
+    const given = (name: string): boolean => context.option(name) !== undefined || context.has(name);
+    const stray = [...RESTORE_SETTINGS, MARK_COMPACTED].find(given);
     if (stray !== undefined) throw invalid(`--${stray} belongs to snapshot restore`);
   }
   return await run({ ...context, positionals: rest });
@@ -149,27 +168,45 @@ async function restore(context: ClientContext): Promise<ExitCode> {
   }
   const reader = new SettingReader(settings);
   const { name, initialCluster } = foundingMembers(reader);
-  const dataDir = reader.text("data-dir", `${name}.d-engine`);
-  const options = { file, dataDir, name, initialCluster };
-  const token = { initialClusterToken: initialClusterToken(reader), groupId: groupId(reader) };
-  const { identity, backup } = await reading(context, file, "restoring", 2, (onProgress) =>
-    restoreBackup({ ...options, ...token, onProgress }),
+  const { storage, storageMeta } = storageLocations(reader, name);
+  const config = {
+    ...{ name, storage, storageMeta },
+    initialClusterToken: initialClusterToken(reader),
+    groupId: groupId(reader),
+  };
+  const bumpRevision = reader.number("bump-revision", BUMPS, 0);
+  if (bumpRevision > 0 !== context.has(MARK_COMPACTED)) {
+    throw invalid(
+      "--bump-revision and --mark-compacted go together: history between the two would be missing",
+    );
+  }
+  const logger = nodeLogger({ level: "error", format: "text" });
+  const main = reader.label(reader.has("storage") ? "storage" : "data-dir");
+  const labels = [main, reader.label("storage-meta")] as const;
+  const { identity, backup, revision } = await reading(context, file, "restoring", 2, (onProgress) =>
+    restoreBackup({ ...config, file, initialCluster, bumpRevision, logger, onProgress, settings: labels }),
   );
   const [cluster, member] = [formatId(identity.clusterId), formatId(identity.nodeId)];
+  const place = describeStorage(config);
   print(
     context,
     {
-      dataDir,
+      ...(storage.type === "sqlite" ? { dataDir: storage.dir } : {}),
+      storage: place,
       name,
       cluster_id: String(identity.clusterId),
       member_id: String(identity.nodeId),
       ...checkedJson(backup),
+      ...(bumpRevision > 0 ? { revision, compact_revision: revision } : {}),
     },
-    `Member ${member} of the new cluster ${cluster} is in ${dataDir}, with ${backup.keys} keys at revision ` +
-      `${backup.revision}.\nRestore the other members from the same file, and start each as usual.\n`,
+    `Member ${member} of the new cluster ${cluster} is in ${place}, with ${backup.keys} keys at revision ` +
+      `${revision}.\nRestore the other members from the same file, and start each as usual.\n`,
   );
   return ExitCode.ok;
 }
+
+/** etcd's goes up to 10^18; a revision here is a safe integer, and this is a thousand a second for 3,000 years. */
+const BUMPS = { min: 0, max: 1e14, unit: "revisions" } as const;
 
 /** @param times how often the file is read. */
 async function reading<T>(
@@ -193,7 +230,9 @@ async function reading<T>(
 /** What is wrong with a file, or with the disk; anything else as it is. */
 function fileProblem(file: string, error: unknown): unknown {
   if (error instanceof EngineError && error.code !== "invalidConfig") {
-    return new CliError(`${file}: ${error.detail ?? error.message}`, ExitCode.failed);
+    const ofFile = error.code === "malformed" || error.code === "storageCorrupt";
+    const text = ofFile ? `${file}: ${error.detail ?? error.message}` : error.message;
+    return new CliError(text, ExitCode.failed);
   }
   const isOfTheSystem = error instanceof Error && "syscall" in error;
   return isOfTheSystem ? new CliError(error.message, ExitCode.failed) : error;

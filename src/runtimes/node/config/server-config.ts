@@ -94,7 +94,7 @@ export function serverConfig(settings: RawSettings, profile: Profile): ServerCon
   return {
     ...addresses,
     ...timing(reader),
-    ...storage(reader, addresses.name),
+    ...storageLocations(reader, addresses.name),
     groupId: groupId(reader),
     initialClusterToken: initialClusterToken(reader),
     snapshotEntries: reader.number(
@@ -130,7 +130,8 @@ export function serverConfig(settings: RawSettings, profile: Profile): ServerCon
   };
 }
 
-function storage(
+/** Where a member keeps its stores. @throws EngineError `invalidConfig`. */
+export function storageLocations(
   reader: SettingReader,
   name: string,
 ): Pick<ServerConfig, "dataDir" | "storage" | "storageMeta"> {

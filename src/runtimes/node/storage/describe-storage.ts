@@ -2,11 +2,19 @@ import type { ServerConfig } from "../config/server-config.ts";
 import type { ObjectLocation, StorageLocation } from "../config/storage-url.ts";
 import { namespaceOf } from "./namespace.ts";
 
+/** What decides where a node's stores are. */
+export type StorageConfig = Pick<
+  ServerConfig,
+  "storage" | "storageMeta" | "initialClusterToken" | "groupId" | "name"
+>;
+
 /** Where a node keeps its log, in words for people. */
-export function describeStorage(config: ServerConfig): string {
+export function describeStorage(config: StorageConfig): string {
   const { storage, storageMeta } = config;
-  const main = describe(storage, config);
-  return storageMeta === null ? main : `${main} with its metadata in ${describe(storageMeta, config)}`;
+  const main = describeLocation(storage, config);
+  return storageMeta === null
+    ? main
+    : `${main} with its metadata in ${describeLocation(storageMeta, config)}`;
 }
 
 /** The prefix under which a node keeps its objects. */
@@ -17,7 +25,7 @@ export function objectPrefix(
   return prefix === "" ? namespaceOf(config) : `${prefix}/${namespaceOf(config)}`;
 }
 
-function describe(location: StorageLocation, config: ServerConfig): string {
+export function describeLocation(location: StorageLocation, config: StorageConfig): string {
   switch (location.type) {
     case "sqlite":
       return location.dir;

@@ -46,3 +46,22 @@ export async function openObjectStore(
     }
   }
 }
+
+/** The name of some object under a prefix, or null. Nothing is set up on the way, but for a table that is to be made. */
+export async function someObject(location: ObjectLocation, prefix: string): Promise<string | null> {
+  const readOnly = location.createTable !== true;
+  let store: ObjectStore;
+  try {
+    store = await openObjectStore(location, prefix, { readOnly });
+  } catch (error) {
+    if (location.type !== "dynamodb") throw error;
+    const { isNotSetUp } = await import("../../../adapters/dynamodb/index.ts");
+    if (isNotSetUp(error)) return null;
+    throw error;
+  }
+  try {
+    return (await store.list("", { limit: 1 })).objects[0]?.name ?? null;
+  } finally {
+    await store.close();
+  }
+}

@@ -2,11 +2,10 @@ import { MemoryStorage } from "../../../adapters/memory/index.ts";
 import { openObjectStorage } from "../../../adapters/object-store/index.ts";
 import { openSqliteStorage } from "../../../adapters/sqlite/index.ts";
 import { bundleStorage, type Logger, type StorageEngine } from "../../../core/node/index.ts";
-import type { ServerConfig } from "../config/server-config.ts";
 import type { ObjectLocation, StorageLocation } from "../config/storage-url.ts";
 import { nodeClock } from "../node-clock.ts";
 import { nodeRandom } from "../node-random.ts";
-import { objectPrefix } from "./describe-storage.ts";
+import { objectPrefix, type StorageConfig } from "./describe-storage.ts";
 import { openObjectStore } from "./open-object-store.ts";
 
 /**
@@ -14,7 +13,7 @@ import { openObjectStore } from "./open-object-store.ts";
  *
  * @throws EngineError what the adapter rejects with; `invalidConfig` when its SDK is not installed.
  */
-export async function openStorage(config: ServerConfig, logger: Logger): Promise<StorageEngine> {
+export async function openStorage(config: StorageConfig, logger: Logger): Promise<StorageEngine> {
   const main = await open(config.storage, config, logger);
   if (config.storageMeta === null) return main;
   let meta: StorageEngine | null = null;
@@ -27,7 +26,11 @@ export async function openStorage(config: ServerConfig, logger: Logger): Promise
   }
 }
 
-async function open(location: StorageLocation, config: ServerConfig, logger: Logger): Promise<StorageEngine> {
+async function open(
+  location: StorageLocation,
+  config: StorageConfig,
+  logger: Logger,
+): Promise<StorageEngine> {
   switch (location.type) {
     case "sqlite":
       return await openSqliteStorage({ dir: location.dir });
@@ -41,7 +44,7 @@ async function open(location: StorageLocation, config: ServerConfig, logger: Log
 
 async function openObjects(
   location: ObjectLocation,
-  config: ServerConfig,
+  config: StorageConfig,
   logger: Logger,
 ): Promise<StorageEngine> {
   const { lingerMs } = location;
