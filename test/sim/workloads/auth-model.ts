@@ -100,7 +100,7 @@ export function changed(view: AuthView, change: AuthCommand): AuthView | null {
       // Switched on it is without a revision of its own; and it is not switched twice.
       return view.users.get("root")?.roles.includes("root") === true ? { ...view, isEnabled: true } : null;
     case "disable":
-      return view.isEnabled ? { ...view, revision, isEnabled: false } : view;
+      return view.isEnabled ? { ...view, revision, isEnabled: false, users: proved(view, revision) } : view;
     case "userAdd":
       return user === undefined ? withUser(change.name, { since: revision, roles: [] }) : null;
     case "userDelete":
@@ -131,6 +131,11 @@ export function changed(view: AuthView, change: AuthCommand): AuthView | null {
       return grants === undefined || left.length === grants.length ? null : withRole(change.role, left);
     }
   }
+}
+
+/** Everybody has to say anew who they are. */
+function proved({ users }: AuthView, since: number): AuthView["users"] {
+  return new Map([...users].map(([name, user]) => [name, { ...user, since }]));
 }
 
 function withoutRole(view: AuthView, role: string, revision: number): AuthView {

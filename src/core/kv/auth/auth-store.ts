@@ -168,6 +168,10 @@ export class AuthStore {
   #disable(): AuthErrorCode | null {
     if (!this.isEnabled) return null;
     this.#tokenKey = null;
+    // What was proved until now is void, also where a member does not know yet that the key is another.
+    for (const user of this.#users.values()) {
+      this.#users.set(user.name, { ...user, since: this.#revision + 1 });
+    }
     return this.#committed();
   }
 

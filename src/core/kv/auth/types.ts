@@ -36,7 +36,10 @@ export interface User {
   readonly name: string;
   /** Says by itself how it is to be checked; null for a user who has no password and cannot log in with one. */
   readonly passwordHash: string | null;
-  /** When the password was set: what was proved with an earlier one, or for an earlier user of that name, is void. */
+  /**
+   * When the password was set, or authentication last switched off: what was proved with an earlier one, before that, or
+   * for an earlier user of that name, is void.
+   */
   readonly since: AuthRevision;
   /** Ascending. */
   readonly roles: readonly string[];

@@ -4,6 +4,7 @@ import { actAs, type CallOptions, type Engine, type Identities } from "../../../
 import type { RequestHeaders } from "../client-auth.ts";
 import type { CertifiedUser } from "../options.ts";
 import { isPassword } from "./password-hash.ts";
+import { tooManyPasswords } from "./places.ts";
 import { sameSecret } from "./same-bytes.ts";
 import {
   type Claims,
@@ -42,6 +43,8 @@ interface Certified {
 
 /** Tokens that need not be checked again with every request. */
 const MAX_KNOWN = 10_000;
+/** Passwords that are checked, or wait for it, under one name. */
+const MAX_ATTEMPTS = 8;
 
 /** Who somebody is: passwords against tokens, and tokens against an engine that acts on the user's behalf. */
 export class Accounts {
@@ -51,6 +54,8 @@ export class Accounts {
   readonly #certifiedUser: CertifiedUser | undefined;
   readonly #tokens: Map<string, Known> = new Map();
   readonly #certified: Map<string, Certified> = new Map();
+  /** Passwords that are being checked, by name; no more than may be checked and wait. */
+  readonly #attempts: Map<string, number> = new Map();
 
   constructor({ engine, clientToken, certifiedUser, nowMs = () => Date.now() }: AccountsOptions) {
     this.#certifiedUser = certifiedUser;
@@ -74,7 +79,7 @@ export class Accounts {
     await identities.refresh(options);
     if (identities.tokenKey === null) throw new EngineError("authNotEnabled");
     const user = identities.find(name);
-    const isRight = await isPassword(password, user?.passwordHash ?? null);
+    const isRight = await this.#attempt(name, () => isPassword(password, user?.passwordHash ?? null));
     if (!isRight || user === undefined) throw new EngineError("authFailed");
     const { tokenKey } = identities;
     // Deriving took a while.
@@ -82,6 +87,20 @@ export class Accounts {
       throw new EngineError("authOldRevision");
     const expiresAtMs = this.#nowMs() + TOKEN_LIFETIME_MS;
     return await signToken({ name, since: user.since, expiresAtMs }, tokenKey);
+  }
+
+  /** Whoever guesses at one name, which may be nobody's, leaves room for the others to log in. */
+  async #attempt(name: string, check: () => Promise<boolean>): Promise<boolean> {
+    const attempts = this.#attempts.get(name) ?? 0;
+    if (attempts >= MAX_ATTEMPTS) throw tooManyPasswords();
+    this.#attempts.set(name, attempts + 1);
+    try {
+      return await check();
+    } finally {
+      const left = this.#attempts.get(name)! - 1;
+      if (left === 0) this.#attempts.delete(name);
+      else this.#attempts.set(name, left);
+    }
   }
 
   /** {@link engineOf} for a request over HTTP. */

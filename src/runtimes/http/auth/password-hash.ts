@@ -1,5 +1,6 @@
 import { EngineError } from "../../../core/errors/index.ts";
 import { portableBase64 } from "../base64.ts";
+import { Places } from "./places.ts";
 import { sameBytes } from "./same-bytes.ts";
 
 /*
@@ -21,9 +22,12 @@ const MAX_ITERATIONS = 100_000;
 const MAX_ROUNDS = 100;
 const MAX_PASSWORD_BYTES = 1024;
 
-/** Derivations at the same time in this process, and callers who wait for theirs: each costs a fifth of a second. */
-const MAX_RUNNING = 2;
-const MAX_WAITING = 64;
+/**
+ * In this process, since each costs a fifth of a second: for whoever wants to log in, and apart from them for root, who
+ * must be able to change a password while somebody guesses at it.
+ */
+const LOGINS = new Places(2, 64);
+const CHANGES = new Places(1, 64);
 
 interface Recipe {
   readonly iterations: number;
@@ -39,7 +43,7 @@ export async function hashPassword(password: string): Promise<string> {
     });
   }
   const salt = crypto.getRandomValues(new Uint8Array(SALT_BYTES));
-  const hash = await derive(password, { iterations: ITERATIONS, rounds: ROUNDS, salt });
+  const hash = await CHANGES.hold(() => derive(password, { iterations: ITERATIONS, rounds: ROUNDS, salt }));
   return `$pbkdf2-sha256$i=${ITERATIONS},r=${ROUNDS}$${urlSafe(salt)}$${urlSafe(hash)}`;
 }
 
@@ -53,7 +57,7 @@ export async function isPassword(password: string, hash: string | null): Promise
   const known = hash === null ? null : parse(hash);
   const recipe = known ?? { iterations: ITERATIONS, rounds: ROUNDS, salt: new Uint8Array(SALT_BYTES) };
   const fits = encoded(password).length <= MAX_PASSWORD_BYTES;
-  const derived = await derive(fits ? password : "", recipe);
+  const derived = await LOGINS.hold(() => derive(fits ? password : "", recipe));
   return known !== null && fits && sameBytes(derived, known.hash);
 }
 
@@ -67,22 +71,11 @@ function parse(text: string): (Recipe & { readonly hash: Uint8Array }) | null {
   return { iterations, rounds, salt, hash };
 }
 
-let running = 0;
-const waiting: (() => void)[] = [];
-
 async function derive(password: string, recipe: Recipe): Promise<Uint8Array> {
-  await enter();
-  try {
-    // Some platforms refuse an empty key; nobody's password is empty.
-    let bytes = password === "" ? new Uint8Array(1) : encoded(password);
-    for (let round = 0; round < recipe.rounds; round++) bytes = await deriveRound(bytes, recipe);
-    return bytes;
-  } finally {
-    // Whoever waits longest takes over the place.
-    const next = waiting.shift();
-    if (next === undefined) running--;
-    else next();
-  }
+  // Some platforms refuse an empty key; nobody's password is empty.
+  let bytes = password === "" ? new Uint8Array(1) : encoded(password);
+  for (let round = 0; round < recipe.rounds; round++) bytes = await deriveRound(bytes, recipe);
+  return bytes;
 }
 
 async function deriveRound(
@@ -92,18 +85,6 @@ async function deriveRound(
   const key = await crypto.subtle.importKey("raw", bytes, "PBKDF2", false, ["deriveBits"]);
   const parameters = { name: "PBKDF2", hash: "SHA-256", salt: salt as Uint8Array<ArrayBuffer>, iterations };
   return new Uint8Array(await crypto.subtle.deriveBits(parameters, key, HASH_BYTES * 8));
-}
-
-async function enter(): Promise<void> {
-  if (running < MAX_RUNNING) {
-    running++;
-    return;
-  }
-  if (waiting.length >= MAX_WAITING) {
-    const detail = "too many passwords are being checked";
-    throw new EngineError("tooManyRequests", { detail, retryAfterMs: 1000 });
-  }
-  await new Promise<void>((resolve) => waiting.push(resolve));
 }
 
 function encoded(password: string): Uint8Array<ArrayBuffer> {

@@ -10,7 +10,7 @@ import {
   type TxnRequest,
 } from "../../../../src/core/kv/index.ts";
 import { bytes, putRequest, rangeRequest } from "../support.ts";
-import { addUser, applyAs, change, outcome, switchOn } from "./auth-commands.ts";
+import { addUser, applyAs, callerOf, change, outcome, switchOn, TOKEN_KEY } from "./auth-commands.ts";
 
 type Command = Exclude<KvCommand, { readonly type: "as" }>;
 
@@ -229,4 +229,11 @@ test("while authentication is off nobody is asked who they are", () => {
   for (const caller of [ANONYMOUS, user, { type: "user", name: "gone", since: 9 } as const]) {
     expect(tried(caller, put("z"))).toBe("done");
   }
+});
+
+test("who was somebody before authentication was switched off has to prove it anew", () => {
+  change(store, { op: "disable" });
+  change(store, { op: "enable", tokenKey: TOKEN_KEY });
+  expect(tried(user, put("a"))).toBe("authOldRevision");
+  expect(tried(callerOf(store, "user"), put("a"))).toBe("done");
 });

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { EngineError } from "../../../../src/core/errors/index.ts";
+import { TRUSTED } from "../../../../src/core/kv/index.ts";
 import { actAs, type Engine, type Identities } from "../../../../src/core/node/index.ts";
 import { Accounts } from "../../../../src/runtimes/http/auth/accounts.ts";
 import { hashPassword, isPassword } from "../../../../src/runtimes/http/auth/password-hash.ts";
@@ -8,6 +10,7 @@ import {
   TOKEN_LIFETIME_MS,
   TOKEN_TOLERANCE_MS,
 } from "../../../../src/runtimes/http/auth/user-token.ts";
+import { startLoneEngine } from "../../../core/node/lone-engine.ts";
 import { AuthSite, b64, passwordOf } from "./auth-site.ts";
 
 describe("a password", () => {
@@ -50,6 +53,48 @@ describe("a password", () => {
     expect(refused).toHaveLength(80 - 2 - 64);
     expect(refused[0]).toMatchObject({ reason: { code: "tooManyRequests", grpcCode: 8 } });
     expect(await isPassword("x", cheap)).toBe(false);
+  });
+
+  test("is made for root, however many wait to log in", async () => {
+    const cheap = `$pbkdf2-sha256$i=1,r=1$AAAA$${"A".repeat(43)}`;
+    const logins = Array.from({ length: 2 + 64 }, () => isPassword("x", cheap));
+    const last = isPassword("x", cheap);
+    const hash = hashPassword("new");
+    await expect(last).rejects.toMatchObject({ code: "tooManyRequests" });
+    expect(await hash).toMatch(/^\$pbkdf2/);
+    await Promise.all(logins);
+  });
+
+  test("that is guessed at leaves room for whoever has another name, known or not", async () => {
+    const engine = await startLoneEngine();
+    const passwordHash = `$pbkdf2-sha256$i=1,r=1$AAAA$${"A".repeat(43)}`;
+    const call = { caller: TRUSTED };
+    for (const name of ["root", "ann"]) await engine.auth.change({ op: "userAdd", name, passwordHash }, call);
+    await engine.auth.change({ op: "userGrantRole", name: "root", role: "root" }, call);
+    await engine.auth.change({ op: "enable" }, call);
+    const identities: Identities = {
+      tokenKey: engine.auth.identities.tokenKey,
+      find: (name) => engine.auth.identities.find(name),
+      refresh: () => Promise.resolve(),
+    };
+    const acting = actAs(engine, { type: "anonymous" });
+    const accounts = new Accounts({ engine: { ...acting, auth: { ...acting.auth, identities } } });
+    const codes = async (name: string, count: number): Promise<string[]> => {
+      const logins = Array.from({ length: count }, () => accounts.logIn(name, "guess"));
+      const ends = await Promise.allSettled(logins);
+      return ends.map((end) => (end.status === "rejected" ? (end.reason as EngineError).code : "ok"));
+    };
+    const [known, unknown, other] = await Promise.all([
+      codes("root", 10),
+      codes("nobody", 10),
+      codes("ann", 8),
+    ]);
+    const guessed = [...Array<string>(8).fill("authFailed"), "tooManyRequests", "tooManyRequests"];
+    expect([known, unknown]).toEqual([guessed, guessed]);
+    expect(new Set(other)).toEqual(new Set(["authFailed"]));
+    // They are not counted for ever.
+    expect(await codes("root", 1)).toEqual(["authFailed"]);
+    await engine.stop();
   });
 });
 
