@@ -12,7 +12,7 @@ import { workDir } from "./support/cluster.ts";
 import { program, type Run } from "./support/program.ts";
 import { Server } from "./support/server.ts";
 
-/** h2spec asks for a page. Who asks for a call, and does not say what, gets no data. */
+/** h2spec asks for a page. Who asks for a call, and does not say what, gets no data; with a message these pass. */
 const NO_DATA = "needs data in answer to a request without a body";
 /** What is no call is answered and ended before the rest of it is looked at; as calls they pass. */
 const NO_CALL = "judged as a call";
@@ -48,6 +48,8 @@ const CANNOT: readonly (readonly [name: string, reason: string])[] = [
     NO_CALL,
   ],
 ];
+/** An empty message is enough for it, and it is answered with some bytes. */
+const STATUS = "--path=/etcdserverpb.Maintenance/Status";
 const INVALID_PREFACE = "http2/3.5 Sends invalid connection preface";
 /** By number: those that are judged as calls. */
 const AS_CALLS = [
@@ -58,6 +60,8 @@ const AS_CALLS = [
   "http2/8.1.2.1/3",
   "http2/8.1.2.6",
 ];
+/** By number: those that are about data, and all beside them. */
+const WITH_MESSAGES = ["generic/2", "http2/6.5.3", "http2/6.9.1/1", "http2/6.9.2"];
 
 await program("h2spec", 250, async (run) => {
   const [h2spec, h2specGrpc] = [run.option("h2spec"), run.option("h2spec-grpc")];
@@ -79,13 +83,20 @@ await program("h2spec", 250, async (run) => {
 
   const report = join(dir, "report.xml");
   const options = ["--strict", "--timeout=2", `--junit-report=${report}`];
+  // All of these pass, and so none waits for nothing.
+  const asCalls = ["--strict", "--timeout=15", `--junit-report=${report}`, `--port=${plain}`];
   await execute(h2spec, [...options, `--port=${plain}`], { timeoutMs: 100_000 });
   await require(run, "TCP", report, 140, new Map([...cannot, [INVALID_PREFACE, HTTP1]]));
   await execute(h2spec, [...options, `--port=${tls}`, "--tls", "--insecure"], { timeoutMs: 100_000 });
   await require(run, "TLS", report, 140, cannot);
   const path = "--path=/etcdserverpb.Watch/Watch";
-  await execute(h2specGrpc, [...AS_CALLS, ...options, path, `--port=${plain}`], { timeoutMs: 30_000 });
+  await execute(h2specGrpc, [...AS_CALLS, ...asCalls, path], { timeoutMs: 60_000 });
   await require(run, "calls", report, 7, new Map());
+  await execute(h2specGrpc, [...WITH_MESSAGES, ...asCalls, STATUS], {
+    timeoutMs: 60_000,
+    env: { H2SPEC_MESSAGE: "1" },
+  });
+  await require(run, "calls with messages", report, 11, new Map());
 });
 
 /** Requires of the report that just the cases that cannot pass did not. */

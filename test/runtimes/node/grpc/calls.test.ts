@@ -261,9 +261,12 @@ describe("calls that take their time", () => {
     for (const id of [1n, 2n]) await engine.leaseGrant({ id, ttlSeconds: 100 });
     await lock(engine, { name: utf8("l"), lease: 1n });
     const line = (length: number): Promise<void> =>
-      vi.waitFor(async () => {
-        expect((await engine.range({ key: utf8("l/"), rangeEnd: utf8("l0") })).count).toBe(length);
-      });
+      vi.waitFor(
+        async () => {
+          expect((await engine.range({ key: utf8("l/"), rangeEnd: utf8("l0") })).count).toBe(length);
+        },
+        { timeout: 30_000 },
+      );
     return { site, line };
   }
   const LOCK = { name: bytes("l"), lease: 2 };

@@ -68,7 +68,7 @@ describe("etcd3", () => {
     watcher.on("delete", ({ key }) => seen.push(`-${String(key)}`));
     await client.put("watch/b").value("2");
     await client.delete().key("watch/a");
-    await vi.waitFor(() => expect(seen).toEqual(["watch/a=1", "watch/b=2", "-watch/a"]));
+    await vi.waitFor(() => expect(seen).toEqual(["watch/a=1", "watch/b=2", "-watch/a"]), { timeout: 30_000 });
     await watcher.cancel();
   });
 
@@ -98,11 +98,11 @@ describe("etcd3", () => {
     observer.on("change", (leader) => leaders.push(leader));
     const first = election.campaign("one");
     await first.wait();
-    await vi.waitFor(() => expect(leaders.at(-1)).toBe("one"));
+    await vi.waitFor(() => expect(leaders.at(-1)).toBe("one"), { timeout: 30_000 });
     const second = election.campaign("two");
     await first.resign();
     await second.wait();
-    await vi.waitFor(() => expect(leaders.at(-1)).toBe("two"));
+    await vi.waitFor(() => expect(leaders.at(-1)).toBe("two"), { timeout: 30_000 });
     expect(await election.leader()).toBe("two");
     await second.resign();
     await observer.cancel();

@@ -106,7 +106,9 @@ describe("who takes nothing of what was asked for", () => {
     await connection.heard();
     await expectWell(site);
     // 600 MB were asked for: 64 MB are written out, and as many answers have been read as one connection may at a time.
-    await vi.waitFor(() => expect(process.memoryUsage().arrayBuffers - before).toBeGreaterThan(60e6));
+    await vi.waitFor(() => expect(process.memoryUsage().arrayBuffers - before).toBeGreaterThan(60e6), {
+      timeout: 30_000,
+    });
     await connection.heard();
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(300e6);
     connection.say(ask(999));
@@ -128,7 +130,9 @@ describe("who takes nothing of what was asked for", () => {
       connections.push(connection);
     }
     // At 512 MB; each has 64.
-    await vi.waitFor(() => expect(connections.some(({ socket }) => socket.destroyed)).toBe(true));
+    await vi.waitFor(() => expect(connections.some(({ socket }) => socket.destroyed)).toBe(true), {
+      timeout: 30_000,
+    });
     await expectWell(site);
     for (const { socket } of connections) socket.destroy();
   });

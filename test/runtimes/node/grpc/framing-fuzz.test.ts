@@ -31,7 +31,7 @@ async function expectWell(site: Site, engine: ReturnType<typeof memoryEngine>): 
   const client = site.client();
   expect(await client.call("KV/Range", { key: bytes("k") })).toHaveProperty("header");
   client.close();
-  await vi.waitFor(() => expect(engine.watchStats().streams).toBe(0));
+  await vi.waitFor(() => expect(engine.watchStats().streams).toBe(0), { timeout: 30_000 });
   expect(site.log).toEqual([]);
 }
 

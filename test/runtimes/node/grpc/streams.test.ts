@@ -50,7 +50,7 @@ describe("watches", () => {
     streams[0]!.call.cancel();
     clients[1]!.close();
     streams[1]!.call.cancel();
-    await vi.waitFor(() => expect(engine.watchStats().streams).toBe(1));
+    await vi.waitFor(() => expect(engine.watchStats().streams).toBe(1), { timeout: 30_000 });
     const socket = await site.socket();
     const reader = new FrameReader(socket);
     socket.write(Buffer.concat([PREFACE, frame(FRAMES.settings, 0, 0)]));
@@ -59,7 +59,7 @@ describe("watches", () => {
     await reader.find(({ type }) => type === FRAMES.data);
     expect(engine.watchStats().streams).toBe(2);
     socket.resetAndDestroy();
-    await vi.waitFor(() => expect(engine.watchStats().streams).toBe(1));
+    await vi.waitFor(() => expect(engine.watchStats().streams).toBe(1), { timeout: 30_000 });
   });
 
   it("end with what was wrong with a request", async () => {
@@ -114,7 +114,7 @@ describe("watches", () => {
     const create = prefixed(Buffer.from([10, 3, 10, 1, 97]));
     const many = Buffer.concat(Array.from({ length: 1600 }, () => create));
     for (let i = 0; i < 4; i++) socket.write(frame(FRAMES.data, 0, 1, many));
-    await vi.waitFor(() => expect(engine.watchStats().watches).toBeGreaterThan(0));
+    await vi.waitFor(() => expect(engine.watchStats().watches).toBeGreaterThan(0), { timeout: 30_000 });
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(engine.watchStats().watches).toBeLessThan(5000);
   });
@@ -287,7 +287,7 @@ describe("the health service", () => {
     expect(await watch.next()).toEqual({ status: 2 });
     expect(await client.call("Health/Check", {})).toEqual({ status: 2 });
     watch.call.cancel();
-    await vi.waitFor(() => expect(listeners.size).toBe(0));
+    await vi.waitFor(() => expect(listeners.size).toBe(0), { timeout: 30_000 });
   });
 
   it("knows no services but the whole", async () => {
