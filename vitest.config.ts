@@ -18,7 +18,13 @@ const ALONE = [
 /** What needs a server of somebody else's, or takes long, is started by .ci/suites, and says so by this variable. */
 const WITH_SERVERS = process.env["TEST_SERVERS"] === "1";
 
-const timeouts = { testTimeout: 20_000, hookTimeout: 20_000, teardownTimeout: 10_000 };
+/** For what hangs. What merely waits must never come near them, on a machine that does ten other things besides. */
+const timeouts = {
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+  teardownTimeout: 10_000,
+  expect: { poll: { timeout: 30_000 } },
+};
 
 export default defineConfig({
   test: {

@@ -155,7 +155,7 @@ describe("a group of three", () => {
           maybeApplied: false,
         });
       },
-      { timeout: 15_000 },
+      { timeout: 30_000 },
     );
     expect(await members[0]!.client().getText("k")).toBe("4");
   });

@@ -93,14 +93,14 @@ describe("a place in a line, when the endpoint that was asked breaks off", () =>
     "%s asks another with a lease of its own, which the first cannot take away later",
     async (command, rest) => {
       const holder = cli([command, command, ...rest], url);
-      await vi.waitFor(() => expect(holder.terminal.output).not.toBe(""), { timeout: 5000 });
+      await vi.waitFor(() => expect(holder.terminal.output).not.toBe(""), { timeout: 30_000 });
       const front = new ForgetfulFront(url);
       fronts.push(front);
       const waiter = cli([command, command, ...rest], `${await front.open()},${url}`);
       await vi.waitFor(
         async () => expect([front.waiting, await inLine(command)]).toMatchObject([1, { length: 2 }]),
         {
-          timeout: 5000,
+          timeout: 30_000,
         },
       );
       const [, first] = await inLine(command);
@@ -112,7 +112,7 @@ describe("a place in a line, when the endpoint that was asked breaks off", () =>
           expect(places).toHaveLength(2);
           expect(places).not.toContain(first);
         },
-        { timeout: 10_000 },
+        { timeout: 30_000 },
       );
       const [, second] = await inLine(command);
       front.notice();
@@ -121,7 +121,7 @@ describe("a place in a line, when the endpoint that was asked breaks off", () =>
 
       holder.terminal.interruption.abort();
       expect(await holder.exitCode).toBe(0);
-      await vi.waitFor(() => expect(waiter.terminal.output).toContain(second), { timeout: 5000 });
+      await vi.waitFor(() => expect(waiter.terminal.output).toContain(second), { timeout: 30_000 });
       expect(await inLine(command)).toEqual([second]);
       waiter.terminal.interruption.abort();
       expect(await waiter.exitCode).toBe(0);

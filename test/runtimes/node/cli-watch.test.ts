@@ -25,7 +25,7 @@ describe("d-engine watch", () => {
 
   async function watching(): Promise<void> {
     await vi.waitFor(() => expect(engine.engine.status().watches.watches).toBe(1), {
-      timeout: 10_000,
+      timeout: 30_000,
       interval: 10,
     });
   }
@@ -67,7 +67,7 @@ describe("d-engine watch", () => {
     const { terminal, exitCode } = cli("k", "--count", "3");
     await watching();
     await engine.client().put("k", "1");
-    await vi.waitFor(() => expect(terminal.output).toBe("PUT\nk\n1\n"), { timeout: 10_000, interval: 10 });
+    await vi.waitFor(() => expect(terminal.output).toBe("PUT\nk\n1\n"), { timeout: 30_000, interval: 10 });
     const restarted = engine.stop().then(start);
     await restarted;
     await engine.client().put("k", "2");

@@ -46,7 +46,7 @@ async function serve(dataDir: string, prefix: readonly string[] = []): Promise<S
   const flags = [`--listen-client-urls=${url}`, `--listen-peer-urls=${peerUrl}`, `--data-dir=${dataDir}`];
   const started = spawnCli(["serve", ...flags, "--log-format=json"], { ETCD_NAME: "n1" }, prefix);
   await vi.waitFor(async () => expect((await fetch(`${url}/health`)).status).toBe(200), {
-    timeout: 15_000,
+    timeout: 30_000,
     interval: 50,
   });
   return { ...started, url, peerUrl };
@@ -141,7 +141,7 @@ describe("d-engine against a running server", () => {
 
   it("puts keys and grants leases that live for milliseconds", async () => {
     await cli(["put", "short", "v", "--ttl-ms=50"]);
-    await vi.waitFor(async () => expect((await cli(["get", "short"])).exitCode).toBe(3), { timeout: 5000 });
+    await vi.waitFor(async () => expect((await cli(["get", "short"])).exitCode).toBe(3), { timeout: 30_000 });
     expect((await cli(["lease", "grant", "--ttl-ms=250"])).output).toMatch(/granted with TTL\(250ms\)\n$/);
   });
 
@@ -159,20 +159,23 @@ describe("d-engine against a running server", () => {
   it("holds a lock until it is interrupted, or its lease is revoked", async () => {
     const holder = new FakeTerminal({ D_ENGINE_ENDPOINTS: server.url });
     const held = run(["lock", "held"], holder);
-    await vi.waitFor(() => expect(holder.output).toMatch(/^held\/[0-9a-f]+\n$/), { timeout: 5000 });
+    await vi.waitFor(() => expect(holder.output).toMatch(/^held\/[0-9a-f]+\n$/), { timeout: 30_000 });
     expect(await cli(["lock", "held", "--try", "--", "true"])).toMatchObject({
       exitCode: 1,
       errors: expect.stringContaining("the lock is held by another"),
     });
     const waiter = new FakeTerminal({ D_ENGINE_ENDPOINTS: server.url });
     const waited = run(["lock", "held", "--ttl=2"], waiter);
-    await vi.waitFor(async () => {
-      const { count } = JSON.parse((await cli(["get", "held/", "--prefix", "--json"])).output);
-      expect(count).toBe("2");
-    });
+    await vi.waitFor(
+      async () => {
+        const { count } = JSON.parse((await cli(["get", "held/", "--prefix", "--json"])).output);
+        expect(count).toBe("2");
+      },
+      { timeout: 30_000 },
+    );
     holder.interruption.abort();
     expect(await held).toBe(0);
-    await vi.waitFor(() => expect(waiter.output).toMatch(/^held\//), { timeout: 5000 });
+    await vi.waitFor(() => expect(waiter.output).toMatch(/^held\//), { timeout: 30_000 });
     await cli(["lease", "revoke", waiter.output.trim().split("/")[1]!]);
     expect([await waited, waiter.errors]).toEqual([1, expect.stringContaining("the lease has ended")]);
   });
@@ -180,12 +183,12 @@ describe("d-engine against a running server", () => {
   it("leaves the line when it is interrupted in it", async () => {
     const holder = new FakeTerminal({ D_ENGINE_ENDPOINTS: server.url });
     const held = run(["lock", "line"], holder);
-    await vi.waitFor(() => expect(holder.output).not.toBe(""), { timeout: 5000 });
+    await vi.waitFor(() => expect(holder.output).not.toBe(""), { timeout: 30_000 });
     const waiter = new FakeTerminal({ D_ENGINE_ENDPOINTS: server.url });
     const waited = run(["lock", "line"], waiter);
     const inLine = async (): Promise<string> =>
       JSON.parse((await cli(["get", "line/", "--prefix", "--json"])).output).count;
-    await vi.waitFor(async () => expect(await inLine()).toBe("2"));
+    await vi.waitFor(async () => expect(await inLine()).toBe("2"), { timeout: 30_000 });
     waiter.interruption.abort();
     expect([await waited, waiter.output]).toEqual([1, ""]);
     expect(await inLine()).toBe("1");
@@ -198,7 +201,7 @@ describe("d-engine against a running server", () => {
     const shown = once(onlooker.child.stdout!, "data");
     const leader = new FakeTerminal({ D_ENGINE_ENDPOINTS: server.url });
     const led = run(["elect", "chair", "me"], leader);
-    await vi.waitFor(() => expect(leader.output).toMatch(/^chair\/[0-9a-f]+\nme\n$/), { timeout: 5000 });
+    await vi.waitFor(() => expect(leader.output).toMatch(/^chair\/[0-9a-f]+\nme\n$/), { timeout: 30_000 });
     const [seen] = (await shown) as [Buffer];
     expect(seen.toString()).toBe(leader.output);
     onlooker.child.kill();

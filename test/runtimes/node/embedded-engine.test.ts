@@ -232,7 +232,7 @@ describe("three embedded engines", () => {
     others[0]!.onLeaderChange((info) => changes.push(info?.id));
     await stop(leader);
     // Handed over, so that nobody had to wait for an election.
-    await expect.poll(() => others.some(({ isLeader }) => isLeader), { timeout: 5000 }).toBe(true);
+    await expect.poll(() => others.some(({ isLeader }) => isLeader), { timeout: 30_000 }).toBe(true);
     await others[1]!.client().put("after", "handover");
     expect(await others[0]!.client().getText("after")).toBe("handover");
     expect(changes.length).toBeGreaterThan(0);

@@ -91,7 +91,7 @@ describe("EmbeddedStateMachine", () => {
       initialClusterState: "existing",
     });
     expect(fourth.nodeId).toBe(id);
-    await expect.poll(() => sum.total, { timeout: 10_000 }).toBe(111);
+    await expect.poll(() => sum.total, { timeout: 30_000 }).toBe(111);
     await expect(fourth.propose(number(1))).rejects.toMatchObject({ code: "notSupportedForLearner" });
     await expect
       .poll(
@@ -103,7 +103,7 @@ describe("EmbeddedStateMachine", () => {
         { timeout: 10_000 },
       )
       .toBe("promoted");
-    await expect.poll(() => fourth.status().isLearner, { timeout: 10_000 }).toBe(false);
+    await expect.poll(() => fourth.status().isLearner, { timeout: 30_000 }).toBe(false);
     expect(await fourth.propose(number(1000))).toBe(1111);
     await three[0]!.memberRemove(id);
     expect((await three[0]!.memberList({ consistency: "linearizable" })).length).toBe(3);

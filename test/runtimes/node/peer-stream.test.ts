@@ -68,7 +68,7 @@ function startWay(idleTimeoutMs = 500): PeerWay {
 
 const envelope = (first: number, length = 10): Uint8Array => new Uint8Array(length).fill(first);
 async function until(what: () => boolean): Promise<void> {
-  await expect.poll(what, { timeout: 5000, interval: 5 }).toBe(true);
+  await expect.poll(what, { timeout: 30_000, interval: 5 }).toBe(true);
 }
 
 /** Sends until one goes over a stream. */

@@ -84,7 +84,7 @@ async function startPeer(
 const text = (content: string) => new TextEncoder().encode(content);
 const connect = (from: Peer, to: Peer) => from.transport.setPeers(new Map([[to.id, [to.url]]]));
 async function until(what: () => boolean): Promise<void> {
-  await expect.poll(what, { timeout: 5000, interval: 5 }).toBe(true);
+  await expect.poll(what, { timeout: 30_000, interval: 5 }).toBe(true);
 }
 
 describe("PeerTransport over loopback", () => {

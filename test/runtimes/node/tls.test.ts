@@ -126,7 +126,7 @@ describe("TLS", () => {
     };
     const n0 = await start({ ...(await settings("n0", own)), logger });
     const n1 = await start(await settings("n1", await theirs()));
-    await expect.poll(() => problems.join(), { timeout: 15_000 }).toMatch(problem);
+    await expect.poll(() => problems.join(), { timeout: 30_000 }).toMatch(problem);
     expect([n0.leaderId, n1.leaderId]).toEqual([null, null]);
   });
 

@@ -75,7 +75,7 @@ describe("WebSockets", () => {
   });
 
   async function nothingHeld(): Promise<void> {
-    await vi.waitUntil(() => engine.engine.status().watches.streams === 0, { timeout: 5000 });
+    await vi.waitUntil(() => engine.engine.status().watches.streams === 0, { timeout: 30_000 });
   }
 
   async function client(path = "/v3/watch"): Promise<Client> {
@@ -174,7 +174,7 @@ describe("WebSockets", () => {
       const request = Buffer.from(create("a"));
       socket.write(Buffer.concat([Buffer.from([0x81, 0x80 | request.length, 0, 0, 0, 0]), request]));
       await vi.waitFor(() => expect(engine.engine.status().watches.watches).toBe(1), {
-        timeout: 5000,
+        timeout: 30_000,
       });
       if (farewell === null) socket.resetAndDestroy();
       else socket.write(farewell);

@@ -105,7 +105,7 @@ async function cluster(storageOf: (events: Events) => StorageEngine) {
 async function readAfterLongEvent(storageOf: (events: Events) => StorageEngine): Promise<string> {
   const { leader, others, put, leaseRead } = await cluster(storageOf);
   leader.events.freeze();
-  await expect.poll(() => others.some(({ engine }) => engine.isLeader), { timeout: 5000 }).toBe(true);
+  await expect.poll(() => others.some(({ engine }) => engine.isLeader), { timeout: 30_000 }).toBe(true);
   await put(others.find(({ engine }) => engine.isLeader)!.engine, "new");
   const read = leaseRead(leader.engine);
   await sleep(20);

@@ -37,7 +37,7 @@ async function found(count: number, options: EmbeddedOptions = {}): Promise<Serv
     ports.map((_port, i) => serve({ ...QUICK, name: `n${i}`, initialCluster, ...options })),
   );
   await Promise.all(members.map(({ engine }) => engine.waitReady(10_000)));
-  await vi.waitUntil(() => members.filter(({ engine }) => engine.isLeader).length === 1, 10_000);
+  await vi.waitUntil(() => members.filter(({ engine }) => engine.isLeader).length === 1, 30_000);
   return members;
 }
 
@@ -86,7 +86,7 @@ describe("a group of three", () => {
     // The learner's name is in the log.
     await vi.waitUntil(
       async () => JSON.stringify(await send(leader!, "/v3/cluster/member/list", {})).includes('"learner"'),
-      10_000,
+      30_000,
     );
   });
   afterAll(() => stopped([...members, learner]));
