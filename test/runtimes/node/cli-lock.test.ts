@@ -60,7 +60,7 @@ describe("a place in a line, when the endpoint that was asked breaks off", () =>
   beforeAll(async () => {
     url = `http://127.0.0.1:${(await freePorts(1))[0]}`;
     engine = await EmbeddedEngine.start(await tempDir(), { listenClientUrls: url, env: {} });
-    await engine.waitReady(10_000);
+    await engine.waitReady(30_000);
   });
   afterEach(() => {
     for (const front of fronts.splice(0)) {

@@ -26,7 +26,7 @@ describe("d-engine compact, hashkv, endpoint and move-leader", () => {
       }),
     );
     engines.push(...(await Promise.all(started)));
-    for (const engine of engines) await engine.waitReady(20_000);
+    for (const engine of engines) await engine.waitReady(30_000);
     for (let i = 0; i < 20; i++) await engines[0]!.client().put(`k${i % 7}`, `value ${i}`);
   });
   afterAll(async () => {

@@ -21,7 +21,7 @@ describe("d-engine snapshot", () => {
     file = join(dir, "backup.snap");
     url = `http://127.0.0.1:${(await freePorts(1))[0]}`;
     engine = await EmbeddedEngine.start(join(dir, "data"), { listenClientUrls: url, env: {} });
-    await engine.waitReady(10_000);
+    await engine.waitReady(30_000);
     const client = engine.client();
     for (let i = 0; i < 30; i++) await client.put(`k${i}`, "v".repeat(40_000));
     await client.delete("k0");
@@ -102,7 +102,7 @@ describe("d-engine snapshot", () => {
     for (const round of [1, 2]) {
       const copy = await EmbeddedEngine.start(dataDir, options);
       running.push(copy);
-      await copy.waitReady(10_000);
+      await copy.waitReady(30_000);
       const { revision, clusterId, nodeId, stateHash } = copy.engine.status();
       expect(clusterId).not.toBe(before.clusterId);
       expect(nodeId).not.toBe(before.nodeId);

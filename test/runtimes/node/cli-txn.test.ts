@@ -70,7 +70,7 @@ describe("d-engine txn", () => {
   beforeAll(async () => {
     url = `http://127.0.0.1:${(await freePorts(1))[0]}`;
     engine = await EmbeddedEngine.start(await tempDir(), { listenClientUrls: url, env: {} });
-    await engine.waitReady(10_000);
+    await engine.waitReady(30_000);
   });
   afterAll(async () => {
     await engine.stop();

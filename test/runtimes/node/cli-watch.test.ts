@@ -12,7 +12,7 @@ describe("d-engine watch", () => {
 
   async function start(): Promise<void> {
     engine = await EmbeddedEngine.start(dataDir, { listenClientUrls: url, env: {} });
-    await engine.waitReady(10_000);
+    await engine.waitReady(30_000);
   }
 
   beforeEach(async () => {

@@ -41,7 +41,7 @@ describe("a single embedded engine", () => {
   it("elects itself, and keeps what it was given over a restart", async () => {
     const dir = await tempDir();
     const first = await start(dir);
-    const leader = await first.waitReady(5000);
+    const leader = await first.waitReady(30_000);
     expect(leader).toEqual({ id: first.nodeId, term: expect.any(Number) });
     expect([first.isLeader, first.leaderId, first.leaderInfo]).toEqual([true, first.nodeId, leader]);
     await first.client().put("greeting", "hello");
@@ -51,7 +51,7 @@ describe("a single embedded engine", () => {
     await expect(first.client().put("too", "late")).rejects.toMatchObject({ code: "proposalDropped" });
 
     const second = await start(dir);
-    await second.waitReady(5000);
+    await second.waitReady(30_000);
     expect(second.nodeId).toBe(first.nodeId);
     expect(await second.client().getText("greeting")).toBe("hello");
   });
@@ -81,7 +81,7 @@ describe("a single embedded engine", () => {
     const [port] = await freePorts(1);
     const url = `http://127.0.0.1:${port}`;
     const engine = await start(await tempDir(), { env: { ETCD_LISTEN_CLIENT_URLS: url } });
-    await engine.waitReady(5000);
+    await engine.waitReady(30_000);
     await engine.client().put("k", "v");
     expect(await (await fetch(`${url}/kv/k`)).text()).toBe("v");
     const metrics = await (await fetch(`${url}/metrics`)).text();
@@ -95,7 +95,7 @@ describe("a single embedded engine", () => {
     const [port] = await freePorts(1);
     const url = `http://127.0.0.1:${port}`;
     const engine = await start(await tempDir(), { listenClientUrls: url, clientToken: secret });
-    await engine.waitReady(5000);
+    await engine.waitReady(30_000);
     expect((await fetch(`${url}/kv/k`)).status).toBe(401);
     const headers = { authorization: `Bearer ${secret}` };
     expect((await fetch(`${url}/kv/k`, { headers })).status).toBe(404);
@@ -107,7 +107,7 @@ describe("a single embedded engine", () => {
       listenClientUrls: `http://127.0.0.1:${port}`,
       advertiseClientUrls: `http://db.example:${port}`,
     });
-    await engine.waitReady(5000);
+    await engine.waitReady(30_000);
     const statusFor = (host: string): Promise<number | undefined> =>
       new Promise((resolve, reject) => {
         const call = get({ port, host: "127.0.0.1", path: "/version", headers: { host } }, (response) => {
@@ -125,7 +125,7 @@ describe("a single embedded engine", () => {
     const [port] = await freePorts(1);
     const url = `http://127.0.0.1:${port}`;
     const engine = await start(await tempDir(), { listenClientUrls: url, listenPeerUrls: url });
-    await engine.waitReady(5000);
+    await engine.waitReady(30_000);
     expect((await fetch(`${url}/version`)).status).toBe(200);
     const reply = await fetch(`${url}/raft`, { method: "POST", body: "x" });
     expect([reply.status, await reply.text()]).toEqual([400, "this is not a message between members"]);
@@ -133,7 +133,7 @@ describe("a single embedded engine", () => {
 
   it("tells who belongs to the group, now and when it changes", async () => {
     const engine = await start(await tempDir());
-    await engine.waitReady(5000);
+    await engine.waitReady(30_000);
     const seen: (readonly Member[])[] = [];
     const called: number[] = [];
     engine.onMembershipChange((members) => called.push(members.length));
@@ -155,7 +155,7 @@ describe("an embedded engine with users", () => {
     const [port] = await freePorts(1);
     const listenClientUrls = `http://127.0.0.1:${port}`;
     const first = await start(dir, { listenClientUrls });
-    await first.waitReady(5000);
+    await first.waitReady(30_000);
     const { auth } = first.engine;
     const passwordHash = await hashPassword("pw");
     for (const change of [
@@ -174,7 +174,7 @@ describe("an embedded engine with users", () => {
     });
     await stop(first);
     const second = await start(dir, { listenClientUrls });
-    await second.waitReady(5000);
+    await second.waitReady(30_000);
     expect(await second.client().getText("k")).toBe("v");
     const connect = (options: object): Client => createClient({ endpoints: listenClientUrls, ...options });
     const [nobody, root] = [connect({}), connect({ user: "root", password: "pw" })];
@@ -198,7 +198,7 @@ describe("an embedded engine whose disk fails", () => {
     const lines: string[] = [];
     const logger: Logger = { log: (level, message) => lines.push(`${level} ${message}`) };
     const engine = await start(await tempDir(), { storage, logger });
-    await engine.waitReady(5000);
+    await engine.waitReady(30_000);
     const failure = new Promise((resolve) => engine.onFailure(resolve));
     storage.failing = true;
     // Whichever of the two the driver uses for this write.
@@ -218,7 +218,7 @@ describe("three embedded engines", () => {
     const options = await foundersOptions(["n1", "n2", "n3"]);
     const dirs = await Promise.all(options.map(() => tempDir()));
     const cluster = await Promise.all(options.map((each, i) => start(dirs[i]!, each)));
-    const leaders = await Promise.all(cluster.map((engine) => engine.waitReady(10_000)));
+    const leaders = await Promise.all(cluster.map((engine) => engine.waitReady(30_000)));
     expect(new Set(leaders.map(({ id }) => id)).size).toBe(1);
     for (const [i, engine] of cluster.entries()) await engine.client().put(`k${i}`, `v${i}`);
     for (const engine of cluster) {
@@ -239,7 +239,7 @@ describe("three embedded engines", () => {
 
     const index = cluster.indexOf(leader);
     const back = await start(dirs[index]!, options[index]);
-    await back.waitReady(10_000);
+    await back.waitReady(30_000);
     expect(await back.client().getText("after")).toBe("handover");
   });
 
@@ -248,13 +248,13 @@ describe("three embedded engines", () => {
     const urls = ports.map((port) => `http://127.0.0.1:${port}`);
     const dir = await tempDir();
     const alone = await start(dir);
-    await alone.waitReady(5000);
+    await alone.waitReady(30_000);
     await alone.client().put("from", "the beginning");
     await stop(alone);
 
     const common = { peerSecret: secret };
     const first = await start(dir, { ...common, name: "n1", listenPeerUrls: urls[0]! });
-    await first.waitReady(5000);
+    await first.waitReady(30_000);
     expect(first.nodeId).toBe(alone.nodeId);
     await expect
       .poll(async () => (await first.client().listMembers())[0]?.peerUrls, { timeout: 5000 })
@@ -282,7 +282,7 @@ describe("three embedded engines", () => {
           { timeout: 10_000 },
         )
         .toBe(true);
-      await joined.waitReady(10_000);
+      await joined.waitReady(30_000);
       expect(await joined.client().getText("from")).toBe("the beginning");
     }
     const members = await first.client().listMembers({ consistency: "linearizable" });
@@ -313,7 +313,7 @@ describe("what an embedded engine refuses", () => {
   it("to join a cluster that does not know it", async () => {
     const [n1] = await foundersOptions(["n1"]);
     const first = await start(await tempDir(), n1!);
-    await first.waitReady(5000);
+    await first.waitReady(30_000);
     const [port] = await freePorts(1);
     const cluster = { ...(n1!.initialCluster as Record<string, string>), n9: `http://127.0.0.1:${port}` };
     const joining = start(await tempDir(), {
@@ -347,7 +347,7 @@ describe("what an embedded engine refuses", () => {
   it("to come back without its directory", async () => {
     const options = await foundersOptions(["n1", "n2", "n3"]);
     const cluster = await Promise.all(options.map(async (each) => start(await tempDir(), each)));
-    await Promise.all(cluster.map((engine) => engine.waitReady(10_000)));
+    await Promise.all(cluster.map((engine) => engine.waitReady(30_000)));
     // A member that has told its name has run.
     await expect
       .poll(async () => (await cluster[1]!.client().listMembers()).every(({ name }) => name !== ""))

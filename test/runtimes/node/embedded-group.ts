@@ -26,6 +26,6 @@ export async function startEmbeddedGroup(
       }),
     ),
   );
-  await Promise.all(members.map((member) => member.waitReady(15_000)));
+  await Promise.all(members.map((member) => member.waitReady(30_000)));
   return members;
 }

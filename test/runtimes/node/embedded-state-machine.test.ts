@@ -51,7 +51,7 @@ describe("EmbeddedStateMachine", () => {
   it("replicates commands, and gives each proposer what applying its own gave", async () => {
     const sum = new Sum();
     const member = await start(await tempDir(), sum);
-    expect((await member.waitReady(5000)).id).toBe(member.nodeId);
+    expect((await member.waitReady(30_000)).id).toBe(member.nodeId);
     const totals = await Promise.all([1, 2, 3, 4].map((value) => member.propose(number(value))));
     expect(totals).toEqual([1, 3, 6, 10]);
     expect(await member.read(() => sum.total)).toBe(10);
@@ -66,7 +66,7 @@ describe("EmbeddedStateMachine", () => {
     await first.stop();
     const sum = new Sum();
     const second = await start(dir, sum, { snapshotCount: 10 });
-    await second.waitReady(5000);
+    await second.waitReady(30_000);
     expect(await second.read(() => sum.total)).toBe(325);
     expect(sum.restored).toBe(1);
   });
@@ -79,7 +79,7 @@ describe("EmbeddedStateMachine", () => {
     const three = await Promise.all(
       sums.map(async (sum, i) => start(await tempDir(), sum, { name: `n${i}`, initialCluster })),
     );
-    await Promise.all(three.map((member) => member.waitReady(10_000)));
+    await Promise.all(three.map((member) => member.waitReady(30_000)));
     await Promise.all(three.map((member, i) => member.propose(number(10 ** i))));
     for (const [i, member] of three.entries()) expect(await member.read(() => sums[i]!.total)).toBe(111);
 
@@ -118,7 +118,7 @@ describe("EmbeddedStateMachine", () => {
     });
     const sum = new Sum();
     const member = await start(await tempDir(), sum, { maxRequestBytes: 2000 });
-    await member.waitReady(5000);
+    await member.waitReady(30_000);
     await expect(member.propose(new Uint8Array(2001))).rejects.toMatchObject({ code: "requestTooLarge" });
     await member.stop();
     await expect(member.propose(number(1))).rejects.toMatchObject({ code: "proposalDropped" });

@@ -34,7 +34,7 @@ describe("metrics of a server", () => {
     const url = `http://127.0.0.1:${port}`;
     const engine = await EmbeddedEngine.start(await tempDir(), { env: {}, listenClientUrls: url });
     try {
-      await engine.waitReady(5000);
+      await engine.waitReady(30_000);
       await engine.client().put("k", "v");
       await engine.engine.leaseGrant({ ttlSeconds: 60 });
       await fetch(`${url}/kv/k`);
@@ -103,7 +103,7 @@ describe("an observer of one's own", () => {
       observer: (measurement, value) => seen.set(measurement, (seen.get(measurement) ?? 0) + value),
     });
     try {
-      await engine.waitReady(5000);
+      await engine.waitReady(30_000);
       await engine.client().put("k", "v");
       expect([...seen.keys()]).toEqual(expect.arrayContaining(WRITTEN));
       expect(seen.get("elections")).toBe(1);
@@ -130,7 +130,7 @@ describe("an observer of one's own", () => {
       },
     });
     try {
-      await member.waitReady(5000);
+      await member.waitReady(30_000);
       expect(await member.propose(new Uint8Array(1))).toBe("applied");
       expect(logged).toContain("the observer failed");
     } finally {

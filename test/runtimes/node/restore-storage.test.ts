@@ -31,7 +31,7 @@ beforeAll(async () => {
   file = join(dir, "backup.snap");
   const url = `http://127.0.0.1:${(await freePorts(1))[0]}`;
   const engine = await EmbeddedEngine.start(join(dir, "data"), { listenClientUrls: url, env: {} });
-  await engine.waitReady(10_000);
+  await engine.waitReady(30_000);
   for (let i = 0; i < 20; i++) await engine.client().put(`k${i % 15}`, `v${i}`.repeat(1000));
   const terminal = new FakeTerminal({ D_ENGINE_ENDPOINTS: url });
   if ((await run(["snapshot", "save", file], terminal)) !== 0) throw new Error(terminal.errors);
@@ -65,7 +65,7 @@ const place = (name: string, prefix: string): string => PLACES.find(([each]) => 
 async function start(storage: string, more: object = {}): Promise<EmbeddedEngine> {
   const engine = await EmbeddedEngine.start("unused", { env: {}, ...FAST, storage, ...more });
   running.push(engine);
-  await engine.waitReady(10_000);
+  await engine.waitReady(30_000);
   return engine;
 }
 

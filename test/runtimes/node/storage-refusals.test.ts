@@ -107,7 +107,7 @@ describe.each([
   it("does not take what belongs to another cluster", async () => {
     const storage = url(double.endpoint);
     const engine = await begin(storage);
-    await engine.waitReady(5000);
+    await engine.waitReady(30_000);
     await engine.client().put("k", "v");
     await engine.stop();
     const changes: string[] = [];
@@ -127,7 +127,7 @@ describe.each([
     expect(changes).toEqual([]);
     double.fault = () => null;
     const again = await begin(storage);
-    await again.waitReady(5000);
+    await again.waitReady(30_000);
     expect(await again.client().getText("k")).toBe("v");
     await again.stop();
   });

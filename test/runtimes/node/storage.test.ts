@@ -24,7 +24,7 @@ const url = (prefix = `p${prefixes++}`, options = ""): string =>
 async function start(options: EmbeddedOptions): Promise<EmbeddedEngine> {
   const engine = await EmbeddedEngine.start("unused", { env: {}, logLevel: "error", ...options });
   onTestFinished(() => engine.stop());
-  await engine.waitReady(5000);
+  await engine.waitReady(30_000);
   return engine;
 }
 

@@ -60,7 +60,7 @@ describe("TLS", () => {
       trustedCaFile: ca,
       clientCertAuth: true,
     });
-    await engine.waitReady(5000);
+    await engine.waitReady(30_000);
     const trusted = { ca: authority.cert };
     expect(await fetchBody(`${url}/health`, { ...trusted, ...own })).toBe('{"health":"true"}');
     await expect(fetchBody(`${url}/health`, { ...own })).rejects.toThrow(/certificate/);
@@ -92,7 +92,7 @@ describe("TLS", () => {
         }),
       ),
     );
-    await Promise.all(cluster.map((engine) => engine.waitReady(10_000)));
+    await Promise.all(cluster.map((engine) => engine.waitReady(30_000)));
     await cluster[0]!.client().put("k", "v");
     expect(await cluster[2]!.client().getText("k")).toBe("v");
     await expect(fetchBody(`https://127.0.0.1:${ports[0]}/raft`, { ca: authority.cert })).rejects.toThrow(

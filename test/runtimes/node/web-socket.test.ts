@@ -61,7 +61,7 @@ describe("WebSockets", () => {
       clientToken: "a-secret-for-tests",
       env: {},
     });
-    await engine.waitReady(10_000);
+    await engine.waitReady(30_000);
   });
   afterEach(async () => {
     for (const { socket } of clients.splice(0)) socket.close();

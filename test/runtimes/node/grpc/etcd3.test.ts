@@ -22,7 +22,7 @@ beforeAll(async () => {
     heartbeatInterval: 50,
     electionTimeout: 300,
   });
-  await engine.waitReady(10_000);
+  await engine.waitReady(30_000);
   client = new Etcd3({ hosts: `127.0.0.1:${port}` });
 });
 

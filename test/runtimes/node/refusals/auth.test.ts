@@ -14,7 +14,7 @@ let member: Served;
 
 beforeAll(async () => {
   member = await serve();
-  await member.engine.waitReady(5000);
+  await member.engine.waitReady(30_000);
 });
 afterAll(async () => member.engine.stop());
 

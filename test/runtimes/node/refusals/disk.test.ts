@@ -54,7 +54,7 @@ afterEach(() => end());
 async function held(options: EmbeddedOptions): Promise<Served & ReturnType<SlowStorage["hold"]>> {
   const storage = new SlowStorage();
   const member = await serve({ storage, logger: { log: () => undefined }, ...options });
-  await member.engine.waitReady(5000);
+  await member.engine.waitReady(30_000);
   const hold = storage.hold();
   end = () => {
     hold.release();

@@ -36,7 +36,7 @@ async function found(count: number, options: EmbeddedOptions = {}): Promise<Serv
   const members = await Promise.all(
     ports.map((_port, i) => serve({ ...QUICK, name: `n${i}`, initialCluster, ...options })),
   );
-  await Promise.all(members.map(({ engine }) => engine.waitReady(10_000)));
+  await Promise.all(members.map(({ engine }) => engine.waitReady(30_000)));
   await vi.waitUntil(() => members.filter(({ engine }) => engine.isLeader).length === 1, 30_000);
   return members;
 }
@@ -80,7 +80,7 @@ describe("a group of three", () => {
       initialCluster: { ...Object.fromEntries(peers), learner: learnerUrl },
       initialClusterState: "existing",
     });
-    await learner.engine.waitReady(10_000);
+    await learner.engine.waitReady(30_000);
     const learnerId = await add(`http://127.0.0.1:${unused}`);
     group = { leaderId: String(leader!.engine.nodeId), followerId, followerPeerUrl, learnerId };
     // The learner's name is in the log.

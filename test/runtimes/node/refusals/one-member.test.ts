@@ -16,7 +16,7 @@ describe("a refused request", () => {
 
   beforeAll(async () => {
     member = await serve();
-    await member.engine.waitReady(5000);
+    await member.engine.waitReady(30_000);
     for (const name of ["a", "b", "a", "b"])
       await send(member, "/v3/kv/put", { key: b(name), value: b("1") });
     await send(member, "/v3/kv/compaction", { revision: "4" });
@@ -93,7 +93,7 @@ describe("a member that is full", () => {
   it("refuses before the log: noSpace, and nothing but the alarm has changed", async () => {
     const member = await serve({ quotaBackendBytes: 2000 });
     try {
-      await member.engine.waitReady(5000);
+      await member.engine.waitReady(30_000);
       expect((await post(member, "/v3/kv/put", { key, value: b("x".repeat(1000)) })).status).toBe(200);
       const { revision, dbSize } = member.engine.engine.status();
       expectRefusal(await post(member, "/v3/kv/put", { key, value: b("x".repeat(1000)) }), "noSpace");

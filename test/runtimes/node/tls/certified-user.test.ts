@@ -46,7 +46,7 @@ async function site(options: EmbeddedOptions = { clientCertAuth: true }): Promis
     ...options,
   });
   onTestFinished(() => engine.stop());
-  await engine.waitReady(5000);
+  await engine.waitReady(30_000);
   const post: Site["post"] = (as, path, body, token) => send(url + path, as, JSON.stringify(body), token);
   for (const [path, body] of SETUP)
     expect(await post(certificates.root, path, body)).toMatchObject([200, {}]);
