@@ -15,6 +15,7 @@ import {
   FAKE_GCS,
   localS3Client,
   MINIO,
+  type Program,
   startObjectServer,
   VERSITYGW,
 } from "../../test/servers/object-servers.ts";
@@ -38,7 +39,8 @@ export interface PlaceToBe {
   readonly start: () => Promise<Place>;
 }
 
-export function places(): PlaceToBe[] {
+/** @param fakeGcs which of the two ways to run it. */
+export function places(fakeGcs: Program = FAKE_GCS): PlaceToBe[] {
   const dynamoDb = process.env["DYNAMODB_ENDPOINT"];
   return [
     ...[VERSITYGW, MINIO].map((program) => ({
@@ -48,7 +50,12 @@ export function places(): PlaceToBe[] {
       start: () => startS3(program),
     })),
     { name: "s3, on R2 in miniflare", prices: R2, lacks: null, start: startR2 },
-    { name: `gcs, on ${FAKE_GCS.name}`, prices: GCS, lacks: missing(FAKE_GCS.name), start: startGcs },
+    {
+      name: `gcs, on ${FAKE_GCS.name}`,
+      prices: GCS,
+      lacks: missing(FAKE_GCS.name),
+      start: () => startGcs(fakeGcs),
+    },
     {
       name: "dynamodb, on DynamoDB Local",
       prices: DYNAMODB,
@@ -84,8 +91,8 @@ function s3Place(client: S3Client, bucket: string, server: RunningServer): Place
   };
 }
 
-async function startGcs(): Promise<Place> {
-  const server = await startObjectServer(FAKE_GCS);
+async function startGcs(program: Program): Promise<Place> {
+  const server = await startObjectServer(program);
   const { endpoint } = server;
   await createGcsBucket(endpoint, BUCKET);
   return {

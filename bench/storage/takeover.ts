@@ -3,35 +3,42 @@
 //     npm run bench:takeover                          10,000 and 1,000,000 entries, on every server that is here
 //     npm run bench:takeover -- dynamodb              on those whose names have one of these words
 //     npm run bench:takeover -- --entries 50000       other numbers, with commas between them
+//     npm run bench:takeover -- --clients 1           of one client: an object for each entry
 //
 // The entries are writes of 64 clients of 16 bytes each, since the last snapshot, which would else be what is read. The
 // time is from the start of an engine in this process, which must open the log, read and apply it, and win its
 // election, until it answers. Servers share the machine, and others may too: so the time that this process and the
-// server computed is told as well. fake-gcs-server looks through all of its objects for each one that is asked for, and
-// computes for minutes where there are as many as of a million writes.
+// server computed is told as well. fake-gcs-server keeps files here: in memory it looks through all of its objects for
+// each one that is asked for, so a million entries took it minutes. It serves one process at a time here, and its
+// conditions need not hold against others.
 
 import { parseArgs } from "node:util";
 import { openObjectStorage } from "../../src/adapters/object-store/index.ts";
 import { KvEngine, type Transport } from "../../src/core/node/index.ts";
 import { nodeClock } from "../../src/runtimes/node/node-clock.ts";
 import { nodeRandom } from "../../src/runtimes/node/node-random.ts";
+import { FAKE_GCS_ON_DISK } from "../../test/servers/object-servers.ts";
 import { CountingStore } from "./counting-store.ts";
 import { type Place, places } from "./places.ts";
 
-const CLIENTS = 64;
 const VALUE = new Uint8Array(16).fill(7);
 const ENCODER = new TextEncoder();
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { entries: { type: "string", default: "10000,1000000" } },
+    options: {
+      entries: { type: "string", default: "10000,1000000" },
+      clients: { type: "string", default: "64" },
+    },
   });
+  const clients = Number(values.clients);
+  if (!(Number.isInteger(clients) && clients > 0)) throw new Error("--clients must be a whole number");
   const sizes = values.entries.split(",").map(Number);
   if (!sizes.every((size) => Number.isInteger(size) && size > 0)) {
     throw new Error("--entries must be whole numbers with commas between them");
   }
-  const wanted = places().filter(
+  const wanted = places(FAKE_GCS_ON_DISK).filter(
     ({ name }) => positionals.length === 0 || positionals.some((word) => name.includes(word)),
   );
   for (const { name, lacks, start } of wanted) {
@@ -42,18 +49,18 @@ async function main(): Promise<void> {
     }
     const place = await start();
     try {
-      for (const size of sizes) await measure(place, size);
+      for (const size of sizes) await measure(place, size, clients);
     } finally {
       await place.stop();
     }
   }
 }
 
-async function measure(place: Place, entries: number): Promise<void> {
+async function measure(place: Place, entries: number, clients: number): Promise<void> {
   const written = await withEngine(place, entries, async (engine, store) => {
     const watch = stopwatch(place);
     store.take();
-    await fill(engine, entries);
+    await fill(engine, entries, clients);
     const { puts } = store.take();
     return { puts, time: watch() };
   });
@@ -71,10 +78,10 @@ async function measure(place: Place, entries: number): Promise<void> {
   });
 }
 
-async function fill(engine: KvEngine, entries: number): Promise<void> {
+async function fill(engine: KvEngine, entries: number, clients: number): Promise<void> {
   let next = 0;
   await Promise.all(
-    Array.from({ length: CLIENTS }, async () => {
+    Array.from({ length: clients }, async () => {
       while (next < entries) await engine.put({ key: keyOf(next++), value: VALUE });
     }),
   );

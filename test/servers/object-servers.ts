@@ -19,7 +19,8 @@ export interface ObjectServer {
 
 export const S3_CREDENTIALS = { accessKeyId: "local", secretAccessKey: "local-secret" };
 
-interface Program {
+/** A server to be started. */
+export interface Program {
   readonly name: string;
   readonly args: (address: string, dir: string) => readonly string[];
   readonly env: Readonly<Record<string, string>>;
@@ -60,14 +61,21 @@ export const MINIO: Program = {
 /** https://github.com/fsouza/fake-gcs-server: BSD 2-clause. Objects in memory, where its conditions are atomic. */
 export const FAKE_GCS: Program = {
   name: "fake-gcs-server",
-  args: (address) => {
-    const [host = "", port = ""] = address.split(":");
-    const where = ["-scheme", "http", "-host", host, "-port", port, "-public-host", address];
-    return ["-backend", "memory", "-log-level", "error", ...where];
-  },
+  args: (address) => ["-backend", "memory", ...fakeGcsAt(address)],
   env: {},
   readyPath: "/storage/v1/b?project=local",
 };
+
+/** The same with files, which it finds by their names: in memory it looks through all objects for each request. */
+export const FAKE_GCS_ON_DISK: Program = {
+  ...FAKE_GCS,
+  args: (address, dir) => ["-backend", "filesystem", "-filesystem-root", dir, ...fakeGcsAt(address)],
+};
+
+function fakeGcsAt(address: string): readonly string[] {
+  const [host = "", port = ""] = address.split(":");
+  return ["-log-level", "error", "-scheme", "http", "-host", host, "-port", port, "-public-host", address];
+}
 
 export async function startObjectServer({ name, args, env, readyPath }: Program): Promise<ObjectServer> {
   const [port] = await freePorts(1);

@@ -12,8 +12,11 @@ import type { JournalReader, Place } from "./journal/walk.ts";
 import { LogRanges } from "./log-ranges.ts";
 import { decodeHead, type RecordHead } from "./record.ts";
 
-/** Records of the opening that are kept for the reads of the recovery, in bytes. */
-const MAX_KEPT_BYTES = 32 << 20;
+/**
+ * Records of the opening that are kept for the reads of the recovery, in bytes: as much as a node writes before it takes
+ * a snapshot, by its defaults. What is behind that is read twice.
+ */
+const MAX_KEPT_BYTES = 64 << 20;
 
 /** What the durable records amount to. */
 export class JournalState implements JournalReader {
