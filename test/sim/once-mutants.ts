@@ -42,8 +42,8 @@ export const ONCE_MUTANTS: readonly Mutant[] = [
       },
       {
         file: SNAPSHOT_READER,
-        find: "if (!writes.restoreSerial(reader.uint()))",
-        replace: "if (reader.uint() < 0)",
+        find: "if (!writes.restoreSerial(readCounter(reader)))",
+        replace: "if (readCounter(reader) < 0)",
       },
     ],
   },
