@@ -1,52 +1,31 @@
-// Three server processes and gRPC, as etcd's own clients speak it, under the same load for every system, in turn.
+// Three server processes and gRPC, as etcd's own clients speak it.
 
 import { ProtobufEncoders } from "../src/runtimes/http/codec/index.ts";
 import { putRequest, rangeRequest } from "../src/runtimes/http/etcd/kv-messages.ts";
 import { type GrpcLoad, grpcLoad } from "./grpc-load.ts";
-import { fill } from "./http.ts";
 import type { Report } from "./report.ts";
-import { compare } from "./rounds.ts";
-import { type Program, ServerCluster } from "./servers.ts";
-import { CALLERS, keyOf, KEYS, type Pace, VALUE } from "./workload.ts";
+import { compareServers } from "./rounds.ts";
+import type { Program } from "./servers.ts";
+import { keyOf, KEYS, type Pace, VALUE } from "./workload.ts";
 
 /** Clients of one process share a connection; so many of them do here. */
 const CALLS_PER_CONNECTION = 8;
 
 /** The first program is compared with the others. */
 export async function benchGrpc(report: Report, pace: Pace, programs: readonly Program[]): Promise<void> {
-  const clusters: ServerCluster[] = [];
-  try {
-    for (const program of programs) clusters.push(await ServerCluster.start(program));
-    for (const cluster of clusters) {
-      await fill(cluster);
-      await warmUp(cluster);
-    }
-    report.title(
-      `gRPC, three processes, ${CALLS_PER_CONNECTION} calls at a time on a connection: load on the leader, or spread over all three`,
-      "calls",
-    );
-    for (const operation of ["put", "linearizable"] as const) {
-      for (const callers of CALLERS) {
-        for (const target of ["leader", callers === 1 ? "follower" : "all three"] as const) {
-          const row = { section: "grpc", operation, callers, target };
-          if (!pace.selects(row)) continue;
-          await compare(report, pace, clusters, row, (urls, serverPids) =>
-            grpcLoad({
-              ...CALLS[operation],
-              urls,
-              connections: Math.ceil(callers / CALLS_PER_CONNECTION),
-              callsPerConnection: Math.min(callers, CALLS_PER_CONNECTION),
-              warmupMs: pace.warmupMs,
-              durationMs: pace.durationMs,
-              serverPids,
-            }),
-          );
-        }
-      }
-    }
-  } finally {
-    await Promise.all(clusters.map((cluster) => cluster.stop()));
-  }
+  await compareServers(report, pace, programs, {
+    section: "grpc",
+    title: `gRPC, three processes, ${CALLS_PER_CONNECTION} calls at a time on a connection: load on the leader, or spread over all three`,
+    callersAre: "calls",
+    operations: ["put", "linearizable"] as const,
+    load: (operation, { callers, ...load }) =>
+      grpcLoad({
+        ...CALLS[operation],
+        ...load,
+        connections: Math.ceil(callers / CALLS_PER_CONNECTION),
+        callsPerConnection: Math.min(callers, CALLS_PER_CONNECTION),
+      }),
+  });
 }
 
 const encoders = new ProtobufEncoders();
@@ -67,11 +46,3 @@ const CALLS: Readonly<Record<"put" | "linearizable", Pick<GrpcLoad, "path" | "me
     expectBytes: VALUE.length,
   },
 };
-
-/** What is measured first must not pay for what is compiled when it is first used. */
-async function warmUp({ urls, pids: serverPids }: ServerCluster): Promise<void> {
-  for (const operation of ["put", "linearizable"] as const) {
-    const load = { urls, connections: 6, callsPerConnection: 8, warmupMs: 0, durationMs: 1500, serverPids };
-    await grpcLoad({ ...CALLS[operation], ...load });
-  }
-}

@@ -27,7 +27,7 @@ export function postRequest(
   const json = JSON.stringify(body);
   const more = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   return Buffer.from(
-    `POST ${path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n${more.join("")}Content-Length: ${json.length}\r\n\r\n${json}`,
+    `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${more.join("")}Content-Length: ${json.length}\r\n\r\n${json}`,
     "latin1",
   );
 }
