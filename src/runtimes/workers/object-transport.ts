@@ -16,6 +16,7 @@ import {
   type LinkLimits,
   type LinkStats,
   MAX_BATCH_BYTES,
+  NOT_RUNNING,
   PeerLink,
   PeerLinks,
   type PeerMac,
@@ -179,8 +180,3 @@ export class ObjectTransport implements Transport {
     return answer;
   }
 }
-
-const NOT_RUNNING: PeerReply = {
-  status: 503,
-  body: new TextEncoder().encode("this member is starting or stopping"),
-};

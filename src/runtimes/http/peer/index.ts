@@ -29,7 +29,7 @@ export { LINK_LIMITS, PeerLink } from "./peer-link.ts";
 export type { PeerLinksOptions } from "./peer-links.ts";
 export { PeerLinks } from "./peer-links.ts";
 export type { PeerHandler, PeerReceiverOptions, PeerReply } from "./peer-receiver.ts";
-export { ANSWER_HEADER, PeerReceiver } from "./peer-receiver.ts";
+export { ANSWER_HEADER, NOT_RUNNING, PeerReceiver } from "./peer-receiver.ts";
 export type { Poster, PosterReply } from "./poster.ts";
 export { PEER_PATH } from "./poster.ts";
 export { ReplayGuard } from "./replay-guard.ts";

@@ -127,5 +127,11 @@ export class PeerReceiver {
 }
 
 const WRONG_SECRET = "the message authentication code is wrong: do all members have the same peer secret?";
+/** What a transport answers that has not been started yet, or has been stopped. */
+export const NOT_RUNNING: PeerReply = {
+  status: 503,
+  body: new TextEncoder().encode("this member is starting or stopping"),
+};
+
 const ACCEPTED: PeerReply = { status: 204, body: null };
 const ENCODER = new TextEncoder();

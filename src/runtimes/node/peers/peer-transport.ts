@@ -14,6 +14,7 @@ import {
   LINK_LIMITS,
   type LinkLimits,
   type LinkStats,
+  NOT_RUNNING,
   type PeerHandler,
   PeerLink,
   PeerLinks,
@@ -155,5 +156,3 @@ export class PeerTransport implements Transport {
     this.#handler?.receive(from, frame);
   }
 }
-
-const NOT_RUNNING = { status: 503, body: new TextEncoder().encode("this member is starting or stopping") };
