@@ -1,12 +1,20 @@
 import { EngineError } from "../../core/errors/index.ts";
 import type { Clock, KvEngine, Logger, SavedWatches } from "../../core/node/index.ts";
 import type { Accounts } from "../http/auth/accounts.ts";
-import { PING, PONG, SocketCode, withProtocolToken } from "../http/etcd/stream-socket.ts";
-import type { Session, SessionSocket, SocketSessions, WatchSocket } from "../http/etcd/socket-sessions.ts";
+import { type LastingSocket, type Session, type SessionSocket, SocketCode } from "../http/etcd/session.ts";
+import { PING, PONG, withProtocolToken } from "../http/etcd/stream-socket.ts";
+import type { SocketSessions } from "../http/etcd/socket-sessions.ts";
 import { replyToError } from "../http/errors.ts";
 import { type HibernatingSocket, type ObjectState, platform } from "./platform.ts";
 import { type Attached, SocketAttachments } from "./socket-attachments.ts";
-import { decodeCaller, decodeWatches, encodeCaller, encodeWatches } from "./watches-codec.ts";
+import {
+  decodeCaller,
+  decodeObservation,
+  decodeWatches,
+  encodeCaller,
+  encodeObservation,
+  encodeWatches,
+} from "./watches-codec.ts";
 
 /**
  * Characters sent to one connection before a pause: nobody tells how much of it has been taken, and what has not is in
@@ -92,14 +100,19 @@ export class ObjectSockets {
     const { WebSocketPair } = platform();
     const { 0: client, 1: socket } = new WebSocketPair();
     state.acceptWebSocket(socket);
-    if (stream === null) {
-      this.#attachments.attach(socket, { about, saved: encodeCaller(caller) });
-      this.#open.set(socket, sessions.leaseKeepAlive(this.#plain(socket), caller));
-    } else {
-      const kept = this.#watcher(socket);
-      kept.keep(stream.save());
-      this.#open.set(socket, sessions.watch(stream, kept));
-    }
+    const saved =
+      stream !== null
+        ? encodeWatches(stream.save())
+        : about === "observe"
+          ? encodeObservation({ name: null, toldRevision: 0, caller })
+          : encodeCaller(caller);
+    this.#attachments.attach(socket, { about, saved });
+    this.#open.set(
+      socket,
+      stream === null
+        ? this.#session(socket, { about, saved })
+        : sessions.watch(stream, this.#watcher(socket)),
+    );
     const protocol = firstProtocol(request.headers);
     const init = {
       status: 101,
@@ -110,23 +123,41 @@ export class ObjectSockets {
   }
 
   #resume(socket: HibernatingSocket): void {
-    const { sessions, engine, logger } = this.#options;
+    const { logger } = this.#options;
     if (socket.readyState !== OPEN) return;
     try {
       const attached = this.#attachments.attached(socket);
       if (attached === null) return close(socket, SocketCode.failed);
-      this.#open.set(
-        socket,
-        attached.about === "watch"
-          ? sessions.watch(engine.resumeWatch(decodeWatches(attached.saved)), this.#watcher(socket))
-          : sessions.leaseKeepAlive(this.#plain(socket), decodeCaller(attached.saved)),
-      );
+      this.#open.set(socket, this.#session(socket, attached));
     } catch (error) {
       // Its client connects anew, and goes on from what it has seen.
       logger.log("warn", "a connection cannot be gone on with", { error: String(error) });
       this.closed(socket);
       close(socket, SocketCode.failed);
     }
+  }
+
+  /** Goes on with what is attached. */
+  #session(socket: HibernatingSocket, { about, saved }: Attached): Session {
+    const { sessions, engine } = this.#options;
+    switch (about) {
+      case "watch":
+        return sessions.watch(engine.resumeWatch(decodeWatches(saved)), this.#watcher(socket));
+      case "observe":
+        return sessions.observe(
+          decodeObservation(saved),
+          this.#lasting(socket, (now) => ({ about, saved: encodeObservation(now) })),
+        );
+      case "leaseKeepAlive":
+        return sessions.leaseKeepAlive(this.#plain(socket), decodeCaller(saved));
+      default:
+        // Of a version of the program that knew more.
+        throw new EngineError("unimplemented", { detail: String(about satisfies never) });
+    }
+  }
+
+  #watcher(socket: HibernatingSocket): LastingSocket<SavedWatches> {
+    return this.#lasting(socket, (saved) => ({ about: "watch", saved: encodeWatches(saved) }));
   }
 
   #plain(socket: HibernatingSocket): SessionSocket {
@@ -139,7 +170,7 @@ export class ObjectSockets {
     };
   }
 
-  #watcher(socket: HibernatingSocket): WatchSocket {
+  #lasting<Saved>(socket: HibernatingSocket, attached: (saved: Saved) => Attached): LastingSocket<Saved> {
     const plain = this.#plain(socket);
     let sent = 0;
     return {
@@ -148,7 +179,7 @@ export class ObjectSockets {
         sent += text.length;
         plain.send(text);
       },
-      keep: (saved) => this.#keep(socket, saved),
+      keep: (saved) => this.#keep(socket, attached(saved)),
       room: async () => {
         if (sent < MAX_SENT_AT_ONCE) return;
         sent = 0;
@@ -157,10 +188,9 @@ export class ObjectSockets {
     };
   }
 
-  #keep(socket: HibernatingSocket, saved: SavedWatches): void {
-    const attached: Attached = { about: "watch", saved: encodeWatches(saved) };
+  #keep(socket: HibernatingSocket, attached: Attached): void {
     if (this.#attachments.attach(socket, attached)) return;
-    this.#options.logger.log("info", "a connection has more watches than can be kept", {});
+    this.#options.logger.log("info", "a connection has more to remember than can be kept", {});
     this.closed(socket);
     close(socket, SocketCode.refused);
   }

@@ -1,3 +1,4 @@
+import type { SocketTopic } from "../http/etcd/socket-sessions.ts";
 import type { HibernatingSocket, ObjectStorage } from "./platform.ts";
 
 /** The platform takes 16,384 bytes; what is around ours is some tens. */
@@ -7,7 +8,7 @@ const MAX_SAVED_BYTES = 1 << 20;
 
 /** What outlasts an object's memory about one of its connections. */
 export interface Attached {
-  readonly about: "watch" | "leaseKeepAlive";
+  readonly about: SocketTopic["about"];
   readonly saved: Uint8Array;
 }
 

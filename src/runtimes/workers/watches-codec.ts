@@ -1,6 +1,7 @@
 import { ByteReader, ByteWriter } from "../../core/bytes/index.ts";
 import { ANONYMOUS, type Caller, readCaller, writeCaller } from "../../core/kv/index.ts";
 import type { SavedWatch, SavedWatches, WatchFilter } from "../../core/node/index.ts";
+import type { SavedObservation } from "../http/etcd/observe-session.ts";
 
 /*
  * What is kept of a watcher's connection. It is read by the next life of the same object, which may be another version
@@ -13,6 +14,8 @@ const VERSION = 1;
 const REQUIRE_LEADER = 1;
 const PROGRESS_ASKED = 2;
 const OF_SOMEBODY = 4;
+/** ...of who observes an election... */
+const NAMED = 1;
 /** ...and of a watch. */
 const RANGE = 1;
 const PROGRESS_NOTIFY = 2;
@@ -35,6 +38,27 @@ export function decodeCaller(saved: Uint8Array): Caller {
   const caller = readCaller(reader);
   reader.end();
   return caller;
+}
+
+export function encodeObservation({ name, toldRevision, caller }: SavedObservation): Uint8Array {
+  const writer = new ByteWriter(128).u8(VERSION);
+  const isSomebody = caller.type !== "anonymous";
+  writer.u8((name === null ? 0 : NAMED) | (isSomebody ? OF_SOMEBODY : 0));
+  if (isSomebody) writeCaller(writer, caller);
+  if (name !== null) writer.bytes(name);
+  return writer.uint(toldRevision).finish();
+}
+
+/** @throws EngineError `malformed`. */
+export function decodeObservation(saved: Uint8Array): SavedObservation {
+  const reader = new ByteReader(saved, "an observer's connection");
+  if (reader.u8() !== VERSION) reader.fail("its version is not known");
+  const bits = reader.u8();
+  const caller = (bits & OF_SOMEBODY) === 0 ? ANONYMOUS : readCaller(reader);
+  const name = (bits & NAMED) === 0 ? null : reader.bytes().slice();
+  const toldRevision = reader.uint();
+  reader.end();
+  return { name, toldRevision, caller };
 }
 
 export function encodeWatches(saved: SavedWatches): Uint8Array {

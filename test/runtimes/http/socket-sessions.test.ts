@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 import { EngineError } from "../../../src/core/errors/index.ts";
 import type { Engine, SavedWatches } from "../../../src/core/node/index.ts";
 import { portableBase64 } from "../../../src/runtimes/http/index.ts";
-import { type Session, SocketSessions } from "../../../src/runtimes/http/etcd/socket-sessions.ts";
+import type { Session } from "../../../src/runtimes/http/etcd/session.ts";
+import { SocketSessions } from "../../../src/runtimes/http/etcd/socket-sessions.ts";
 import { HubFixture, put } from "../../core/node/watch/hub-fixture.ts";
 
 interface Event {

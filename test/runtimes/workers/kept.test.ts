@@ -4,12 +4,15 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { SavedLeases, SavedWatch, SavedWatches } from "../../../src/core/node/index.ts";
 import { decodeLeases, encodeLeases } from "../../../src/runtimes/workers/lease-codec.ts";
+import type { SavedObservation } from "../../../src/runtimes/http/etcd/observe-session.ts";
 import { ObjectRest } from "../../../src/runtimes/workers/object-rest.ts";
 import type { Caller } from "../../../src/core/kv/index.ts";
 import {
   decodeCaller,
+  decodeObservation,
   decodeWatches,
   encodeCaller,
+  encodeObservation,
   encodeWatches,
 } from "../../../src/runtimes/workers/watches-codec.ts";
 
@@ -52,6 +55,15 @@ const saved: fc.Arbitrary<SavedWatches> = fc.record(
   { requiredKeys: ["requireLeader", "progressAsked", "nextId", "watches"] },
 );
 
+const observation: fc.Arbitrary<SavedObservation> = fc.record({
+  name: fc.option(bytes),
+  toldRevision: fc.maxSafeNat(),
+  caller: fc.oneof(fc.constant<Caller>({ type: "anonymous" }), caller),
+});
+
+const SOMEBODY: Caller = { type: "user", name: "alice", since: 3 };
+const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
+
 const leases: fc.Arbitrary<SavedLeases> = fc.record({
   term: fc.nat(),
   leases: fc.array(fc.record({ id, serial: fc.nat(), endsAtMs: fc.maxSafeNat() })),
@@ -70,13 +82,18 @@ describe("what is kept", () => {
     const deadlines = fc.property(leases, (each) => {
       expect(decodeLeases(encodeLeases(each))).toEqual(each);
     });
+    const observations = fc.property(observation, (each) => {
+      expect(decodeObservation(encodeObservation(each))).toEqual(each);
+    });
     fc.assert(watches);
     fc.assert(deadlines);
+    fc.assert(observations);
   });
 
   it("is refused in part, with more behind it, and of another version", () => {
     for (const [whole, decode] of [
       [encodeWatches(fc.sample(saved, { seed: 1, numRuns: 1 })[0]!), decodeWatches],
+      [encodeObservation({ name: bytesOf("chair"), toldRevision: 7, caller: SOMEBODY }), decodeObservation],
       [encodeLeases({ term: 1, leases: [{ id: 1n, serial: 2, endsAtMs: 3 }] }), decodeLeases],
     ] as const) {
       for (let length = 0; length < whole.length; length++) {

@@ -83,8 +83,8 @@ export class LocalCluster {
   }
 
   /**
-   * Does something to an object of the observed Worker: `abort` it, `lose` its storage, `delay=ms` its answers; or
-   * asks it for its `alarm`, its `metrics`, or how many `timers` there are.
+   * Does something to an object of the observed Worker: `abort` it, `lose` its storage, `delay=ms` its answers, let
+   * its alarm `ring=ms` from now; or asks it for its `alarm`, its `metrics`, or how many `timers` there are.
    */
   async harm(node: string, harm: string, group = "default"): Promise<string> {
     const Authorization = `Bearer ${CLIENT_TOKEN}`;

@@ -25,6 +25,7 @@ interface State {
     deleteAll(): Promise<void>;
     deleteAlarm(): Promise<void>;
     getAlarm(): Promise<number | null>;
+    setAlarm(atMs: number): Promise<void>;
   };
   abort(reason?: string): void;
 }
@@ -58,6 +59,7 @@ export class RaftObject extends Deployed {
     const [what, value] = harm.split("=");
     if (what === "delay") this.#delayMs = Number(value);
     if (what === "timers") return Response.json(timers.size);
+    if (what === "ring") await this.#state.storage.setAlarm(Date.now() + Number(value));
     if (what === "alarm") return Response.json(await this.#state.storage.getAlarm());
     if (what === "lose") {
       await this.#state.storage.deleteAlarm();

@@ -13,6 +13,7 @@ interface Reply {
     readonly events?: readonly { readonly kv: { readonly key: string; readonly mod_revision: string } }[];
     readonly ID?: string;
     readonly TTL?: string;
+    readonly kv?: { readonly value: string };
   };
   readonly error?: { readonly message: string };
 }
@@ -74,6 +75,11 @@ export class SocketClient {
     return this.replies.flatMap(({ result }) =>
       (result?.events ?? []).map(({ kv }) => `${atob(kv.key)}@${kv.mod_revision}`),
     );
+  }
+
+  /** What leaders of an observed election proclaim. */
+  get proclaimed(): string[] {
+    return this.replies.flatMap(({ result }) => (result?.kv === undefined ? [] : [atob(result.kv.value)]));
   }
 
   get error(): string | undefined {

@@ -78,15 +78,20 @@ export async function leaderOf(engine: QueueEngine, name: Uint8Array): Promise<L
   return { kv, header };
 }
 
-/** Who leads now, and then every new leader and every new proclamation; between two, some may be left out. */
+/**
+ * Who leads now, and then every new leader and every new proclamation; between two, some may be left out.
+ *
+ * @param told the `modRevision` of what an earlier call gave last, which is then not given again. 0: nothing was.
+ */
 export async function* observe(
   engine: QueueEngine,
   name: Uint8Array,
   signal: AbortSignal,
+  told: Revision = 0,
 ): AsyncGenerator<LeaderResponse, void, undefined> {
   const line = lineOf(name);
   // Neither another leader nor another value has the same.
-  let toldRevision: Revision = 0;
+  let toldRevision = told;
   for (;;) {
     // Anew for every look: whatever happens after it is in the stream.
     const stream = engine.watch({ signal });

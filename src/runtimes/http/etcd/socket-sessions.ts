@@ -7,39 +7,18 @@ import { decodeJsonBody, JsonDecoders, JsonEncoders } from "../codec/index.ts";
 import { errorReply, streamError } from "../errors.ts";
 import { rawPath } from "../raw-path.ts";
 import { leaseIdRequest, leaseReply, leaseReplyOf } from "./lease-messages.ts";
+import { leaderReply, leaderRequest } from "./lock-messages.ts";
+import { ObserveSession, type SavedObservation } from "./observe-session.ts";
+import { type LastingSocket, type Session, SocketCode, type SessionSocket } from "./session.ts";
 import { requiresLeader, streamPaths } from "./stream-call.ts";
 import { STREAM_METHODS } from "./stream-methods.ts";
-import { SocketCode, withProtocolToken } from "./stream-socket.ts";
+import { withProtocolToken } from "./stream-socket.ts";
 import { watchReply, watchRequest } from "./watch-messages.ts";
 import { WatchSession } from "./watch-session.ts";
 
-/** A connection that its server may forget and be given again, as a Durable Object's that hibernates. */
-export interface SessionSocket {
-  /** Takes the text at once, and never throws. */
-  send(text: string): void;
-  close(code: number): void;
-}
-
-export interface WatchSocket extends SessionSocket {
-  /** Keeps what the next life of this session begins with; in the same turn as what was sent before. */
-  keep(saved: SavedWatches): void;
-  /** Resolves when more may be sent. */
-  room(): Promise<void>;
-}
-
-/** What is said on one connection, from one loss of memory to the next. */
-export interface Session {
-  /** A text has come. Resolves when it has been obeyed as far as it can be now. */
-  receive(text: string): Promise<void>;
-  /** Keeps how far it has got, though nothing was sent. */
-  keep(): void;
-  /** Nobody listens any more. */
-  close(): void;
-}
-
 /** What is talked about on a socket, and what the client said about that when it connected. */
 export interface SocketTopic {
-  readonly about: "watch" | "leaseKeepAlive";
+  readonly about: "watch" | "leaseKeepAlive" | "observe";
   readonly requireLeader: boolean;
 }
 
@@ -74,6 +53,7 @@ export class SocketSessions {
     const requireLeader = requiresLeader(request.headers);
     if (method?.path === "/watch") return { about: "watch", requireLeader };
     if (method?.path === "/lease/keepalive") return { about: "leaseKeepAlive", requireLeader };
+    if (method?.path === "/election/observe") return { about: "observe", requireLeader };
     return method === undefined
       ? errorReply({ message: "d-engine: there is no WebSocket here", code: 5, reason: "notFound" })
       : errorReply({
@@ -83,7 +63,7 @@ export class SocketSessions {
         });
   }
 
-  watch(stream: ResumableWatchStream, socket: WatchSocket): Session {
+  watch(stream: ResumableWatchStream, socket: LastingSocket<SavedWatches>): Session {
     const decode = this.#decoders.of(watchRequest);
     const encode = this.#encoders.of(watchReply);
     return new WatchSession({
@@ -91,6 +71,20 @@ export class SocketSessions {
       socket,
       decode: (text) => decodeJsonBody(text, decode, "watch"),
       encode: (response) => `{"result":${encode(response)}}`,
+      fail: (error) => this.#fail(socket, error),
+    });
+  }
+
+  /** @param saved where to go on; at first with neither a name nor anything told. */
+  observe(saved: SavedObservation, socket: LastingSocket<SavedObservation>): Session {
+    const decode = this.#decoders.of(leaderRequest);
+    const encode = this.#encoders.of(leaderReply);
+    return new ObserveSession({
+      engine: this.#options.engine,
+      saved,
+      socket,
+      decode: (text) => decodeJsonBody(text, decode, "observe").name,
+      encode: (reply) => `{"result":${encode(reply)}}`,
       fail: (error) => this.#fail(socket, error),
     });
   }

@@ -6,6 +6,7 @@ import type { Guard } from "../client-auth.ts";
 import { decodeJsonBody, JsonDecoders, JsonEncoders } from "../codec/index.ts";
 import { errorReply, streamError } from "../errors.ts";
 import { rawPath } from "../raw-path.ts";
+import { SocketCode } from "./session.ts";
 import { requiresLeader, streamPaths } from "./stream-call.ts";
 import { STREAM_METHODS, type StreamMethod } from "./stream-methods.ts";
 
@@ -28,9 +29,6 @@ export interface SocketOptions {
   readonly guard: Guard;
   readonly logger: Logger;
 }
-
-/** RFC 6455's status codes, of which the server uses these. */
-export const SocketCode = { normal: 1000, refused: 1008, failed: 1011 } as const;
 
 /** What a client says to hear whether anybody is there, and what it hears. On Workers that wakes nobody. */
 export const PING = "ping";

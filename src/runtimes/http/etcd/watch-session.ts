@@ -1,12 +1,11 @@
-import type { ResumableWatchStream, WatchResponse } from "../../../core/node/index.ts";
-import type { Session, WatchSocket } from "./socket-sessions.ts";
-import { SocketCode } from "./stream-socket.ts";
+import type { ResumableWatchStream, SavedWatches, WatchResponse } from "../../../core/node/index.ts";
+import { type LastingSocket, type Session, SocketCode } from "./session.ts";
 import type { WatchRequest } from "./watch-messages.ts";
 import { obey } from "./watch-method.ts";
 
 export interface WatchSessionOptions {
   readonly stream: ResumableWatchStream;
-  readonly socket: WatchSocket;
+  readonly socket: LastingSocket<SavedWatches>;
   readonly decode: (text: string) => WatchRequest;
   readonly encode: (response: WatchResponse) => string;
   /** Says what was wrong, and ends the connection. */
