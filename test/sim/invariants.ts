@@ -325,7 +325,7 @@ export class Invariants implements Watcher {
     // It asks for the whole status each time, which the other runs can do without.
     if (raft.options.commitNewsDelayMs > 0 && raft.role === "leader") {
       const problem = tracked.news.collected(ready, raft.status(), nowMs);
-      this.#check(problem === null, "S20 commit news", tracked.node.id, () => problem ?? "");
+      this.#check(problem === null, "S22 commit news", tracked.node.id, () => problem ?? "");
     }
     const { node, view } = tracked;
     const leads = raft.role === "leader";

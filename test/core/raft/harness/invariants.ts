@@ -48,7 +48,7 @@ export class InvariantError extends Error {
  * - S9 what is committed is durable on a quorum, of both halves while joint; S10 one membership change at a time,
  *   and no campaign while one is committed and not applied; S11 learners are never counted;
  * - S12, S13 a read sees all that was committed before it began; S18 limits on bytes and messages are kept;
- * - S20 members hear of what is committed in time, and at once where somebody waits for it.
+ * - S22 members hear of what is committed in time, and at once where somebody waits for it.
  *
  * A step changes one node, so only that one is looked at again; what the rest must agree on is in the oracle.
  */
@@ -187,7 +187,7 @@ export class Invariants {
 
   #checkNews(node: SimNode, ready: Ready | null): void {
     const problem = this.#newsOf(node).collected(ready, node.status, node.nowMs);
-    this.#check(problem === null, "S20 commit news", node, () => problem ?? "");
+    this.#check(problem === null, "S22 commit news", node, () => problem ?? "");
   }
 
   /** A committed entry is never overwritten, by entries or by a snapshot. */
