@@ -73,7 +73,8 @@ const waiting =
 
 const write = { method: "PUT", body: "value" };
 
-describe("the Worker", () => {
+// At the same time: each has a group of its own, and most of them wait.
+describe.concurrent("the Worker", () => {
   it("asks the nearest voter first, and then the one that leads, with the place of each", async () => {
     const { asked, hints, call } = worker({ n1: ok, n2: ok, n3: ok });
     expect((await call("/kv/a")).status).toBe(200);
