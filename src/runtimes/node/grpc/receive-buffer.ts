@@ -1,6 +1,6 @@
 import { EngineError } from "../../../core/errors/index.ts";
 
-/** Counts the bytes that are held for clients who have not said all yet, over all calls. */
+/** Counts what is held of what clients have sent, over all calls. */
 export class ReceiveBudget {
   #left: number;
 

@@ -348,6 +348,31 @@ describe("the port", () => {
     expect(answer).toBe("http/1.1");
   });
 
+  it("goes on in what a connection has begun with", async () => {
+    const site = await openSite();
+    const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    // After a request, in the place of its body, and by an upgrade.
+    for (const [said, answer] of [
+      [`GET / HTTP/1.1\r\nhost: a\r\n\r\n${preface}`, /^HTTP\/1.1 200 /],
+      [`POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 24\r\n\r\n${preface}`, /^HTTP\/1.1 200 /],
+      [
+        "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: \r\n\r\n",
+        /^HTTP\/1.1 (?:200|400) /,
+      ],
+      [`PRI * HTTP/2.0\r\n\r\nGET / HTTP/1.1\r\n\r\n`, /this is not HTTP\/2$/],
+      [`${preface}GET / HTTP/1.1\r\nhost: a\r\n\r\n`, /a frame has \d+ bytes$/],
+      [`PRI / HTTP/1.1\r\nhost: a\r\n\r\n`, /this is not HTTP\/2$/],
+    ] as const) {
+      const socket = await site.socket();
+      const answered = text(socket);
+      socket.end(said, "latin1");
+      const heard = await answered;
+      expect(heard).toMatch(answer);
+      // Settings of HTTP/2 only where it is what the connection has begun with.
+      expect(heard.includes("\0\0\x12\x04")).toBe(said.startsWith("PRI"));
+    }
+  });
+
   it("finds out what is spoken however slowly it is said", async () => {
     const site = await openSite();
     for (const [pieces, expected] of [

@@ -4,17 +4,17 @@ import { describe, expect, it, vi } from "vitest";
 import { memoryEngine } from "../../http/memory-engine.ts";
 import {
   BEGUN,
-  Code,
   expectWell,
   GET_K,
   headers,
   HostileClient,
   RANGE,
+  reset,
   setting,
   widen,
   windowSetting,
 } from "./hostile-client.ts";
-import { callHeaders, frame, FRAMES, prefixed } from "./raw-http2.ts";
+import { callHeaders, Code, frame, FRAMES, prefixed } from "./raw-http2.ts";
 import { bytes, openSite, type Site } from "./site.ts";
 
 const LARGE = 3 << 20;
@@ -144,6 +144,32 @@ describe("who takes nothing of what was asked for", () => {
     for (let i = 0; i < 40; i++)
       connection.say(frame(FRAMES.data, 0, 1, Buffer.concat(Array(1600).fill(create))));
     expect(await connection.resetOf(1)).toBe(Code.flowControl);
+  });
+});
+
+describe("heads that say a lot by little", () => {
+  it("are bounded over all calls, and make room when those are over", async () => {
+    const nobody = { received: () => undefined, ended: () => undefined, closed: () => undefined };
+    const site = await openSite({ handle: (exchange) => exchange.listen(nobody) });
+    const connection = await HostileClient.open(site);
+    // An entry of 3,000 bytes for the table, and then that again and again: 15 KB in some hundred.
+    const entry = Buffer.concat([
+      Buffer.from([0x40, 1, 120, 0x7f, 0xb9, 0x16]),
+      Buffer.alloc(3000, 121),
+      Buffer.alloc(4, 0xbe),
+    ]);
+    connection.say(headers(Buffer.concat([callHeaders(RANGE), entry])));
+    const head = Buffer.concat([callHeaders(RANGE), Buffer.alloc(5, 0xbe)]);
+    const streams = Array.from({ length: 9000 }, (_, i) => 2 * i + 3);
+    connection.say(...streams.map((stream) => headers(head, 4, stream)));
+    const { stream, payload } = await connection.reader.find(({ type }) => type === FRAMES.reset);
+    expect(payload.readUInt32BE()).toBe(Code.refused);
+    // 128 MB of 15 KB each.
+    expect(stream / 2).toBeGreaterThan(8000);
+    connection.say(reset(1), ...streams.slice(0, 1000).map(reset), headers(head, 4, 20_001));
+    await connection.heard();
+    expect(connection.reader.frames.some((each) => each.stream === 20_001)).toBe(false);
+    connection.socket.destroy();
   });
 });
 

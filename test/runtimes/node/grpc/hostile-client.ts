@@ -11,16 +11,6 @@ export const GET_K: Buffer = prefixed(Buffer.from([10, 1, 107]));
 export const SETTINGS: Buffer = frame(FRAMES.settings, 0, 0);
 export const BEGUN: Buffer = frame(FRAMES.headers, 4, 1, callHeaders(WATCH));
 
-export const Code = {
-  protocol: 1,
-  flowControl: 3,
-  streamClosed: 5,
-  frameSize: 6,
-  refused: 7,
-  compression: 9,
-  calm: 11,
-} as const;
-
 export const u32 = (...values: readonly number[]): Buffer => {
   const buffer = Buffer.alloc(4 * values.length);
   values.forEach((value, i) => buffer.writeUInt32BE(value, 4 * i));

@@ -15,6 +15,18 @@ export const FRAMES = {
   continuation: 9,
 } as const;
 
+/** Of errors. */
+export const Code = {
+  none: 0,
+  protocol: 1,
+  flowControl: 3,
+  streamClosed: 5,
+  frameSize: 6,
+  refused: 7,
+  compression: 9,
+  calm: 11,
+} as const;
+
 export interface Frame {
   readonly type: number;
   readonly flags: number;
@@ -70,13 +82,29 @@ export function prefixed(message: Uint8Array, flag = 0): Buffer {
   return Buffer.concat([prefix, message]);
 }
 
+/** Cuts what a server sends into frames. */
+export class FrameCutter {
+  #rest: Buffer = Buffer.alloc(0);
+
+  *push(chunk: Buffer): Generator<Frame, void, undefined> {
+    this.#rest = Buffer.concat([this.#rest, chunk]);
+    while (this.#rest.length >= 9) {
+      const end = 9 + this.#rest.readUIntBE(0, 3);
+      if (this.#rest.length < end) return;
+      const [type = 0, flags = 0] = this.#rest.subarray(3, 5);
+      yield { type, flags, stream: this.#rest.readUInt32BE(5), payload: this.#rest.subarray(9, end) };
+      this.#rest = this.#rest.subarray(end);
+    }
+  }
+}
+
 /** Reads frames off a socket, and answers settings. */
 export class FrameReader {
   readonly frames: Frame[] = [];
   /** Resolves when the server has hung up. */
   readonly closed: Promise<void>;
   readonly #socket: Socket;
-  #rest: Buffer = Buffer.alloc(0);
+  readonly #cutter = new FrameCutter();
   #wake = (): void => undefined;
 
   constructor(socket: Socket) {
@@ -98,16 +126,10 @@ export class FrameReader {
   }
 
   #read(chunk: Buffer): void {
-    this.#rest = Buffer.concat([this.#rest, chunk]);
-    for (;;) {
-      if (this.#rest.length < 9) break;
-      const end = 9 + this.#rest.readUIntBE(0, 3);
-      if (this.#rest.length < end) break;
-      const [type = 0, flags = 0] = this.#rest.subarray(3, 5);
-      const stream = this.#rest.readUInt32BE(5);
-      this.frames.push({ type, flags, stream, payload: this.#rest.subarray(9, end) });
-      this.#rest = this.#rest.subarray(end);
-      if (type === FRAMES.settings && (flags & 1) === 0) this.#socket.write(frame(FRAMES.settings, 1, 0));
+    for (const each of this.#cutter.push(chunk)) {
+      this.frames.push(each);
+      if (each.type === FRAMES.settings && (each.flags & 1) === 0)
+        this.#socket.write(frame(FRAMES.settings, 1, 0));
     }
     this.#wake();
   }

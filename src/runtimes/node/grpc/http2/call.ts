@@ -21,6 +21,8 @@ export interface CallWire {
 export class Http2Call implements Exchange, Sender {
   readonly id: number;
   readonly path: string;
+  /** What its head takes for as long as it is under way. */
+  readonly headBytes: number;
   readonly #headers: HeaderList;
   readonly #wire: CallWire;
   readonly #windowBytes: number;
@@ -44,10 +46,12 @@ export class Http2Call implements Exchange, Sender {
   constructor(
     id: number,
     headers: HeaderList,
+    headBytes: number,
     wire: CallWire,
     windows: { readonly send: number; readonly receive: number },
   ) {
     this.id = id;
+    this.headBytes = headBytes;
     this.#headers = headers;
     this.#wire = wire;
     this.#sendWindow = windows.send;

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { Exchange } from "../exchange.ts";
 import { KeepAlive } from "../keep-alive.ts";
+import type { ReceiveBudget } from "../receive-buffer.ts";
 import type { GrpcSettings } from "../settings.ts";
 import { type CallWire, Http2Call } from "./call.ts";
 import { ClientSettings } from "./client-settings.ts";
@@ -51,6 +52,7 @@ export class Http2Connection implements CallWire {
   readonly #socket: Socket;
   readonly #handle: (exchange: Exchange) => void;
   readonly #maxCalls: number;
+  readonly #heads: ReceiveBudget;
   readonly #reader = new FrameReader();
   readonly #writer: FrameWriter;
   readonly #headers = new HeaderBlocks(MAX_HEADER_BYTES);
@@ -65,13 +67,16 @@ export class Http2Connection implements CallWire {
   #receiveWindow = CONNECTION_WINDOW_BYTES;
   #isClosing = false;
 
+  /** @param heads for those of the calls under way, on all connections. */
   constructor(
     socket: Socket,
     handle: (exchange: Exchange) => void,
     settings: GrpcSettings,
+    heads: ReceiveBudget,
     events: ConnectionEvents,
   ) {
     this.#socket = socket;
+    this.#heads = heads;
     this.#handle = handle;
     this.#maxCalls = settings.maxConcurrentStreams;
     this.#patience = new Patience(this.#maxCalls);
@@ -110,6 +115,7 @@ export class Http2Connection implements CallWire {
 
   over(call: Http2Call, code: ErrorCode | null): void {
     if (!this.#streams.end(call)) return;
+    this.#heads.giveBack(call.headBytes);
     if (code !== null) {
       if (!call.hasReceivedAll) this.#streams.cutOff(call.id);
       this.#reset(call.id, code);
@@ -141,6 +147,7 @@ export class Http2Connection implements CallWire {
   #letGo(): void {
     for (const call of this.#streams.calls.values()) {
       this.outbox.forget(call);
+      this.#heads.giveBack(call.headBytes);
       call.closed();
     }
     this.#streams.endAll();
@@ -237,7 +244,7 @@ export class Http2Connection implements CallWire {
 
   #received(received: ReceivedHeaders | null): void {
     if (received === null) return;
-    const { stream, endStream, headers } = received;
+    const { stream, endStream, headers, listBytes } = received;
     const known = this.#streams.calls.get(stream);
     if (known !== undefined) return this.#trailers(known, headers, endStream);
     if (!this.#streams.isIdle(stream)) {
@@ -246,11 +253,13 @@ export class Http2Connection implements CallWire {
     }
     this.#streams.reached(stream);
     const problem = this.#problemOf(headers);
-    if (headers !== null && problem === null) return this.#begin(stream, headers, endStream);
-    if (problem === ErrorCode.refusedStream) this.#patience.refusal();
+    if (headers !== null && problem === null && this.#heads.take(listBytes))
+      return this.#begin(received, headers);
+    const code = problem ?? ErrorCode.refusedStream;
+    if (code === ErrorCode.refusedStream) this.#patience.refusal();
     else this.#patience.reset();
     if (!endStream) this.#streams.cutOff(stream);
-    this.#reset(stream, problem ?? ErrorCode.enhanceYourCalm);
+    this.#reset(stream, code);
   }
 
   /** Why a call cannot begin. */
@@ -273,8 +282,8 @@ export class Http2Connection implements CallWire {
     this.over(call, problem);
   }
 
-  #begin(stream: number, headers: HeaderList, endStream: boolean): void {
-    const call = new Http2Call(stream, headers, this, {
+  #begin({ stream, endStream, listBytes }: ReceivedHeaders, headers: HeaderList): void {
+    const call = new Http2Call(stream, headers, listBytes, this, {
       send: this.#clientSettings.callWindowBytes,
       receive: CALL_WINDOW_BYTES,
     });

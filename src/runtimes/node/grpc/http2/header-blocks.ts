@@ -11,6 +11,8 @@ export interface ReceivedHeaders {
   readonly endStream: boolean;
   /** Null when they are more than allowed. */
   readonly headers: HeaderList | null;
+  /** How large they are, as HPACK counts. */
+  readonly listBytes: number;
 }
 
 /** Puts the headers that a client sends together, over as many frames as they take, and reads them. */
@@ -48,7 +50,7 @@ export class HeaderBlocks {
       block = block.subarray(5);
     }
     const endStream = (flags & Flag.endStream) !== 0;
-    if ((flags & Flag.endHeaders) !== 0) return { stream, endStream, headers: this.#decoder.decode(block) };
+    if ((flags & Flag.endHeaders) !== 0) return this.#read(stream, endStream, block);
     this.#open = { stream, endStream, parts: [block.slice()], bytes: block.length };
     return null;
   }
@@ -64,6 +66,11 @@ export class HeaderBlocks {
     if ((flags & Flag.endHeaders) === 0) return null;
     this.#open = null;
     const { stream, endStream, parts } = block;
-    return { stream, endStream, headers: this.#decoder.decode(Buffer.concat(parts)) };
+    return this.#read(stream, endStream, Buffer.concat(parts));
+  }
+
+  #read(stream: number, endStream: boolean, block: Uint8Array): ReceivedHeaders {
+    const headers = this.#decoder.decode(block);
+    return { stream, endStream, headers, listBytes: this.#decoder.listBytes };
   }
 }

@@ -25,10 +25,16 @@ export class HeaderDecoder {
   #maxTableBytes = DEFAULT_TABLE_BYTES;
   #bytes: Uint8Array = new Uint8Array(0);
   #at = 0;
+  #listBytes = 0;
 
   /** @param maxListBytes of the headers of one request, as HPACK counts. */
   constructor(maxListBytes: number) {
     this.#maxListBytes = maxListBytes;
+  }
+
+  /** How large the last headers were, as HPACK counts. */
+  get listBytes(): number {
+    return this.#listBytes;
   }
 
   /**
@@ -54,6 +60,7 @@ export class HeaderDecoder {
       listBytes += name.length + value.length + ENTRY_BYTES;
       if (listBytes <= this.#maxListBytes) list.push(name, value);
     }
+    this.#listBytes = listBytes;
     return listBytes <= this.#maxListBytes ? list : null;
   }
 

@@ -1,172 +1,10 @@
 // Plays steps on a connection of the server's framing, and holds every answer to the rules.
 
-import { duplexPair, type Duplex } from "node:stream";
-import type { Socket } from "node:net";
-import type { Exchange } from "../../../../../src/runtimes/node/grpc/exchange.ts";
-import { Http2Connection } from "../../../../../src/runtimes/node/grpc/http2/connection.ts";
-import { GRPC_DEFAULTS } from "../../../../../src/runtimes/node/grpc/settings.ts";
-import { callHeaders, type Frame, frame, FRAMES, headerBlock, PREFACE } from "../raw-http2.ts";
-import { type Answer, type BlockKind, Code, Rules, type SentFrame, type StreamState } from "./rules.ts";
-import type { HeadKind, Step, Target } from "./steps.ts";
-
-export const MAX_CALLS = 5;
-const CALL: BlockKind = {
-  isHpack: true,
-  isRequest: true,
-  isTooLarge: false,
-  isCall: true,
-  areTrailers: false,
-  announcedBytes: null,
-};
-const NOT_HPACK: readonly [Buffer, BlockKind] = [Buffer.alloc(20, 0xff), { ...CALL, isHpack: false }];
-const BOMB = Buffer.concat([
-  Buffer.from([0x40]),
-  headerBlock([["x", "y".repeat(120)]]).subarray(1),
-  Buffer.alloc(8000, 0xbe),
-]);
-
-function head(kind: HeadKind): readonly [Buffer, BlockKind] {
-  switch (kind) {
-    case "call":
-      return [callHeaders("/call"), CALL];
-    case "answered":
-      return [callHeaders("/answered"), CALL];
-    case "announced":
-      return [callHeaders("/call", [["content-length", "1000"]]), { ...CALL, announcedBytes: 1000 }];
-    case "page": {
-      const page = headerBlock([
-        [":method", "GET"],
-        [":scheme", "http"],
-        [":path", "/"],
-      ]);
-      return [page, { ...CALL, isCall: false }];
-    }
-    case "malformed":
-      return [callHeaders("/call", [["connection", "close"]]), { ...CALL, isRequest: false }];
-    case "tooLarge":
-      return [BOMB, { ...CALL, isRequest: false, isTooLarge: true }];
-    case "notHpack":
-      return NOT_HPACK;
-  }
-}
-
-function trailers(kind: "fit" | "pseudo" | "notHpack"): readonly [Buffer, BlockKind] {
-  if (kind === "notHpack") return NOT_HPACK;
-  const name = kind === "fit" ? "x" : ":path";
-  return [
-    headerBlock([[name, "1"]]),
-    { ...CALL, isCall: false, isRequest: false, areTrailers: kind === "fit" },
-  ];
-}
-
-/** What the server's methods saw of one call. */
-interface CallRecord {
-  readonly exchange: Exchange;
-  received: number;
-  ended: number;
-  closed: number;
-  /** What was answered, and whether that was all. */
-  answered: number;
-  isFinished: boolean;
-}
-
-/** Both ends of one connection, and what came of it. */
-class Line {
-  readonly client: Duplex;
-  readonly connection: Http2Connection;
-  readonly calls = new Map<number, CallRecord>();
-  readonly frames: Frame[] = [];
-  isClosed = false;
-  queuedBytes = 0;
-  #rest: Buffer = Buffer.alloc(0);
-  #next = 0;
-
-  constructor() {
-    const [server, client] = duplexPair();
-    this.client = client;
-    // As sockets do it.
-    server.allowHalfOpen = false;
-    client.on("close", () => server.destroy());
-    const socket = Object.assign(server, { setNoDelay: () => server, bytesRead: 0 }) as unknown as Socket;
-    this.connection = new Http2Connection(
-      socket,
-      (exchange) => this.#handle(exchange),
-      { ...GRPC_DEFAULTS, maxConcurrentStreams: MAX_CALLS, pingIntervalMs: 0 },
-      { queued: (bytes) => (this.queuedBytes += bytes), closed: () => (this.isClosed = true) },
-    );
-    client.on("data", (chunk: Buffer) => this.#read(chunk));
-    client.on("error", () => undefined);
-    client.on("end", () => client.end());
-  }
-
-  /** Resolves when both sides have done what there was to do; what the server has said since the last time. */
-  async settled(): Promise<readonly Frame[]> {
-    for (let idle = 0, seen = this.frames.length; idle < 3; idle++) {
-      await new Promise((resolve) => setImmediate(resolve));
-      if (this.frames.length !== seen) idle = 0;
-      seen = this.frames.length;
-    }
-    const from = this.#next;
-    this.#next = this.frames.length;
-    return this.frames.slice(from);
-  }
-
-  #handle(exchange: Exchange): void {
-    const record: CallRecord = {
-      exchange,
-      received: 0,
-      ended: 0,
-      closed: 0,
-      answered: 0,
-      isFinished: false,
-    };
-    // The server does not say by which number it knows a call.
-    const { id } = exchange as Exchange & { readonly id: number };
-    expectThat(!this.calls.has(id), `stream ${id} is begun twice`);
-    this.calls.set(id, record);
-    if (exchange.path === "/answered") {
-      record.isFinished = true;
-      exchange.finish({ code: 0, message: "" });
-    }
-    const isOpen = (): boolean => record.closed === 0;
-    exchange.listen({
-      received: (chunk) => {
-        expectThat(isOpen() && record.ended === 0, `stream ${id} is told of data after its end`);
-        record.received += chunk.length;
-      },
-      ended: () => {
-        expectThat(isOpen(), `stream ${id} is told of its end after it was closed`);
-        record.ended++;
-      },
-      closed: () => record.closed++,
-    });
-  }
-
-  #read(chunk: Buffer): void {
-    this.#rest = Buffer.concat([this.#rest, chunk]);
-    for (;;) {
-      if (this.#rest.length < 9) return;
-      const end = 9 + this.#rest.readUIntBE(0, 3);
-      if (this.#rest.length < end) return;
-      const [type = 0, flags = 0] = this.#rest.subarray(3, 5);
-      const stream = this.#rest.readUInt32BE(5);
-      this.frames.push({ type, flags, stream, payload: Buffer.from(this.#rest.subarray(9, end)) });
-      this.#rest = this.#rest.subarray(end);
-    }
-  }
-}
-
-/** Bytes that were said, or what was done by the server's methods. */
-type Played = Uint8Array | ((line: Line) => void);
-
-/** What a connection came to, however its bytes were cut. */
-export interface Outcome {
-  readonly goodbyes: readonly number[];
-  readonly resets: readonly string[];
-  readonly ended: readonly number[];
-  readonly answered: readonly string[];
-  readonly received: readonly string[];
-}
+import { type Frame, Code, frame, FRAMES, PREFACE } from "../raw-http2.ts";
+import { CALL, head, padded, trailers } from "./blocks.ts";
+import { expectThat, joined, Line, MAX_CALLS, outcomeOf, type Outcome, type Played } from "./line.ts";
+import { type Answer, Rules, type SentFrame, type StreamState } from "./rules.ts";
+import type { Step, Target } from "./steps.ts";
 
 /** Plays steps one at a time, and requires of each answer that the rules allow it. */
 export class Player {
@@ -540,11 +378,6 @@ export class Player {
   }
 }
 
-function padded(content: Buffer, padding: number | null): Buffer {
-  if (padding === null) return content;
-  return Buffer.concat([Buffer.from([padding]), content, Buffer.alloc(padding)]);
-}
-
 function answerOf(frames: readonly Frame[], stream: number): Answer {
   const goodbye = frames.find(({ type, payload }) => type === FRAMES.goaway && payload.readUInt32BE(4) !== 0);
   if (goodbye !== undefined) return { scope: "connection", code: goodbye.payload.readUInt32BE(4) };
@@ -555,42 +388,6 @@ function answerOf(frames: readonly Frame[], stream: number): Answer {
   return { scope: "stream", code: reset.payload.readUInt32BE() };
 }
 
-function outcomeOf({ frames, calls }: Line): Outcome {
-  const of = (type: number): readonly Frame[] => frames.filter((each) => each.type === type);
-  const answered = new Map<number, number>();
-  for (const { stream, payload } of of(FRAMES.data))
-    answered.set(stream, (answered.get(stream) ?? 0) + payload.length);
-  const byStream = (a: readonly [number, number], b: readonly [number, number]): number => a[0] - b[0];
-  return {
-    goodbyes: of(FRAMES.goaway).map(({ payload }) => payload.readUInt32BE(4)),
-    resets: of(FRAMES.reset).map(({ stream, payload }) => `${stream}: ${payload.readUInt32BE()}`),
-    ended: of(FRAMES.headers)
-      .filter(({ flags }) => (flags & 1) !== 0)
-      .map(({ stream }) => stream),
-    answered: [...answered].toSorted(byStream).map(String),
-    received: [...calls].map(([id, { received, ended }]) => `${id}: ${received} ${ended}`),
-  };
-}
-
-/** Bytes that follow each other are one piece. */
-function joined(played: readonly Played[]): readonly Played[] {
-  const parts: Played[] = [];
-  let bytes: Uint8Array[] = [];
-  for (const each of played) {
-    if (typeof each !== "function") {
-      bytes.push(each);
-      continue;
-    }
-    parts.push(Buffer.concat(bytes), each);
-    bytes = [];
-  }
-  return [...parts, Buffer.concat(bytes)];
-}
-
 function describe({ type, flags, stream, payload }: SentFrame): string {
   return `${type} (flags ${flags}, ${payload.length} bytes) for ${stream}`;
-}
-
-function expectThat(holds: boolean, problem: string): void {
-  if (!holds) throw new Error(problem);
 }

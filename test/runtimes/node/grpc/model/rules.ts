@@ -1,18 +1,7 @@
 // RFC 9113 as a client sees it, written from the text and sharing nothing with the server: what each frame may be answered
 // with, and what a server may send.
 
-import { FRAMES } from "../raw-http2.ts";
-
-export const Code = {
-  none: 0,
-  protocol: 1,
-  flowControl: 3,
-  streamClosed: 5,
-  frameSize: 6,
-  refused: 7,
-  compression: 9,
-  calm: 11,
-} as const;
+import { Code, FRAMES } from "../raw-http2.ts";
 
 /** What a frame is answered with: nothing, the end of its stream, or that of the connection. */
 export type Answer =
