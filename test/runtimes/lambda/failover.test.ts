@@ -49,7 +49,7 @@ describe("a function in front of three nodes", () => {
     const left = group.members.filter((_, i) => i !== leader);
     await expect
       .poll(() => left.filter((member) => member.engine.status().role === "leader").length, {
-        timeout: 10_000,
+        timeout: 30_000,
       })
       .toBe(1);
     expect((await put("a", "2")).status).toBe(200);

@@ -257,7 +257,7 @@ describe("three embedded engines", () => {
     await first.waitReady(30_000);
     expect(first.nodeId).toBe(alone.nodeId);
     await expect
-      .poll(async () => (await first.client().listMembers())[0]?.peerUrls, { timeout: 5000 })
+      .poll(async () => (await first.client().listMembers())[0]?.peerUrls, { timeout: 30_000 })
       .toEqual([urls[0]]);
 
     const initialCluster: Record<string, string> = { n1: urls[0]! };
@@ -279,7 +279,7 @@ describe("three embedded engines", () => {
               () => true,
               () => false,
             ),
-          { timeout: 10_000 },
+          { timeout: 30_000 },
         )
         .toBe(true);
       await joined.waitReady(30_000);
@@ -289,7 +289,7 @@ describe("three embedded engines", () => {
     expect(members.map(({ isLearner }) => isLearner)).toEqual([false, false, false]);
     await expect
       .poll(async () => (await first.client().listMembers()).map(({ name }) => name).sort(), {
-        timeout: 5000,
+        timeout: 30_000,
       })
       .toEqual(["n1", "n2", "n3"]);
   });

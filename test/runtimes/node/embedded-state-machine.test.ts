@@ -100,7 +100,7 @@ describe("EmbeddedStateMachine", () => {
             () => "promoted",
             ({ code }: { code: string }) => code,
           ),
-        { timeout: 10_000 },
+        { timeout: 30_000 },
       )
       .toBe("promoted");
     await expect.poll(() => fourth.status().isLearner, { timeout: 30_000 }).toBe(false);

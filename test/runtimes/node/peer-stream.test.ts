@@ -187,7 +187,7 @@ describe("the way to a member", () => {
       return taken.length > 0;
     });
     await expect
-      .poll(() => way.post(receiver.url, envelope(2)).then(() => "sent", String), { timeout: 5000 })
+      .poll(() => way.post(receiver.url, envelope(2)).then(() => "sent", String), { timeout: 30_000 })
       .toContain("nothing heard for");
   });
 });

@@ -115,7 +115,7 @@ describe("PeerTransport over loopback", () => {
     await until(() => a.unreachable.length === 1);
     await listen(b.server, port);
     await expect
-      .poll(() => (a.transport.send(2n, text("again")), b.received.length), { timeout: 5000, interval: 20 })
+      .poll(() => (a.transport.send(2n, text("again")), b.received.length), { timeout: 30_000, interval: 20 })
       .toBeGreaterThan(0);
     expect(b.received).not.toContain("1:lost");
   });
