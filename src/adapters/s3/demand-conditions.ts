@@ -1,5 +1,5 @@
 import { EngineError } from "../../core/errors/index.ts";
-import type { ObjectStore, PutOutcome } from "../object-store/index.ts";
+import type { ObjectCallOptions, ObjectStore, PutOutcome } from "../object-store/index.ts";
 
 /** No object written here has this ETag, which is no MD5 of anything known. */
 const NO_ETAG = '"00000000000000000000000000000000"';
@@ -11,8 +11,12 @@ const NO_ETAG = '"00000000000000000000000000000000"';
  */
 export function demandConditions(store: ObjectStore): ObjectStore {
   let finding: Promise<PutOutcome | null> | null = null;
-  const afterwards = async (put: () => Promise<PutOutcome>): Promise<PutOutcome> => {
-    finding ??= probe(store);
+  const afterwards = async (
+    options: ObjectCallOptions | undefined,
+    put: () => Promise<PutOutcome>,
+  ): Promise<PutOutcome> => {
+    // Given up with the put that asked first.
+    finding ??= probe(store, options);
     // What was no answer, and what failed, is tried again by the next put; nothing was sent for this one.
     const inconclusive = await finding.catch((error: unknown) => {
       finding = null;
@@ -30,20 +34,21 @@ export function demandConditions(store: ObjectStore): ObjectStore {
     list: (...args) => store.list(...args),
     delete: (...args) => store.delete(...args),
     close: () => store.close(),
-    putIfAbsent: (...args) => afterwards(() => store.putIfAbsent(...args)),
-    putIfMatch: (...args) => afterwards(() => store.putIfMatch(...args)),
+    putIfAbsent: (name, body, options) => afterwards(options, () => store.putIfAbsent(name, body, options)),
+    putIfMatch: (name, body, version, options) =>
+      afterwards(options, () => store.putIfMatch(name, body, version, options)),
   };
 }
 
 /** Null when the conditions hold; else how the put ended that was to show it. */
-async function probe(store: ObjectStore): Promise<PutOutcome | null> {
+async function probe(store: ObjectStore, options: ObjectCallOptions = {}): Promise<PutOutcome | null> {
   const name = `conditions/${crypto.randomUUID()}`;
   const body = new TextEncoder().encode("Does this server heed If-None-Match and If-Match?\n");
-  const created = await store.putIfAbsent(name, body);
+  const created = await store.putIfAbsent(name, body, options);
   if (created.type !== "written") return created;
-  const again = await store.putIfAbsent(name, body);
-  const replaced = await store.putIfMatch(name, body, NO_ETAG);
-  await store.delete([name]);
+  const again = await store.putIfAbsent(name, body, options);
+  const replaced = await store.putIfMatch(name, body, NO_ETAG, options);
+  await store.delete([name], options);
   if (again.type === "written") throw ignores(store, "If-None-Match");
   if (replaced.type === "written") throw ignores(store, "If-Match");
   return [again, replaced].find(({ type }) => type === "unknown") ?? null;

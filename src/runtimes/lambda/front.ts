@@ -15,6 +15,7 @@ import { VERSION } from "../node/version.ts";
 import { Nodes } from "./ask-nodes.ts";
 import { type Deadline, halfOf } from "./deadline.ts";
 import type { FrontConfig, StoredPlace } from "./front-config.ts";
+import { SharedStore } from "./shared-store.ts";
 import { StoredReads } from "./stored-reads.ts";
 import { endingInTime } from "./stream-end.ts";
 
@@ -130,6 +131,6 @@ function isEventual(request: Request, body: Uint8Array | null): boolean {
 }
 
 async function openStored({ location, prefix }: StoredPlace): Promise<ReturnType<typeof openStoredLog>> {
-  const store = await openObjectStore(location, prefix, { readOnly: true });
-  return openStoredLog({ store, clock: nodeClock, random: nodeRandom });
+  const shared = new SharedStore(() => openObjectStore(location, prefix, { readOnly: true }), nodeClock);
+  return openStoredLog({ store: await shared.lend(), clock: nodeClock, random: nodeRandom });
 }

@@ -58,6 +58,7 @@ export class LambdaEngine implements Engine {
     this.#node = node;
     this.#random = random;
     this.#deadlineMs = deadlineMs;
+    node.invoked(deadlineMs);
   }
 
   get auth(): Engine["auth"] {

@@ -10,9 +10,9 @@ import {
   type StoreIdentity,
   type Transport,
 } from "../../../core/node/index.ts";
+import { SharedStore } from "../shared-store.ts";
 import { type Followed, LogFollower } from "./log-follower.ts";
 import { type Fate, LogReading, type LostWrite, LostWrites } from "./lost-write.ts";
-import { SharedStore } from "./shared-store.ts";
 
 export interface LambdaNodeOptions {
   /** Connects to the store under the node's prefix. One connection serves as long as the process lives. */
@@ -97,7 +97,7 @@ export class LambdaNode {
   constructor(options: LambdaNodeOptions) {
     this.#options = options;
     const { openStore, clock, random, maxStateBytes = MAX_STATE_BYTES } = options;
-    this.#store = new SharedStore(openStore);
+    this.#store = new SharedStore(openStore, clock);
     const lend = (): Promise<ObjectStore> => this.#store.lend();
     this.#follower = new LogFollower({ openStore: lend, clock, random, maxStateBytes });
   }
@@ -109,6 +109,11 @@ export class LambdaNode {
   /** The engine, which may have lost the log. Null until the first request. */
   get engine(): KvEngine | null {
     return this.#reign?.engine ?? null;
+  }
+
+  /** An invocation has begun, and has until then, on the clock: what is asked of the store ends by then. */
+  invoked(deadlineMs: number): void {
+    this.#store.invoked(deadlineMs);
   }
 
   /**

@@ -5,7 +5,7 @@ import { run } from "./exploration/run.ts";
 describe("a function that is the node, under faults", () => {
   it(
     "is linearizable, and no lease ends early or never, whatever is lost, late, stalled, frozen or ends",
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async () => {
       const totals = { answered: 0, failed: 0, unknown: 0 };
       for (let seed = 5001; seed <= 5060; seed++) {
