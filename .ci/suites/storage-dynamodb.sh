@@ -12,3 +12,5 @@ check "three members are killed and paused, and nothing acknowledged is lost" \
   node test/blackbox/cluster-kill.ts --seconds=30 "--storage=dynamodb://engine/cluster?endpoint=$DYNAMODB_ENDPOINT"
 check "a member beside the others copies a snapshot by its name, one elsewhere is sent its bytes" \
   node test/blackbox/storage-snapshot-by-name.ts "--storage=dynamodb://engine/by-name?endpoint=$DYNAMODB_ENDPOINT"
+check "a backup becomes three members in a table" \
+  node test/blackbox/storage-restore.ts "--storage=dynamodb://engine/restored?endpoint=$DYNAMODB_ENDPOINT&createTable=true"

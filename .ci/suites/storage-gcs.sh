@@ -11,3 +11,5 @@ check "three members on fake-gcs-server are killed and paused, and nothing ackno
   node test/blackbox/cluster-kill.ts --server=fake-gcs-server --seconds=20
 check "a member beside the others copies a snapshot by its name, one elsewhere is sent its bytes" \
   node test/blackbox/storage-snapshot-by-name.ts --server=fake-gcs-server
+check "a backup becomes three members on fake-gcs-server" \
+  node test/blackbox/storage-restore.ts --server=fake-gcs-server

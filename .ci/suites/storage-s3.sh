@@ -11,3 +11,5 @@ check "three members on versitygw are killed and paused, and nothing acknowledge
   node test/blackbox/cluster-kill.ts --server=versitygw --seconds=20
 check "a member beside the others copies a snapshot by its name, one elsewhere is sent its bytes" \
   node test/blackbox/storage-snapshot-by-name.ts --server=versitygw
+check "a backup becomes three members on versitygw" \
+  node test/blackbox/storage-restore.ts --server=versitygw
