@@ -3,6 +3,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePorts } from "../runtimes/node/free-ports.ts";
+import { useContainerfile } from "./package/containerfile.ts";
 import { workDir } from "./support/cluster.ts";
 import { execute } from "./support/command.ts";
 import { installedPackage, REPOSITORY } from "./support/installed-package.ts";
@@ -15,6 +16,7 @@ await program("package", 170, async (run) => {
   const dir = await workDir(run);
   await installedPackage(run, dir);
   await useCommand(run, dir);
+  await useContainerfile(run, dir);
   await useModules(run, dir);
   const programs = [...readmePrograms(dir), ...examplePrograms(dir)];
   await checkTypes(run, dir, programs);
