@@ -67,4 +67,4 @@ export type {
   Role,
   User,
 } from "./auth/types.ts";
-export { growthOf } from "./size.ts";
+export { copiedBy, growthOf } from "./size.ts";

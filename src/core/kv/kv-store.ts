@@ -17,6 +17,7 @@ import type { PageLimits, RangePage } from "./range.ts";
 import { decodeResult } from "./result-codec.ts";
 import { MAX_COUNTER, MAX_TXN_READ_KEYS } from "./limits.ts";
 import { ReadBudget, UNLIMITED } from "./read-budget.ts";
+import { NO_RECORD } from "./record-heap.ts";
 import { SnapshotReader } from "./snapshot-reader.ts";
 import { StateHasher } from "./state-hash.ts";
 import { Refused, executeDeleteRange, executePut, executeTxn } from "./txn.ts";
@@ -133,6 +134,12 @@ export class KvStore {
   /** Why a caller may not read what `op`, which only reads, asks for; null when it may. */
   whyNotRead(caller: Caller, op: RequestOp): AuthErrorCode | null {
     return whyNotRead(this.auth.standing(caller), (granted) => mayDo(null, granted, op));
+  }
+
+  /** Bytes of a key's present value; 0 where there is none. */
+  valueLength(key: Uint8Array): number {
+    const handle = this.#keyspace.get(key, this.revision);
+    return handle === NO_RECORD ? 0 : this.#keyspace.heap.valueLength(handle);
   }
 
   lease(id: bigint): Lease | undefined {

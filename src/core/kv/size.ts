@@ -21,35 +21,52 @@ export const AUTH_ENTRY_BYTES = 128;
  * the larger of its branches, whichever will be taken (server/storage/quota.go).
  */
 export function growthOf(command: KvCommand): number {
+  return growthWith(command, NOTHING_KEPT);
+}
+
+/**
+ * By how much of that a command copies what is there: values that its puts keep, which it does not bring along.
+ *
+ * @param valueLength of a key, as far as it is known; 0 where there is none.
+ */
+export function copiedBy(command: KvCommand, valueLength: ValueLength): number {
+  return growthWith(command, valueLength) - growthOf(command);
+}
+
+type ValueLength = (key: Uint8Array) => number;
+
+const NOTHING_KEPT: ValueLength = () => 0;
+
+function growthWith(command: KvCommand, kept: ValueLength): number {
   switch (command.type) {
     case "put":
     case "txn":
-      return growthOfOp(command);
+      return growthOfOp(command, kept);
     case "leaseGrant":
       return LEASE_BYTES;
     case "auth":
       return growthOfAuth(command.request);
     case "once":
     case "as":
-      return growthOf(command.request.command);
+      return growthWith(command.request.command, kept);
     default:
       return 0;
   }
 }
 
-function growthOfOp(op: RequestOp): number {
+function growthOfOp(op: RequestOp, kept: ValueLength): number {
   switch (op.type) {
     case "put":
-      return growthOfPut(op.request);
+      return growthOfPut(op.request) + (op.request.ignoreValue === true ? kept(op.request.key) : 0);
     case "txn":
-      return Math.max(sumOf(op.request.success), sumOf(op.request.failure));
+      return Math.max(sumOf(op.request.success, kept), sumOf(op.request.failure, kept));
     default:
       return 0;
   }
 }
 
-function sumOf(ops: readonly RequestOp[]): number {
-  return ops.reduce((sum, op) => sum + growthOfOp(op), 0);
+function sumOf(ops: readonly RequestOp[], kept: ValueLength): number {
+  return ops.reduce((sum, op) => sum + growthOfOp(op, kept), 0);
 }
 
 function growthOfPut({ key, value, lease = 0n, ttlMs = 0 }: PutRequest): number {

@@ -135,6 +135,8 @@ export function executePut(keyspace: Keyspace, request: PutRequest, budget: Read
     prevKv = heap.toKeyValue(previous);
   }
   const value = request.ignoreValue ? heap.valueView(previous) : (request.value ?? NOTHING);
+  // What is copied counts as what is answered: neither is in the request.
+  if (request.ignoreValue) budget.answer(heap, previous, true);
   const lease = request.ignoreLease ? heap.lease(previous) : (request.lease ?? 0n);
   if ((request.ttlMs ?? 0) > 0) {
     // Here, and not where the plan is checked: an earlier put of the same transaction may have taken the last place.

@@ -1,6 +1,7 @@
 import { EngineError } from "../errors/index.ts";
 import {
   type Alarm,
+  copiedBy,
   encodeCommand,
   growthOf,
   type KvCommand,
@@ -14,11 +15,15 @@ import { Waiter } from "./waiter.ts";
 
 export interface QuotaHost {
   readonly sizeBytes: () => number;
+  /** Bytes of a key's present value, as far as this member knows. */
+  readonly valueLength: (key: Uint8Array) => number;
   /** Whether this member's own alarm is active, as far as it knows. */
   readonly isRaised: () => boolean;
   /** Raises it; resolves when it has been applied here. */
   readonly raise: () => Promise<unknown>;
 }
+
+const NOTHING_RESERVED = (): void => {};
 
 const NOT_RAISED = "the store has outgrown its quota, and the alarm could not be raised";
 
@@ -34,6 +39,8 @@ export class Quota {
   readonly #host: QuotaHost;
   readonly #clock: Clock;
   #raising: Promise<unknown> | null = null;
+  /** Of values that are being copied. */
+  #reserved = 0;
 
   /** @param quotaBytes Infinity: none. */
   constructor(quotaBytes: number, host: QuotaHost, clock: Clock) {
@@ -44,7 +51,28 @@ export class Quota {
 
   hasRoomFor(command: KvCommand): boolean {
     const growth = growthOf(command);
-    return growth === 0 || this.#host.sizeBytes() + growth <= this.#quotaBytes;
+    return growth === 0 || this.#host.sizeBytes() + growth + this.#copiedBy(command) <= this.#quotaBytes;
+  }
+
+  /**
+   * Values that puts keep are in no request, so that small ones could make the store outgrow its quota by far before the
+   * first of them is applied: those that are on their way from here count, until what is given is called. A value that
+   * is replaced by a larger one meanwhile counts as it was.
+   *
+   * @throws EngineError `tooManyRequests` where there is room for this one, and not for all of them.
+   */
+  reserve(command: KvCommand): () => void {
+    const copied = this.#copiedBy(command);
+    if (copied === 0) return NOTHING_RESERVED;
+    if (this.#host.sizeBytes() + this.#reserved + growthOf(command) + copied > this.#quotaBytes) {
+      throw new EngineError("tooManyRequests", { detail: "values that are kept would outgrow the quota" });
+    }
+    this.#reserved += copied;
+    return () => void (this.#reserved -= copied);
+  }
+
+  #copiedBy(command: KvCommand): number {
+    return copiedBy(command, this.#host.valueLength);
   }
 
   /**
@@ -93,6 +121,7 @@ export function quotaOf(
   const own: Alarm = { type: "noSpace", memberId: replica.nodeId };
   const host: QuotaHost = {
     sizeBytes: () => store.sizeBytes,
+    valueLength: (key) => store.valueLength(key),
     isRaised: () => store.alarms.some(({ type, memberId }) => type === own.type && memberId === own.memberId),
     raise: async () => {
       const { sizeBytes } = store;

@@ -14,7 +14,7 @@ import {
   validateCommand,
   validateIdempotencyKey,
 } from "../kv/index.ts";
-import type { WriteOptions } from "./engine.ts";
+import type { CallOptions, WriteOptions } from "./engine.ts";
 import { IdempotencyWindow } from "./idempotency-window.ts";
 import { withOwnLeases } from "./own-leases.ts";
 import type { Clock, Logger } from "./ports.ts";
@@ -54,9 +54,18 @@ export class Writes {
       await this.#quota.exceeded(key !== undefined, call);
     }
     const named = key === undefined ? complete : this.#once(key, complete);
-    const result = await replica.propose(encodeCommand(onBehalf(caller, named)), call);
+    const result = await this.#propose(complete, encodeCommand(onBehalf(caller, named)), call);
     if (result.type === "error") throw new EngineError(result.code, whyRefused(result.code));
     return result;
+  }
+
+  async #propose(command: KvCommand, encoded: Uint8Array, call: CallOptions): Promise<KvResult> {
+    const release = this.#quota.reserve(command);
+    try {
+      return await this.#options.replica.propose(encoded, call);
+    } finally {
+      release();
+    }
   }
 
   /**

@@ -56,6 +56,10 @@ describe("what a write may read, on every member", () => {
       return { type: "put", request: { key: bytes(`k${i + 100}`), prevKv: true } };
     });
     refused(() => txn(store, { success: withPrevious }));
+    const keeping = withPrevious.map((op): RequestOp => {
+      return op.type === "put" ? { type: "put", request: { key: op.request.key, ignoreValue: true } } : op;
+    });
+    refused(() => txn(store, { success: keeping }));
   });
 
   it("leaves the name of a refused write free", () => {

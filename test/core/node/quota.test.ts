@@ -112,6 +112,32 @@ describe("a store that outgrows its quota", () => {
     expect((await errorOf(cluster, put(leader, "a", "x".repeat(1000)))).code).toBe("noSpace");
   });
 
+  it("counts values that are kept, those that are on their way too, though no request has them", async () => {
+    const cluster = await started(1);
+    const leader = cluster.leader()!;
+    const { world } = cluster;
+    await world.complete("a put", put(leader, "a", "x".repeat(2000)));
+    const keep = (): Promise<unknown> => leader.put({ key: bytes("a"), ignoreValue: true });
+    const ends = await Promise.all(
+      Array.from({ length: 100 }, () =>
+        world.complete(
+          "a put",
+          keep().then(
+            () => "done",
+            (error: unknown) => (error as { readonly code?: string }).code,
+          ),
+        ),
+      ),
+    );
+    expect(ends.filter((end) => end === "done")).toHaveLength(3);
+    expect(new Set(ends.slice(3))).toEqual(new Set(["tooManyRequests"]));
+    expect(leader.status().dbSize).toBeLessThanOrEqual(QUOTA_BYTES);
+    expect(leader.status().alarms).toEqual([]);
+    // One more is not for want of patience.
+    expect((await errorOf(cluster, later(keep()))).code).toBe("noSpace");
+    expect(leader.status().alarms).toHaveLength(1);
+  });
+
   it("does not fill the log with alarms, however many writes are refused", async () => {
     const cluster = await started(1);
     const leader = cluster.leader()!;
