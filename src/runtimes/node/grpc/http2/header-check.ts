@@ -11,9 +11,9 @@ const OF_CONNECTIONS = new Set([
 ]);
 /** A token in small letters, and the colon of those that are no header of HTTP. */
 const NAME = /^:?[!#$%&'*+\-.^_`|~0-9a-z]+$/;
-// What ends a line elsewhere shall not get there by us, nor what others would cut off.
+// What ends a line elsewhere shall not get there by us.
 // oxlint-disable-next-line no-control-regex
-const NOT_IN_VALUES = /[\0\r\n]|^[ \t]|[ \t]$/;
+const NOT_IN_VALUES = /[\0\r\n]/;
 
 /** Whether a request's headers are well formed (RFC 9113, section 8.2 and 8.3). An authority may be anything. */
 export function isRequest(headers: HeaderList): boolean {
@@ -48,6 +48,13 @@ export function areTrailers(headers: HeaderList): boolean {
 
 function isField(name: string, value: string): boolean {
   if (!NAME.test(name) || NOT_IN_VALUES.test(value) || OF_CONNECTIONS.has(name)) return false;
+  // Others would cut it off.
+  if (isBlank(value.charCodeAt(0)) || isBlank(value.charCodeAt(value.length - 1))) return false;
   if (name === "te") return value === "trailers";
   return name !== "content-length" || /^[0-9]{1,15}$/.test(value);
+}
+
+/** A space or a tab; no letter at all is neither. */
+function isBlank(letter: number): boolean {
+  return letter === 0x20 || letter === 0x09;
 }
