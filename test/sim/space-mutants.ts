@@ -30,7 +30,7 @@ export const SPACE_MUTANTS: readonly Mutant[] = [
     rewrites: [
       {
         file: "src/core/kv/size.ts",
-        find: "return Math.max(sumOf(op.request.success), sumOf(op.request.failure));",
+        find: "return Math.max(sumOf(op.request.success, kept), sumOf(op.request.failure, kept));",
         replace: "return 0;",
       },
     ],
