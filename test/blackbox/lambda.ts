@@ -14,10 +14,11 @@ import { deploy } from "./lambda/deploy.ts";
 import { Fleet } from "./lambda/fleet.ts";
 import { compareAndSetAtOnce, staleAfterThaw } from "./lambda/scenes.ts";
 import { storageUrl } from "./storage-takeover/storage-url.ts";
+import { call, encode } from "./support/api.ts";
 import { workDir } from "./support/cluster.ts";
 import { program } from "./support/program.ts";
 import { Seeded } from "./support/random.ts";
-import { sleep } from "./support/waiting.ts";
+import { sleep, until } from "./support/waiting.ts";
 
 const TOKEN = "a-token-for-the-black-box";
 const ENV = { ETCD_NAME: "n1", D_ENGINE_CLIENT_TOKEN: TOKEN, AWS_REGION: "us-east-1" };
@@ -39,6 +40,11 @@ await program("lambda", 240, async (run) => {
   run.cleanUp(() => server.closeAllConnections());
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const endpoint = { name: "the function", url, headers: { Authorization: `Bearer ${TOKEN}` } };
+  // On a machine that is busy the first cold start takes longer than what comes after it.
+  await until(90, "the function to take a first write", async () => {
+    const { status } = await call(endpoint, "kv/put", { key: encode("first"), value: "" }, TIMEOUT_MS);
+    return status === "ok";
+  });
   await openAccounts(endpoint);
 
   await staleAfterThaw(run, fleet, endpoint);

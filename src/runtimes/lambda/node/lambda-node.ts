@@ -1,4 +1,9 @@
-import { type ObjectStore, openObjectStorage, ownershipMark } from "../../../adapters/object-store/index.ts";
+import {
+  messageOf,
+  type ObjectStore,
+  openObjectStorage,
+  ownershipMark,
+} from "../../../adapters/object-store/index.ts";
 import { EngineError, type ErrorCode } from "../../../core/errors/index.ts";
 import type { KvResult } from "../../../core/kv/index.ts";
 import {
@@ -92,6 +97,8 @@ export class LambdaNode {
   /** How often the log was lost since something was last answered. */
   #losses = 0;
   #takeoverMs: number = FIRST_TAKEOVER_MS;
+  /** Why the log could not be taken over when it was last tried. */
+  #obstacle: unknown = null;
   #closed = false;
 
   constructor(options: LambdaNodeOptions) {
@@ -234,8 +241,9 @@ export class LambdaNode {
     const late = (): never => {
       // Nobody has looked yet what became of it.
       if (lost !== null) throw maybeDone();
+      const why = this.#obstacle === null ? "" : ` (${messageOf(this.#obstacle)})`;
       throw new EngineError("tooManyRequests", {
-        detail: "the log could not be taken over in time, since others want it as well; nothing was done",
+        detail: `the log could not be taken over in time${why}; nothing was done`,
         retryAfterMs: CONTENDED_RETRY_MS,
       });
     };
@@ -262,9 +270,11 @@ export class LambdaNode {
       const reign = await this.#takeOver(store);
       this.#takeoverMs = (this.#takeoverMs + clock.nowMs() - startedMs) / 2;
       this.#reign = reign;
+      this.#obstacle = null;
       return reign;
     } catch (error) {
       this.#losses++;
+      this.#obstacle = error;
       logger.log("info", "the log could not be taken over", { error: String(error) });
       throw error;
     }
