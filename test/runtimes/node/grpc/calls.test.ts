@@ -335,7 +335,8 @@ describe("calls that take their time", () => {
     const refused = refusal(site.client().call("Lock/Lock", LOCK));
     await line(2);
     await site.listener.close(10);
-    expect((await refused).code).toBe(14);
+    // Unavailable, or internal: as the client sees its connection end first, or its call.
+    expect([13, 14]).toContain((await refused).code);
   });
 });
 
