@@ -67,14 +67,15 @@ function startWay(idleTimeoutMs = 500): PeerWay {
 }
 
 const envelope = (first: number, length = 10): Uint8Array => new Uint8Array(length).fill(first);
-async function until(what: () => boolean): Promise<void> {
+async function until(what: () => boolean | Promise<boolean>): Promise<void> {
   await expect.poll(what, { timeout: 30_000, interval: 5 }).toBe(true);
 }
 
 /** Sends until one goes over a stream. */
 async function reachStream(way: PeerWay, { url, byStream }: Receiver): Promise<void> {
-  await until(() => {
-    void way.post(url, envelope(0));
+  // One after the other, so that none is still on its way afterwards.
+  await until(async () => {
+    await way.post(url, envelope(0));
     return byStream.length > 0;
   });
   byStream.length = 0;
