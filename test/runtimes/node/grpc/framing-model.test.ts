@@ -1,5 +1,5 @@
 // Random frames, most of them within the rules and some against them, against a model of RFC 9113.
-// `node test/blackbox/h2-model.ts` does it for longer, and `--seed=` repeats that.
+// `node test/blackbox/http2-model.ts` does it for longer, and `--seed=` repeats that.
 
 import { expect, it } from "vitest";
 import { explore } from "./model/explore.ts";

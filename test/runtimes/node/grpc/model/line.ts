@@ -3,7 +3,6 @@ import type { Socket } from "node:net";
 import type { Exchange } from "../../../../../src/runtimes/node/grpc/exchange.ts";
 import { Http2Connection } from "../../../../../src/runtimes/node/grpc/http2/connection.ts";
 import { ReceiveBudget } from "../../../../../src/runtimes/node/grpc/receive-buffer.ts";
-import { GRPC_DEFAULTS } from "../../../../../src/runtimes/node/grpc/settings.ts";
 import { type Frame, FrameCutter, FRAMES } from "../raw-http2.ts";
 
 /** Calls that may be under way. */
@@ -41,7 +40,8 @@ export class Line {
     this.connection = new Http2Connection(
       socket,
       (exchange) => this.#handle(exchange),
-      { ...GRPC_DEFAULTS, maxConcurrentStreams: MAX_CALLS, pingIntervalMs: 0 },
+      // No two pings are far enough apart, however slow the machine is.
+      { maxConcurrentStreams: MAX_CALLS, minPingIntervalMs: 1e9, pingIntervalMs: 0, pingTimeoutMs: 0 },
       new ReceiveBudget(1 << 20),
       { queued: (bytes) => (this.queuedBytes += bytes), closed: () => (this.isClosed = true) },
     );
