@@ -110,7 +110,8 @@ function benchCounts(store: KvStore, revision: number): void {
     const watch = new Stopwatch();
     let count = 0;
     const times = which === "old" ? 3 : 10_000;
-    for (let i = 0; i < times; i++) watch.time(() => (count = store.range({ ...all, ...asked[which] }).count));
+    for (let i = 0; i < times; i++)
+      watch.time(() => (count = store.range({ ...all, ...asked[which] }).count));
     watch.report(`${names[which]} (${count})`, times);
   }
 }

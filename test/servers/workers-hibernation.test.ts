@@ -44,6 +44,12 @@ async function put(key: string, value = "x", query = ""): Promise<number> {
   );
 }
 
+async function post(path: string, body: object): Promise<Record<string, unknown>> {
+  const response = await cluster.fetch(path, { method: "POST", body: JSON.stringify(body) });
+  expect(response.status).toBe(200);
+  return (await response.json()) as Record<string, unknown>;
+}
+
 /** Waits until nothing happens any more, and nothing is going to. */
 async function asleep(): Promise<void> {
   const busy = async (): Promise<number> => {
@@ -194,15 +200,13 @@ describe("watchers", () => {
 });
 
 describe("who observes an election", () => {
-  async function election(what: string, body: object): Promise<Record<string, unknown>> {
-    const init = { method: "POST", body: JSON.stringify(body) };
-    const response = await cluster.fetch(`/v3/election/${what}`, init);
-    expect(response.status).toBe(200);
-    return (await response.json()) as Record<string, unknown>;
-  }
+  const election = (what: string, body: object): Promise<Record<string, unknown>> =>
+    post(`/v3/election/${what}`, body);
 
   it("is told of every leader once, over all losses of memory, and of nobody while it is asleep", async () => {
     const name = btoa("chair");
+    const lease = "61";
+    await post("/v3/lease/grant", { ID: lease, TTL: "600" });
     const client = await connect("/v3/election/observe");
     // Before it has said of which, too.
     await asleep();
@@ -212,7 +216,7 @@ describe("who observes an election", () => {
     let leader: unknown = null;
     for (const value of ["first", "second"]) {
       if (leader !== null) await election("resign", { leader });
-      ({ leader } = await election("campaign", { name, value: btoa(value) }));
+      ({ leader } = await election("campaign", { name, lease, value: btoa(value) }));
       expected.push(value);
       await expect.poll(() => client.proclaimed, patient).toEqual(expected);
       await evictAll();
@@ -231,6 +235,7 @@ describe("who observes an election", () => {
     await asleep();
     expect(client.proclaimed).toEqual(expected);
     expect(client.closeCode).toBeNull();
+    await post("/v3/lease/revoke", { ID: lease });
   }, 60_000);
 });
 
@@ -361,14 +366,8 @@ describe("leases", () => {
 
   it("live as long as they are renewed, however often their group forgets", async () => {
     const client = await connect("/v3/lease/keepalive");
-    const call = async (path: string, body: object): Promise<{ readonly TTL?: string }> => {
-      const response = await cluster.fetch(`/v3/lease/${path}`, {
-        method: "POST",
-        body: JSON.stringify(body),
-      });
-      expect(response.status).toBe(200);
-      return (await response.json()) as { readonly TTL?: string };
-    };
+    const call = (path: string, body: object): Promise<{ readonly TTL?: string }> =>
+      post(`/v3/lease/${path}`, body);
     for (const ID of ["77", "78"]) await call("grant", { ID, TTL: "600" });
     const grantedMs = Date.now();
     for (let renewals = 1; renewals <= 4; renewals++) {
@@ -403,20 +402,15 @@ describe("a client that goes away while it waits", () => {
   }
 
   it("gives its place in line for a lock free at once", async () => {
-    const call = async (path: string, body: object): Promise<Record<string, unknown>> => {
-      const response = await cluster.fetch(path, { method: "POST", body: JSON.stringify(body) });
-      expect(response.status).toBe(200);
-      return (await response.json()) as Record<string, unknown>;
-    };
-    for (const ID of ["91", "92"]) await call("/v3/lease/grant", { ID, TTL: "600" });
+    for (const ID of ["91", "92"]) await post("/v3/lease/grant", { ID, TTL: "600" });
     const name = btoa("left");
-    await call("/v3/lock/lock", { name, lease: "91" });
+    await post("/v3/lock/lock", { name, lease: "91" });
     const line = { key: btoa("left/"), range_end: btoa("left0"), count_only: true };
-    const inLine = async (): Promise<unknown> => (await call("/v3/kv/range", line))["count"];
+    const inLine = async (): Promise<unknown> => (await post("/v3/kv/range", line))["count"];
     await broken("/v3/lock/lock", { name, lease: "92" }, async () => {
       await expect.poll(inLine, patient).toBe("2");
     });
     await expect.poll(inLine, patient).toBe("1");
-    for (const ID of ["91", "92"]) await call("/v3/lease/revoke", { ID });
+    for (const ID of ["91", "92"]) await post("/v3/lease/revoke", { ID });
   });
 });
