@@ -115,6 +115,8 @@ async function getItem(site: Site, key: Item, { signal }: ObjectCallOptions = {}
 }
 
 const NOT_SET_UP = ": not set up";
+/** Puts whose end is unknown. */
+const MAX_ATTEMPTS = 8;
 
 /** Whether a store that was opened `readOnly` was refused because nobody has begun it. */
 export function isNotSetUp(error: unknown): boolean {
@@ -129,16 +131,17 @@ async function agreeOnShards(site: Site, wanted: number | undefined, readOnly: b
   const notSetUp = (): EngineError =>
     new EngineError("storageUnavailable", { detail: `dynamodb://${table}/${prefix}${NOT_SET_UP}` });
   let item = await read();
-  if (item === null) {
-    if (readOnly) throw notSetUp();
+  if (item === null && readOnly) throw notSetUp();
+  for (let made = 0; item === null; made++) {
+    if (made === MAX_ATTEMPTS) throw notSetUp();
     const shape = shapeItem(prefix, wanted ?? DEFAULT_SHARDS);
     const outcome = await requests.put(async (signal) => {
       await client.send(new sdk.PutItemCommand(ifAbsent(table, shape)), { abortSignal: signal });
       return "";
     });
-    // However it ended, what is there now is what counts.
+    // However it ended, what is there now is what counts; if nothing is, the put was lost or is late, and another one
+    // writes nothing else.
     item = outcome.type === "written" ? shape : await read();
-    if (item === null) throw notSetUp();
   }
   const recorded = shardsOf(item, MAX_SHARDS);
   if (wanted === undefined || wanted === recorded) return recorded;

@@ -1,5 +1,5 @@
 import { EngineError } from "../../core/errors/index.ts";
-import type { RequestFailure } from "../object-store/index.ts";
+import { brokeOff, type RequestFailure } from "../object-store/index.ts";
 
 /** Where requests go, for messages. */
 export interface Place {
@@ -71,6 +71,7 @@ export function explain(error: unknown, { table, region }: Place): RequestFailur
       return rejected(validationAdvice(says, table));
     default:
       if (status === 429) return { type: "busy" };
+      if (brokeOff(error)) return { type: "unclear" };
       // Whatever else DynamoDB finds wrong with a request, it has not done it.
       if (status !== undefined && status >= 400 && status < 500 && status !== 408) return rejected("refused");
       return { type: "unclear" };

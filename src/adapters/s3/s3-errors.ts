@@ -1,4 +1,4 @@
-import { messageOf, type RequestFailure } from "../object-store/index.ts";
+import { brokeOff, messageOf, type RequestFailure } from "../object-store/index.ts";
 
 /*
  * https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html and
@@ -57,6 +57,7 @@ export function explainS3Error(error: unknown, bucket: string, prefix: string): 
   if (BUSY.has(code) || status === 429) return { type: "busy" };
   // The SDK has learnt the server's time from this very reply, and signs the next request with it.
   if ($metadata?.clockSkewCorrected === true) return { type: "busy" };
+  if (status !== null && brokeOff(error)) return { type: "unclear" };
   const mending = howToMend(error as SdkError, code, status, bucket, prefix);
   if (mending !== null) return { type: "rejected", detail: `${mending} (${code}: ${messageOf(error)})` };
   // Not every 404: some servers say so of an access key that they do not know.

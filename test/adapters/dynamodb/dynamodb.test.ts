@@ -111,6 +111,15 @@ describe("a conditional write", () => {
   });
 });
 
+it.each<Fault>(["lostRequest", "lostReply", "late", { status: 500, name: "InternalServerError" }])(
+  "a prefix is begun, though the number of its shards is written down with %j",
+  async (fault) => {
+    befall("PutItem", fault, 3);
+    const store = await open();
+    expect((await store.list("")).objects).toEqual([]);
+  },
+);
+
 describe("reads and deletions", () => {
   it.each<Fault>(["lostRequest", "lostReply", "garbledReply", { status: 500, name: "InternalServerError" }])(
     "that meet %j are repeated",

@@ -125,6 +125,8 @@ export function objectStoreFaultConformance(name: string, options: FaultConforma
         expect((await store.get(key))?.body).toEqual(CONTENT);
         double.failNext(fault);
         expect((await store.list(key)).objects).toEqual([{ name: key, size: CONTENT.length }]);
+        double.failNext(fault);
+        expect(await store.get(`${key}-absent`)).toBeNull();
       }
       double.failNext({ type: "drop", done: true });
       await store.delete([key]);
