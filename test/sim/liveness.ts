@@ -84,7 +84,9 @@ class Liveness {
       () => this.#host.clients.open === 0,
       this.#host.requestTimeoutMs * 3,
     );
-    const hashes = new Set(this.#members().map(({ engine }) => engine!.status({ caller: TRUSTED }).stateHash()));
+    const hashes = new Set(
+      this.#members().map(({ engine }) => engine!.status({ caller: TRUSTED }).stateHash()),
+    );
     if (hashes.size > 1) this.#host.report("L2 logs converge", `the states differ: ${[...hashes].join()}`);
     const terms = this.#highestTerm() - termBefore;
     if (terms > LIVENESS_BOUNDS.terms) this.#host.report("L4 terms", `they rose by ${terms} in peace`);

@@ -170,7 +170,9 @@ async function restore(context: ClientContext): Promise<ExitCode> {
   const { name, initialCluster } = foundingMembers(reader);
   const { storage, storageMeta } = storageLocations(reader, name);
   const config = {
-    ...{ name, storage, storageMeta },
+    name,
+    storage,
+    storageMeta,
     initialClusterToken: initialClusterToken(reader),
     groupId: groupId(reader),
   };
