@@ -1,5 +1,5 @@
 import { EngineError } from "../../core/errors/index.ts";
-import { brokeOff, type RequestFailure } from "../object-store/index.ts";
+import type { RequestFailure } from "../object-store/index.ts";
 
 /** Where requests go, for messages. */
 export interface Place {
@@ -29,8 +29,10 @@ const ACTIONS = "dynamodb:GetItem, PutItem, Query and BatchWriteItem";
 /** What a failed request means, and what helps against it. */
 export function explain(error: unknown, { table, region }: Place): RequestFailure {
   if (error instanceof EngineError) return { type: "rejected", detail: error.detail ?? error.message };
-  const { name, message, $metadata } = error as {
+  const { name, message, $fault, $metadata } = error as {
     readonly name?: unknown;
+    /** Only what DynamoDB itself says has one. */
+    readonly $fault?: unknown;
     readonly message?: unknown;
     readonly $metadata?: { readonly httpStatusCode?: number; readonly clockSkewCorrected?: boolean };
   };
@@ -71,7 +73,8 @@ export function explain(error: unknown, { table, region }: Place): RequestFailur
       return rejected(validationAdvice(says, table));
     default:
       if (status === 429) return { type: "busy" };
-      if (brokeOff(error)) return { type: "unclear" };
+      // Otherwise the reply broke off, or is somebody else's.
+      if ($fault === undefined) return { type: "unclear" };
       // Whatever else DynamoDB finds wrong with a request, it has not done it.
       if (status !== undefined && status >= 400 && status < 500 && status !== 408) return rejected("refused");
       return { type: "unclear" };

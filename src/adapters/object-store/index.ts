@@ -13,7 +13,7 @@ export type {
   PutOutcome,
   StoredObject,
 } from "./object-store.ts";
-export { brokeOff, inParallel, messageOf, ObjectRequests } from "./requests.ts";
+export { inParallel, messageOf, ObjectRequests } from "./requests.ts";
 export type { ObjectRequestsOptions, RequestFailure } from "./requests.ts";
 export { ownershipMark } from "./ownership-mark.ts";
 export { openObjectStorage } from "./object-storage.ts";

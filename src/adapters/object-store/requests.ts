@@ -180,12 +180,6 @@ export function messageOf(error: unknown): string {
   return String(error);
 }
 
-/** Whether the connection failed, as the system says of it: then a reply broke off, whatever its status was. */
-export function brokeOff(error: unknown): boolean {
-  const { code } = error as { readonly code?: unknown };
-  return typeof code === "string" && /^E[A-Z]+$/.test(code);
-}
-
 const MAX_PARALLEL = 16;
 
 /** Does it to every item, a few at a time; rejects with the first failure, once no more are under way. */

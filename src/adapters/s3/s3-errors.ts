@@ -1,4 +1,4 @@
-import { brokeOff, messageOf, type RequestFailure } from "../object-store/index.ts";
+import { messageOf, type RequestFailure } from "../object-store/index.ts";
 
 /*
  * https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html and
@@ -41,6 +41,8 @@ const BAD_CREDENTIALS: ReadonlySet<string> = new Set([
 ]);
 
 interface SdkError {
+  /** Only what the store itself says has one: without it, the reply broke off or is somebody else's. */
+  readonly $fault?: unknown;
   readonly name?: unknown;
   readonly message?: unknown;
   readonly Region?: unknown;
@@ -50,20 +52,19 @@ interface SdkError {
 
 /** What an error of the SDK means. */
 export function explainS3Error(error: unknown, bucket: string, prefix: string): RequestFailure {
-  const { name, $metadata } = error as SdkError;
+  const { name, $fault, $metadata } = error as SdkError;
   const code = typeof name === "string" ? name : "";
   const status = typeof $metadata?.httpStatusCode === "number" ? $metadata.httpStatusCode : null;
   if (code === "PreconditionFailed" || status === 412) return { type: "conditionFailed" };
   if (BUSY.has(code) || status === 429) return { type: "busy" };
   // The SDK has learnt the server's time from this very reply, and signs the next request with it.
   if ($metadata?.clockSkewCorrected === true) return { type: "busy" };
-  if (status !== null && brokeOff(error)) return { type: "unclear" };
   const mending = howToMend(error as SdkError, code, status, bucket, prefix);
   if (mending !== null) return { type: "rejected", detail: `${mending} (${code}: ${messageOf(error)})` };
   // Not every 404: some servers say so of an access key that they do not know.
   if (code === "NoSuchKey" || code === "NotFound") return { type: "absent" };
-  if (code === "RequestTimeout" || status === null || status >= 500 || status < 300)
-    return { type: "unclear" };
+  const isRefusal = $fault !== undefined && status !== null && status >= 300 && status < 500;
+  if (code === "RequestTimeout" || !isRefusal) return { type: "unclear" };
   return { type: "rejected", detail: `${code}: ${messageOf(error)}` };
 }
 

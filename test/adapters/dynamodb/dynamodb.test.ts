@@ -98,6 +98,13 @@ describe("a conditional write", () => {
     await expect.poll(() => store.get("log/1")).not.toBeNull();
   });
 
+  it("that is refused in words that nobody understands has an unknown end", async () => {
+    const store = await open();
+    await store.putIfAbsent("log/1", BODY);
+    befall("PutItem", "garbledReply");
+    expect((await store.putIfAbsent("log/1", BODY)).type).toBe("unknown");
+  });
+
   it.each([
     "ProvisionedThroughputExceededException",
     "ThrottlingException",
