@@ -51,6 +51,11 @@ describe("a connection that breaks the rules ends with", () => {
       Code.flowControl,
       [BEGUN, widen(1, 0x7fff0000), windowSetting(0x7fffffff)],
     ],
+    [
+      "a setting that widens one window of several beyond all measure",
+      Code.flowControl,
+      [BEGUN, headers(callHeaders(WATCH), 4, 3), widen(3, 0x7fff0000), windowSetting(0x7fffffff)],
+    ],
     ["a setting that is too large by itself", Code.flowControl, [windowSetting(0x80000000)]],
     ["settings of five bytes", Code.frameSize, [frame(FRAMES.settings, 0, 0, Buffer.alloc(5))]],
     ["settings of one stream", Code.protocol, [frame(FRAMES.settings, 0, 1)]],

@@ -193,10 +193,14 @@ export class Http2Call implements Exchange, Sender {
     return this.received(NOTHING, 0, true);
   }
 
+  canWiden(bytes: number): boolean {
+    return this.#sendWindow + bytes <= MAX_WINDOW_BYTES;
+  }
+
   /** The client lets more be sent, or, by a setting, less. @returns false for more than there can be. */
   widen(bytes: number): boolean {
+    if (!this.canWiden(bytes)) return false;
     this.#sendWindow += bytes;
-    if (this.#sendWindow > MAX_WINDOW_BYTES) return false;
     if (this.isReady) this.#wire.outbox.ready(this);
     return true;
   }

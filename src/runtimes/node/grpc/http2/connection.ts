@@ -315,17 +315,16 @@ export class Http2Connection implements CallWire {
     const before = settings.callWindowBytes;
     this.#patience.chat(SETTINGS_COST);
     settings.read(payload);
+    const widenedBytes = settings.callWindowBytes - before;
+    const calls = [...this.#streams.calls.values()];
+    // Before any of them says more: settings hold for all of them or for none.
+    if (!calls.every((call) => call.canWiden(widenedBytes))) throw overflow();
     this.#settingsSeen = true;
     clearTimeout(this.#greeting);
     // Said first: with more room the last call may end, and the connection with it.
     this.#writer.frame(FrameType.settings, Flag.ack, 0, new Uint8Array(0));
     this.outbox.maxFrameBytes = settings.maxFrameBytes;
-    this.#widenAll(settings.callWindowBytes - before);
-  }
-
-  #widenAll(bytes: number): void {
-    if (bytes === 0) return;
-    for (const call of this.#streams.calls.values()) if (!call.widen(bytes)) throw overflow();
+    if (widenedBytes !== 0) for (const call of calls) call.widen(widenedBytes);
   }
 
   #ping({ stream, flags, payload }: ReceivedFrame): void {
