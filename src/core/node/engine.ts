@@ -122,6 +122,8 @@ export interface ReplicaStatus {
   readonly lastIndex: LogIndex;
   readonly firstIndex: LogIndex;
   readonly isLearner: boolean;
+  /** The group sleeps, as far as this member knows: nothing happens here until somebody asks for something. */
+  readonly isAsleep: boolean;
   /** Proposals of this member's callers that are not answered yet. */
   readonly pendingProposals: number;
 }

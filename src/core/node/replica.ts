@@ -112,6 +112,7 @@ export class Replica<R> {
       lastIndex,
       firstIndex,
       isLearner,
+      isAsleep: this.isAsleep,
       pendingProposals: this.#node.pendingProposals,
     };
   }

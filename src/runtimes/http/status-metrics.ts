@@ -18,6 +18,7 @@ export const STATUS_GAUGES: readonly (readonly [
   ],
   ["etcd_server_is_leader", "1 when this member leads", ({ role }) => (role === "leader" ? 1 : 0)],
   ["etcd_server_is_learner", "1 when this member is a learner", ({ isLearner }) => (isLearner ? 1 : 0)],
+  ["d_engine_asleep", "1 while the group sleeps", ({ isAsleep }) => (isAsleep ? 1 : 0)],
   [
     "etcd_server_proposals_pending",
     "proposals of this member's callers that are not answered yet",

@@ -44,6 +44,11 @@ export interface EmbeddedOptions {
   readonly electionTimeout?: number;
   /** Milliseconds. */
   readonly requestTimeout?: number;
+  /**
+   * Milliseconds with nothing to do after which members stop telling each other that they are there, until somebody asks
+   * for something; 0: never, the default. The same on all members.
+   */
+  readonly sleepAfter?: number;
   readonly snapshotCount?: number;
   readonly maxRequestBytes?: number;
   readonly maxTxnOps?: number;

@@ -51,13 +51,6 @@ export interface HostOptions<E extends Hosted> extends BaseHostOptions {
 /** Requests under way at a stop may take this long to finish. */
 const CLOSE_GRACE_MS = 3000;
 
-/**
- * How late a follower may hear of a commit that nobody there waits for, so that its eventual reads and watches are late
- * by as much. A client that waits for one write before it asks for the next has asked by then, and its append takes the
- * news along: half as many messages, and a fifth less of the processors for each write.
- */
-const COMMIT_NEWS_DELAY_MS = 3;
-
 /** How often a start is begun anew because another process was busy with the same storage, and how soon. */
 const MAX_STARTS = 4;
 const START_AGAIN_MS = 500;
@@ -270,7 +263,7 @@ function engineSettings(config: ServerConfig): Pick<NodeOptions, "raft" | "tunin
       heartbeatIntervalMs,
       electionTimeoutMs,
       clockDriftBoundMs: electionTimeoutMs / 10,
-      commitNewsDelayMs: COMMIT_NEWS_DELAY_MS,
+      quiesceAfterMs: config.sleepAfterMs,
     },
     tuning: {
       defaultConsistency: config.defaultConsistency,

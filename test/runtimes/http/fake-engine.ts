@@ -34,6 +34,7 @@ export const STATUS: EngineStatus = {
   revision: 7,
   compactRevision: 1,
   isLearner: false,
+  isAsleep: false,
   dbSize: 4096,
   quotaBytes: 1 << 20,
   alarms: [],

@@ -46,6 +46,8 @@ export interface ServerConfig extends ClusterAddresses {
   readonly initialClusterToken: string;
   readonly heartbeatIntervalMs: number;
   readonly electionTimeoutMs: number;
+  /** After so long with nothing to do the group sleeps; 0: never. */
+  readonly sleepAfterMs: number;
   readonly snapshotEntries: number;
   readonly maxRequestBytes: number;
   readonly maxTxnOps: number;
@@ -148,7 +150,7 @@ export function storageLocations(
 
 function timing(
   reader: SettingReader,
-): Pick<ServerConfig, "heartbeatIntervalMs" | "electionTimeoutMs" | "requestTimeoutMs"> {
+): Pick<ServerConfig, "heartbeatIntervalMs" | "electionTimeoutMs" | "sleepAfterMs" | "requestTimeoutMs"> {
   const limits = { min: 1, max: 600_000, unit: "milliseconds" };
   const heartbeatIntervalMs = reader.number("heartbeat-interval", limits, RAFT_DEFAULTS.heartbeatIntervalMs);
   const electionTimeoutMs = reader.number("election-timeout", limits, RAFT_DEFAULTS.electionTimeoutMs);
@@ -159,7 +161,9 @@ function timing(
     );
   }
   const requestTimeoutMs = reader.number("request-timeout", limits, NODE_DEFAULTS.requestTimeoutMs);
-  return { heartbeatIntervalMs, electionTimeoutMs, requestTimeoutMs };
+  const day = { min: 0, max: 86_400_000, unit: "milliseconds" };
+  const sleepAfterMs = reader.number("sleep-after", day, RAFT_DEFAULTS.quiesceAfterMs);
+  return { heartbeatIntervalMs, electionTimeoutMs, sleepAfterMs, requestTimeoutMs };
 }
 
 /** Up to what a record heap can address. */

@@ -113,6 +113,12 @@ const OURS: Readonly<Partial<Record<Setting["section"], readonly Row[]>>> = {
       "134217728",
     ],
     ["request-timeout", "number", "milliseconds until a request is given up", "5000"],
+    [
+      "sleep-after",
+      "number",
+      "milliseconds with nothing to do until members fall silent; 0: never; the same on all members",
+      "0",
+    ],
   ],
   Logging: [["log-format", "text", "text or json", "text on a terminal, else json"]],
 };
