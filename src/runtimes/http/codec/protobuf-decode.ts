@@ -77,7 +77,7 @@ export class ProtobufDecoders {
         const tag = reader.tag();
         const field = fields.get(tag);
         if (field === undefined) {
-          reader.skip(tag);
+          reader.passOver(tag);
           continue;
         }
         try {
@@ -115,7 +115,7 @@ export class ProtobufDecoders {
         const tag = reader.tag();
         const chosen = cases.get(tag);
         if (chosen === undefined) {
-          reader.skip(tag);
+          reader.passOver(tag);
           continue;
         }
         try {

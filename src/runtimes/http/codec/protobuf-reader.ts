@@ -93,7 +93,7 @@ export class ProtobufReader {
   }
 
   /** Passes over a field that nobody knows. */
-  skip(tag: number): void {
+  passOver(tag: number): void {
     this.#reader.skip(tag & 7, tag >>> 3);
   }
 
